@@ -1,0 +1,101 @@
+//! The running processes of a demo, and their end.
+//!
+//! In: started processes. Out: who died unasked; at the end, all of them gone. Refuses: nothing. Never: restarts what
+//! died: a demo of failure must show the failure.
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::Pid;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::demo::part::Part;
+use crate::demo::pids::{Pids, is_alive, kill, terminate};
+use crate::demo::spawn::Spawned;
+use crate::fault::Fault;
+
+/// How long a part may take to end after SIGTERM: longer than the drain deadline in the demo's configuration.
+pub const END_SECONDS_MAX: u64 = 12;
+
+/// Every process that this demo has started itself.
+pub struct Household {
+    pids: Pids,
+    deaths: JoinSet<(Part, Pid, Option<ExitStatus>)>,
+}
+
+impl Household {
+    /// Nobody yet.
+    #[must_use]
+    pub fn new(pids: Pids) -> Self {
+        Self { pids, deaths: JoinSet::new() }
+    }
+
+    /// Watches over one more process.
+    pub fn add(&mut self, part: Part, spawned: Spawned) {
+        let Spawned { mut child, pid } = spawned;
+        self.deaths.spawn(async move { (part, pid, child.wait().await.ok()) });
+    }
+
+    /// The next part that ends, and what to tell about it. Pending while all live.
+    ///
+    /// # Errors
+    /// When `pids` cannot be written.
+    pub async fn next_death(&mut self) -> Result<(Part, String), Fault> {
+        let (part, pid, status) = loop {
+            match self.deaths.join_next().await {
+                Some(Ok(death)) => break death,
+                Some(Err(_)) => {}
+                None => return std::future::pending().await,
+            }
+        };
+        let how = status.map_or_else(|| "an unknown end".to_owned(), |status| status.to_string());
+        let news = if self.pids.remove(part, pid)? {
+            format!("{part} (pid {pid}) died unasked: {how}; see {part}.log")
+        } else {
+            format!("{part} (pid {pid}) was killed by request")
+        };
+        Ok((part, news))
+    }
+
+    /// Ends everything in `pids`, also what `demo start` has added: first who takes requests in, last who answers them.
+    /// When `hurry` is done, at once.
+    ///
+    /// # Errors
+    /// When `pids` cannot be read.
+    pub async fn end_all(&mut self, hurry: impl Future<Output = ()>) -> Result<(), Fault> {
+        let mut all = self.pids.all()?;
+        let in_order = async {
+            for rank in 0..=2 {
+                let now: Vec<_> = all.iter().filter(|(part, _)| self::rank(*part) == rank).map(|(_, pid)| *pid).collect();
+                now.iter().copied().for_each(terminate);
+                wait_for(&now).await;
+            }
+        };
+        tokio::select! { () = in_order => {}, () = hurry => {} }
+        for (part, pid) in all.drain(..) {
+            if is_alive(pid) {
+                kill(pid);
+            }
+            self.pids.remove(part, pid)?;
+        }
+        // Our own children are also asked for, so that none is left behind as a zombie.
+        while self.deaths.join_next().await.is_some() {}
+        Ok(())
+    }
+}
+
+fn rank(part: Part) -> u8 {
+    match part {
+        Part::SecurityGw => 0,
+        Part::RoutingGw => 1,
+        _ => 2,
+    }
+}
+
+async fn wait_for(pids: &[Pid]) {
+    let deadline = Instant::now() + Duration::from_secs(END_SECONDS_MAX);
+    while pids.iter().copied().any(is_alive) && Instant::now() < deadline {
+        sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,245 @@
+//! One instance of a demo service: it says back what it saw.
+//!
+//! In: any HTTP/1.1 request. Out: JSON `service, instance, method, path, headers, body_bytes` (and `trailers`, when some
+//! came); what the query wishes for ([`crate::stage::wish`]); the ledger on `/ledger`; an echo after Upgrade. Refuses:
+//! more than [`CONNECTIONS_MAX`] connections at once. Never: holds a body.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TRAILER, UPGRADE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use serde_json::{Map, Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::stage::answer_body::AnswerBody;
+use crate::stage::ledger::{Ledger, LedgerFault};
+use crate::stage::websocket;
+use crate::stage::wish::Wish;
+
+/// Connections served at once; further ones wait in the queue of the kernel.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// How long requests under way may take to end after a stop.
+pub const DRAIN_SECONDS_MAX: u64 = 5;
+
+/// An instance. It may serve several listeners.
+#[derive(Debug)]
+pub struct Instance {
+    /// The service it belongs to, as `orders`.
+    pub service: String,
+    /// Its own name, as `orders-1`.
+    pub name: String,
+    /// What it has done.
+    pub ledger: Ledger,
+}
+
+/// An upgrade that was answered with 101, until its connection hands over the bytes.
+type Handover = Arc<Mutex<Option<(Protocol, OnUpgrade)>>>;
+
+#[derive(Clone, Copy)]
+enum Protocol {
+    WebSocket,
+    /// Any other: the bytes as they come.
+    Bytes,
+}
+
+impl Instance {
+    /// An instance with a ledger in memory.
+    #[must_use]
+    pub fn new(service: &str, name: &str) -> Self {
+        Self { service: service.to_owned(), name: name.to_owned(), ledger: Ledger::new() }
+    }
+
+    /// Serves `listener` until `stop` is done, then lets requests under way end within [`DRAIN_SECONDS_MAX`]. Dropping
+    /// the future instead cuts every connection at once, as a crash does.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let (stopping, stopped) = watch::channel(());
+        let mut open = JoinSet::new();
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                accepted = listener.accept(), if open.len() < CONNECTIONS_MAX => match accepted {
+                    Ok((stream, _)) => { open.spawn(Arc::clone(&self).connection(stream, stopped.clone())); }
+                    Err(_) => sleep(Duration::from_millis(50)).await,
+                },
+                Some(_) = open.join_next(), if !open.is_empty() => {}
+            }
+        }
+        drop(listener);
+        drop(stopping);
+        let all_ended = async { while open.join_next().await.is_some() {} };
+        let _late_ones_are_cut = timeout(Duration::from_secs(DRAIN_SECONDS_MAX), all_ended).await;
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream, mut stopped: watch::Receiver<()>) {
+        let _without_nodelay_it_is_only_slower = stream.set_nodelay(true);
+        let handover = Handover::default();
+        let service = service_fn(|request| {
+            let (instance, handover) = (Arc::clone(&self), Arc::clone(&handover));
+            async move { Ok::<_, Infallible>(instance.answer(request, &handover).await) }
+        });
+        {
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+            tokio::pin!(connection);
+            let mut told = false;
+            loop {
+                tokio::select! {
+                    _ended = connection.as_mut() => break,
+                    // The other end of the channel is gone: the instance stops.
+                    _gone = stopped.changed(), if !told => {
+                        told = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+            }
+        }
+        let upgraded = handover.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((protocol, upgrade)) = upgraded {
+            tokio::select! {
+                _ended = say_back(protocol, upgrade) => {}
+                _gone = stopped.changed() => {}
+            }
+        }
+    }
+
+    async fn answer(&self, mut request: Request<Incoming>, handover: &Handover) -> Response<AnswerBody> {
+        if request.uri().path() == "/ledger" {
+            return text(StatusCode::OK, "text/plain", self.ledger.text());
+        }
+        if let Some(switched) = switch(&mut request, handover) {
+            return switched;
+        }
+        let (head, mut body) = request.into_parts();
+        let Ok((bytes, trailers)) = drain(&mut body).await else {
+            return text(StatusCode::BAD_REQUEST, "text/plain", "the body broke off\n".to_owned());
+        };
+        // The whole request has arrived: this is the moment at which it counts as done.
+        if let Some(number) = head.headers.get("x-ledger")
+            && let Err(fault) = self.ledger.append(number.as_bytes(), head.method.as_str())
+        {
+            let status = if matches!(fault, LedgerFault::Number) { StatusCode::BAD_REQUEST } else { StatusCode::INSUFFICIENT_STORAGE };
+            return text(status, "text/plain", format!("{fault}\n"));
+        }
+        let wish = Wish::read(head.uri.query().unwrap_or_default());
+        if !wish.delay.is_zero() {
+            sleep(wish.delay).await;
+        }
+        let mut answer = match wish.download {
+            Some(count) => download(count),
+            None => self.seen(&head, bytes, trailers),
+        };
+        *answer.status_mut() = wish.status;
+        if let Some((name, value)) = wish.header {
+            answer.headers_mut().append(name, value);
+        }
+        answer
+    }
+
+    fn seen(&self, head: &http::request::Parts, bytes: u64, trailers: Option<HeaderMap>) -> Response<AnswerBody> {
+        let mut seen = json!({
+            "service": self.service, "instance": self.name, "method": head.method.as_str(),
+            "path": head.uri.path_and_query().map_or("*", |target| target.as_str()),
+            "headers": as_json(&head.headers), "body_bytes": bytes,
+        });
+        if let (Some(trailers), Some(seen)) = (&trailers, seen.as_object_mut()) {
+            seen.insert("trailers".to_owned(), as_json(trailers));
+        }
+        let names = trailers.as_ref().map(|trailers| trailers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>().join(", "));
+        let mut answer = Response::new(AnswerBody::text(format!("{seen}\n"), trailers));
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(names) = names.and_then(|names| HeaderValue::try_from(names).ok()) {
+            answer.headers_mut().insert(TRAILER, names);
+        }
+        answer
+    }
+}
+
+/// Counts a body and throws it away frame by frame.
+async fn drain(body: &mut Incoming) -> Result<(u64, Option<HeaderMap>), hyper::Error> {
+    let mut bytes = 0;
+    let mut trailers = None;
+    while let Some(frame) = body.frame().await {
+        match frame?.into_data() {
+            Ok(data) => bytes += data.len() as u64,
+            Err(other) => trailers = other.into_trailers().ok(),
+        }
+    }
+    Ok((bytes, trailers))
+}
+
+/// The 101 to a request that asks for another protocol (RFC 9110 §7.8).
+fn switch(request: &mut Request<Incoming>, handover: &Handover) -> Option<Response<AnswerBody>> {
+    let asked = |name, word: &str| {
+        let values = request.headers().get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(word))
+    };
+    if !asked(CONNECTION, "upgrade") {
+        return None;
+    }
+    let named = request.headers().get(UPGRADE)?.clone();
+    let key = request.headers().get(SEC_WEBSOCKET_KEY).filter(|_| asked(UPGRADE, "websocket")).map(|key| websocket::accept(key.as_bytes()));
+    let mut answer = Response::new(AnswerBody::default());
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    answer.headers_mut().insert(UPGRADE, named);
+    let protocol = match key {
+        Some(accept) => {
+            answer.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept.parse().ok()?);
+            Protocol::WebSocket
+        }
+        None => Protocol::Bytes,
+    };
+    *handover.lock().unwrap_or_else(PoisonError::into_inner) = Some((protocol, hyper::upgrade::on(request)));
+    Some(answer)
+}
+
+async fn say_back(protocol: Protocol, upgrade: OnUpgrade) -> io::Result<()> {
+    let mut io = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
+    match protocol {
+        Protocol::WebSocket => websocket::echo(io).await,
+        Protocol::Bytes => {
+            let (mut from, mut to) = tokio::io::split(&mut io);
+            tokio::io::copy(&mut from, &mut to).await?;
+            tokio::io::AsyncWriteExt::shutdown(&mut to).await
+        }
+    }
+}
+
+fn download(count: u64) -> Response<AnswerBody> {
+    let mut answer = Response::new(AnswerBody::zeros(count));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    answer
+}
+
+fn text(status: StatusCode, kind: &'static str, body: String) -> Response<AnswerBody> {
+    let mut answer = Response::new(AnswerBody::text(Bytes::from(body), None));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer
+}
+
+/// Headers by name; several lines of one name are joined by `, ` (RFC 9110 §5.2).
+fn as_json(headers: &HeaderMap) -> Value {
+    let mut seen = Map::new();
+    for name in headers.keys() {
+        let lines: Vec<_> = headers.get_all(name).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        seen.insert(name.as_str().to_owned(), Value::String(lines.join(", ")));
+    }
+    Value::Object(seen)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! routing-gw's configuration as written, and the checks that need more than one room.
+
+pub mod plan;
+pub mod routes;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig};
+use host::plan::{HostPlan, HostSections};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use settings::files;
+use settings::report::Report;
+use telemetry::logs::LogsConfig;
+use telemetry::record::config::RecordsConfig;
+use telemetry::traces::config::TracesConfig;
+use upstream::config::ServiceConfig;
+
+use crate::config::plan::{RoutingPlan, VouchPlan};
+use crate::config::routes::RouteConfig;
+use crate::keys;
+use crate::vouch::VouchConfig;
+
+/// The file of routing-gw.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoutingConfig {
+    /// What this tier is called in traces.
+    #[serde(default = "default_name")]
+    pub name: String,
+    /// Threads that serve; the number of cores when absent.
+    pub workers: Option<u32>,
+    /// Where tier 1 connects.
+    pub listen: Vec<ListenConfig>,
+    /// Where operators look.
+    pub admin: AdminConfig,
+    /// Which DNS servers are asked.
+    #[serde(default)]
+    pub dns: DnsConfig,
+    /// Which authorities fetched documents and collectors are proved by.
+    #[serde(default)]
+    pub roots: TrustRootsConfig,
+    /// Ceilings.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// How the process ends.
+    #[serde(default)]
+    pub drain: DrainConfig,
+    /// Diagnostics.
+    #[serde(default)]
+    pub logs: LogsConfig,
+    /// Records of connections; the request record is tier 1's.
+    #[serde(default)]
+    pub records: RecordsConfig,
+    /// Traces.
+    #[serde(default)]
+    pub traces: TracesConfig,
+    /// Whom this tier believes.
+    pub vouch: VouchConfig,
+    /// The services, by name.
+    pub services: BTreeMap<String, ServiceConfig>,
+    /// The routes.
+    pub routes: Vec<RouteConfig>,
+}
+
+fn default_name() -> String {
+    "routing-gw".to_owned()
+}
+
+impl RoutingConfig {
+    /// Checks everything and complains about all that is wrong.
+    pub fn check(self, base: &Path, report: &mut Report) -> Option<(HostPlan, RoutingPlan)> {
+        for (index, listener) in self.listen.iter().enumerate() {
+            check_listener(listener, index, report);
+        }
+        let services: Vec<_> = self.services.iter().map(|(name, service)| service.check(&format!("services.{name}"), base, report)).collect();
+        let routes = routes::check(&self.routes, self.services.keys().map(String::as_str), report);
+        let vouch = check_vouch(&self.vouch, base, report);
+        let host = HostPlan::check(
+            HostSections {
+                workers: self.workers,
+                listen: self.listen,
+                admin: self.admin,
+                drain: self.drain,
+                limits: self.limits,
+                logs: self.logs,
+                records: self.records,
+                traces: self.traces,
+                dns: self.dns,
+                roots: self.roots,
+            },
+            base,
+            report,
+        )?;
+        let plan = RoutingPlan {
+            vouch: vouch?,
+            services: services.into_iter().collect::<Option<_>>()?,
+            routes,
+            in_flight_max: host.limits.in_flight_max,
+            body_bytes_max: host.limits.body_bytes_max,
+        };
+        Some((host, plan))
+    }
+}
+
+/// Tier 2 believes whoever connects to be tier 1, so that each listener must say who may connect.
+fn check_listener(listener: &ListenConfig, index: usize, report: &mut Report) {
+    if listener.redirect_to.is_some() {
+        report.complain(&format!("listen[{index}].redirect_to"), "routing-gw faces services, not clients", "redirect at security-gw");
+    }
+    if listener.tls.as_ref().is_some_and(|tls| tls.clients.is_none()) {
+        report.complain(
+            &format!("listen[{index}].tls"),
+            "anybody could connect: the listener demands no client certificate",
+            "add `clients: {ca: FILE, peers: [\"dns:NAME\"]}` with the name in tier 1's certificate",
+        );
+    }
+}
+
+fn check_vouch(config: &VouchConfig, base: &Path, report: &mut Report) -> Option<VouchPlan> {
+    if config.issuers.is_empty() {
+        report.complain("vouch.issuers", "nobody is believed, so every request would be refused", "list the `name` of each security-gw");
+    }
+    if config.audience.is_empty() {
+        report.complain("vouch.audience", "the audience is empty", "write what tier 1 has as `link.audience`");
+    }
+    let plan = VouchPlan { issuers: config.issuers.clone(), audience: config.audience.clone(), jwks: files::resolve(base, &config.jwks) };
+    match keys::read(&plan) {
+        Ok(_) => Some(plan),
+        Err(what) => {
+            report.complain("vouch.jwks", what, "write tier 1's public keys there, as `gwctl keys new` does");
+            None
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Routes as written: `routes:` in the configuration, and what `check` makes of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use contract::headers;
+use http::header::{self, HeaderName};
+use http::Method;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use settings::report::Report;
+use settings::units::Span;
+
+use crate::authorize::config::RequireConfig;
+use crate::requirement::Requirement;
+use crate::route::pattern::{Pattern, Segment};
+use crate::route::table::Demands;
+
+/// One entry of `routes:`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteConfig {
+    /// Names the route in records, metrics, decisions and the Trail; unique.
+    pub name: String,
+    /// `/orders` exactly, `/orders/{id}` with a parameter, `/orders/` for everything below.
+    pub path: String,
+    /// Host names without port; none means any.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Methods; none means any.
+    #[serde(default)]
+    pub methods: Vec<String>,
+    /// The service that answers; one of `services`.
+    pub service: String,
+    /// What a caller must prove. A route needs this, or `public: true`.
+    pub require: Option<RequireConfig>,
+    /// Lets everyone in, also anonymous callers.
+    #[serde(default)]
+    pub public: bool,
+    /// From the request's arrival at this tier to the head of the answer, over all attempts; default 60 s.
+    pub timeout: Option<Span>,
+    /// Headers that tell the service a claim of the caller: header name to claim name. They are taken out of what the client sent.
+    #[serde(default)]
+    pub claim_headers: BTreeMap<String, String>,
+}
+
+/// A route as meant: everything resolved.
+#[derive(Clone, Debug)]
+pub struct RoutePlan {
+    /// Its name.
+    pub name: String,
+    /// Its path.
+    pub pattern: Pattern,
+    /// Its hosts and methods.
+    pub demands: Demands,
+    /// The name of its service, which exists.
+    pub service: String,
+    /// Who may pass.
+    pub requirement: Requirement,
+    /// From arrival to the head of the answer.
+    pub timeout: Duration,
+    /// Headers that tell a claim of the caller.
+    pub claim_headers: Vec<(HeaderName, Box<str>)>,
+}
+
+/// Routes of one configuration at most.
+const ROUTES_MAX: usize = 100_000;
+/// The default of `timeout`.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+
+/// Checks all routes against each other and against the names of the services.
+pub fn check<'a>(routes: &[RouteConfig], services: impl Iterator<Item = &'a str> + Clone, report: &mut Report) -> Vec<RoutePlan> {
+    if routes.is_empty() {
+        report.complain("routes", "there is no route, so every request would be refused", "add a route with a name, a path and a service");
+    }
+    if routes.len() > ROUTES_MAX {
+        report.complain("routes", format!("there are {} routes", routes.len()), format!("keep at most {ROUTES_MAX}"));
+    }
+    let plans: Vec<Option<RoutePlan>> =
+        routes.iter().enumerate().map(|(index, route)| check_one(route, &format!("routes[{index}]"), services.clone(), report)).collect();
+    complain_about_twins(routes, &plans, report);
+    plans.into_iter().flatten().collect()
+}
+
+fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = &'a str>, report: &mut Report) -> Option<RoutePlan> {
+    let lawful_name = !route.name.is_empty() && route.name.len() <= 128 && route.name.bytes().all(|byte| byte.is_ascii_graphic());
+    if !lawful_name {
+        report.complain(&format!("{key}.name"), "a route's name is 1 to 128 visible ASCII characters", "as in \"read-orders\"");
+    }
+    let pattern = Pattern::parse(&route.path).map_err(|(what, remedy)| report.complain(&format!("{key}.path"), what, remedy)).ok();
+    let services: Vec<&str> = services.collect();
+    if !services.contains(&route.service.as_str()) {
+        report.unknown_name(&format!("{key}.service"), "service", &route.service, "services", services.into_iter());
+    }
+    let methods = methods(&route.methods, key, report);
+    let hosts = route.hosts.iter().map(|host| host.to_ascii_lowercase().into_boxed_str()).collect();
+    let claim_headers = claim_headers(&route.claim_headers, key, report);
+    let requirement = match (&route.require, route.public) {
+        (Some(_), true) => {
+            report.complain(&format!("{key}.public"), "the route is public and has requirements", "take one of `public` and `require` away");
+            None
+        }
+        (Some(require), false) => require.check(&format!("{key}.require"), report),
+        (None, true) => Some(Requirement::Public),
+        (None, false) => {
+            report.complain(key, format!("the route {:?} has no policy", route.name), "add `require:`, or say `public: true` to let everyone in");
+            None
+        }
+    };
+    Some(RoutePlan {
+        name: route.name.clone(),
+        pattern: pattern?,
+        demands: Demands { hosts, methods: methods? },
+        service: route.service.clone(),
+        requirement: requirement?,
+        timeout: route.timeout.map_or(TIMEOUT_DEFAULT, Span::get),
+        claim_headers: claim_headers?,
+    })
+}
+
+/// A header that carries a claim must not change what the request is or who it is for.
+fn claim_headers(written: &BTreeMap<String, String>, key: &str, report: &mut Report) -> Option<Vec<(HeaderName, Box<str>)>> {
+    let mut headers = Vec::with_capacity(written.len());
+    for (name, claim) in written {
+        match HeaderName::from_bytes(name.as_bytes()) {
+            Ok(header) if !headers::is_reserved(&header) && !FORBIDDEN_CLAIM_HEADERS.contains(&header) => headers.push((header, claim.as_str().into())),
+            _ => report.complain(
+                &format!("{key}.claim_headers.{name}"),
+                format!("{name:?} cannot carry a claim"),
+                "choose a header of your own, as in x-user-role; the subject, issuer and scopes have theirs already",
+            ),
+        }
+    }
+    (headers.len() == written.len()).then_some(headers)
+}
+
+/// Fields with a meaning of their own.
+static FORBIDDEN_CLAIM_HEADERS: [HeaderName; 6] =
+    [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::AUTHORIZATION, header::COOKIE];
+
+fn methods(names: &[String], key: &str, report: &mut Report) -> Option<Vec<Method>> {
+    let mut methods = Vec::with_capacity(names.len());
+    for (index, name) in names.iter().enumerate() {
+        match Method::from_bytes(name.as_bytes()) {
+            Ok(method) if *name == name.to_ascii_uppercase() && method != Method::CONNECT => methods.push(method),
+            _ => report.complain(
+                &format!("{key}.methods[{index}]"),
+                format!("{name:?} is no method that can be routed"),
+                "methods are upper-case tokens, as in GET; CONNECT is never routed",
+            ),
+        }
+    }
+    (methods.len() == names.len()).then_some(methods)
+}
+
+/// Two routes with one name, or with the same path, host and method, could not be told apart.
+fn complain_about_twins(routes: &[RouteConfig], plans: &[Option<RoutePlan>], report: &mut Report) {
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, route) in routes.iter().enumerate() {
+        if let Some(first) = names.insert(&route.name, index) {
+            report.complain(&format!("routes[{index}].name"), format!("routes[{first}] has the name {:?} too", route.name), "give each route its own name");
+        }
+    }
+    let mut by_shape: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, plan) in plans.iter().enumerate() {
+        let Some(plan) = plan else { continue };
+        let twins = by_shape.entry(shape(&plan.pattern)).or_default();
+        if let Some(twin) = twins.iter().find(|twin| plans[**twin].as_ref().is_some_and(|other| overlap(&plan.demands, &other.demands))) {
+            report.complain(
+                &format!("routes[{index}].path"),
+                format!("the route {:?} takes the same requests as {:?}", plan.name, routes[*twin].name),
+                "tell them apart by path, host or method",
+            );
+        }
+        twins.push(index);
+    }
+}
+
+/// A pattern without the names of its parameters.
+fn shape(pattern: &Pattern) -> String {
+    let mut shape = String::new();
+    for segment in &pattern.segments {
+        shape.push('/');
+        match segment {
+            Segment::Literal(text) => shape.push_str(text),
+            Segment::Parameter(_) => shape.push_str("{}"),
+        }
+    }
+    if pattern.prefix {
+        shape.push('/');
+    }
+    shape
+}
+
+/// Whether two routes of one path could both take a request, neither being more specific by host.
+fn overlap(one: &Demands, other: &Demands) -> bool {
+    let hosts = match (one.hosts.is_empty(), other.hosts.is_empty()) {
+        (true, true) => true,
+        (false, false) => one.hosts.iter().any(|host| other.hosts.contains(host)),
+        _ => false,
+    };
+    let methods = one.methods.is_empty() || other.methods.is_empty() || one.methods.iter().any(|method| other.methods.contains(method));
+    hosts && methods
+}

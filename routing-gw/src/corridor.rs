@@ -1,0 +1,145 @@
+//! The corridor of routing-gw: every room in the order in which a request meets it.
+//!
+//! A room left out or exchanged does not compile, because each demands the fact that the one before proved. `Routes::find` demands `Vouched`:
+//!
+//! ```
+//! use routing_gw::{facts::{Routed, Vouched}, refusal::Refusal, route::Routes};
+//! use wire::exchange::Exchange;
+//! fn right(routes: &Routes, vouched: Exchange<Vouched>) -> Result<Exchange<Routed>, Refusal> {
+//!     routes.find(vouched)
+//! }
+//! ```
+//!
+//! Without `vouch`, a request has only `Arrived`:
+//!
+//! ```compile_fail,E0308
+//! use routing_gw::{facts::Routed, refusal::Refusal, route::Routes};
+//! use wire::{arrived::Arrived, exchange::Exchange};
+//! fn vouch_left_out(routes: &Routes, arrived: Exchange<Arrived>) -> Result<Exchange<Routed>, Refusal> {
+//!     routes.find(arrived)
+//! }
+//! ```
+//!
+//! `decide` demands `Routed`:
+//!
+//! ```
+//! use routing_gw::{authorize, decision::Decisions, facts::{Permitted, Routed}, refusal::Refusal};
+//! use wire::exchange::Exchange;
+//! fn right(decisions: &Decisions, routed: Exchange<Routed>) -> Result<Exchange<Permitted>, Refusal> {
+//!     authorize::decide(decisions, routed)
+//! }
+//! ```
+//!
+//! Without `route`, a request has only `Vouched`:
+//!
+//! ```compile_fail,E0308
+//! use routing_gw::{authorize, decision::Decisions, facts::{Permitted, Vouched}, refusal::Refusal};
+//! use wire::exchange::Exchange;
+//! fn route_left_out(decisions: &Decisions, vouched: Exchange<Vouched>) -> Result<Exchange<Permitted>, Refusal> {
+//!     authorize::decide(decisions, vouched)
+//! }
+//! ```
+//!
+//! `forward` demands `Permitted`:
+//!
+//! ```
+//! use std::rc::Rc;
+//! use contract::trail::Trail;
+//! use routing_gw::{facts::Permitted, forward, refusal::Refusal};
+//! use upstream::pool::Pools;
+//! use wire::{body::Body, exchange::Exchange};
+//! async fn right(pools: &Rc<Pools>, permitted: Exchange<Permitted>, trail: &mut Trail) -> Result<http::Response<Body>, Refusal> {
+//!     forward::send(pools, permitted, trail).await
+//! }
+//! ```
+//!
+//! Without `authorize`, a request has only `Routed`:
+//!
+//! ```compile_fail,E0308
+//! use std::rc::Rc;
+//! use contract::trail::Trail;
+//! use routing_gw::{facts::Routed, forward, refusal::Refusal};
+//! use upstream::pool::Pools;
+//! use wire::{body::Body, exchange::Exchange};
+//! async fn authorize_left_out(pools: &Rc<Pools>, routed: Exchange<Routed>, trail: &mut Trail) -> Result<http::Response<Body>, Refusal> {
+//!     forward::send(pools, routed, trail).await
+//! }
+//! ```
+//!
+//! And nobody outside the rooms can make a fact up:
+//!
+//! ```compile_fail,E0624
+//! use std::sync::Arc;
+//! use contract::caller::Caller;
+//! fn forged(arrived: wire::arrived::Arrived, caller: Arc<Caller>) -> routing_gw::facts::Vouched {
+//!     routing_gw::facts::Vouched::new(arrived, caller)
+//! }
+//! ```
+
+use std::rc::Rc;
+
+use contract::headers;
+use contract::trail::Trail;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use wire::arrived::Stamp;
+use wire::body::Body;
+use wire::connection::Connection;
+
+use crate::account::Account;
+use crate::refusal::Refusal;
+use crate::tier::Worker;
+use crate::{authorize, forward, vouch};
+
+/// Walks one request through the rooms; it always answers, and the answer carries the Trail for tier 1's record.
+pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
+    let request = request.map(Body::from);
+    let stamp = worker.gateway.door.stamp(&request, &connection, worker.clock.now_ms());
+    // The account is opened before the first room, so that a refused or aborted request is counted too.
+    let mut account = worker.gateway.accounts.open(&request, &stamp);
+    let mut trail = Trail::default();
+    let mut response = match walk(&worker, &connection, request, stamp.clone(), &mut account, &mut trail).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            let reason = refusal.reason();
+            account.refused = Some(reason);
+            trail.reason = Some(reason);
+            if let Some((route, decision)) = refusal.decision() {
+                trail.route = Some(route.name.to_string());
+                trail.decision = Some(decision.to_string());
+            }
+            refusal.answer(&stamp)
+        }
+    };
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        connection.line.settled();
+    }
+    response.headers_mut().insert(headers::TRAIL.clone(), trail.encode());
+    account.follow(response)
+}
+
+async fn walk(
+    worker: &Worker,
+    connection: &Rc<Connection>,
+    request: Request<Body>,
+    stamp: Stamp,
+    account: &mut Account,
+    trail: &mut Trail,
+) -> Result<Response<Body>, Refusal> {
+    let gateway = &worker.gateway;
+    // First: tier 2 reads the target as tier 1 did, and refuses what tier 1 should have refused.
+    let mut arrived = gateway.door.enter(request, connection, stamp).map_err(Refusal::Door)?;
+    // Before any work; the place is held until the answer's body has ended.
+    account.place = Some(gateway.limits.admit(&mut arrived.request, &account.body_in).map_err(Refusal::Limit)?);
+    // Before anything is told about routes: tier 1 alone is believed.
+    let vouched = vouch::verify(&gateway.verifier, &worker.vouches, arrived, worker.clock.now_s())?;
+    // What is asked for decides which policy speaks.
+    let routed = gateway.routes.find(vouched)?;
+    trail.route = Some(routed.known.route().name.to_string());
+    // Deny by default, before an instance hears of it.
+    let permitted = authorize::decide(&worker.decisions, routed)?;
+    trail.decision = Some(permitted.known.decision().to_string());
+    trail.service = Some(permitted.known.route().service.name().to_owned());
+    // Last: an instance answers.
+    forward::send(&worker.pools, permitted, trail).await
+}

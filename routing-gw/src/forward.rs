@@ -1,0 +1,106 @@
+//! Hands the request to an instance of its service and takes the answer.
+//!
+//! In: `Exchange<Permitted>`. Out: the instance's answer without connection-scoped and reserved fields.
+//! Refuses: `Upstream`, with the fault.
+//! Never: shows an instance the assertion or a header that a client forged; lets an instance write a reserved field.
+
+use std::rc::Rc;
+
+use contract::headers;
+use contract::trail::Trail;
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use serde_json::Value;
+use upstream::fault::SendFault;
+use upstream::pool::Pools;
+use upstream::send;
+use upstream::trip::Trip;
+use wire::body::Body;
+use wire::exchange::Exchange;
+use wire::{hop_by_hop, upgrade};
+
+use crate::facts::Permitted;
+use crate::refusal::Refusal;
+
+/// Bytes of one claim header at most; a longer claim is left out, because a cut one could mean something else.
+const CLAIM_BYTES_MAX: usize = 1_024;
+
+/// Sends a permitted request to its service.
+///
+/// # Errors
+/// No instance gave an answer.
+pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Permitted>, trail: &mut Trail) -> Result<Response<Body>, Refusal> {
+    let Exchange { mut request, known } = exchange;
+    let route = known.route();
+    let wanted = known.arrived().upgrade().cloned();
+    let client = wanted.is_some().then(|| hyper::upgrade::on(&mut request));
+    let map = request.headers_mut();
+    introduce(map, &known);
+    if let Some(protocol) = wanted {
+        upgrade::name(map, protocol);
+    }
+
+    let deadline = known.arrived().stamp().at + route.timeout;
+    let mut trip = Trip::default();
+    let answer = send::send(pools, &route.service, request, Some(deadline), &mut trip).await;
+    tell(trail, &trip);
+    let mut response = answer.map_err(Refusal::Upstream)?;
+
+    let granted = hop_by_hop::strip(response.headers_mut());
+    headers::scrub(response.headers_mut());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let (Some(client), Some(protocol)) = (client, granted) else {
+            return Err(Refusal::Upstream(SendFault::Protocol));
+        };
+        let instance = hyper::upgrade::on(&mut response);
+        // The body holds the endpoint's place until the tunnel has ended.
+        let held = std::mem::take(response.body_mut());
+        known.arrived().connection().line.upgraded();
+        tokio::task::spawn_local(async move {
+            if let Err(cause) = upgrade::join(client, instance).await {
+                tracing::debug!(%cause, "an upgraded connection broke");
+            }
+            drop(held);
+        });
+        upgrade::name(response.headers_mut(), protocol);
+    }
+    Ok(response)
+}
+
+/// Tells the instance who is asking, in the documented headers.
+fn introduce(map: &mut HeaderMap, known: &Permitted) {
+    let caller = known.caller();
+    for (name, _) in &known.route().claim_headers {
+        map.remove(name);
+    }
+    if caller.is_anonymous() {
+        return;
+    }
+    set(map, &headers::SUBJECT, &caller.subject);
+    set(map, &headers::ISSUER, &caller.issuer);
+    set(map, &headers::SCOPES, &caller.scopes.join(" "));
+    for (name, claim) in &known.route().claim_headers {
+        match caller.claim(claim) {
+            Some(Value::String(text)) => set(map, name, text),
+            Some(Value::Null) | None => {}
+            Some(other) => set(map, name, &other.to_string()),
+        }
+    }
+}
+
+/// Sets a header, unless the text is too long for one or could break out of it.
+fn set(map: &mut HeaderMap, name: &HeaderName, text: &str) {
+    if text.len() <= CLAIM_BYTES_MAX
+        && let Ok(value) = HeaderValue::from_str(text)
+    {
+        map.insert(name.clone(), value);
+    }
+}
+
+/// Writes what became of the request into the Trail.
+fn tell(trail: &mut Trail, trip: &Trip) {
+    trail.attempts = trip.attempts;
+    trail.generation = Some(trip.generation).filter(|generation| *generation > 0);
+    trail.instance = trip.instance.as_ref().map(|endpoint| endpoint.name().to_owned());
+    trail.upstream_us = Some(u64::try_from(trip.upstream.as_micros()).unwrap_or(u64::MAX));
+}

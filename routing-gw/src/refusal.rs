@@ -1,0 +1,99 @@
+//! Every way in which routing-gw turns a request away, and the answer to each.
+//!
+//! In: what a room found. Out: an RFC 9457 problem document with a stable reason code. Never: tells internals; those are for the log.
+
+use std::sync::Arc;
+
+use contract::assertion::AssertionFault;
+use contract::problem::Problem;
+use contract::reason::Reason;
+use http::{HeaderValue, Method, Response, header};
+use upstream::fault::SendFault;
+use wire::arrived::Stamp;
+use wire::body::Body;
+
+use crate::decision::DecisionId;
+use crate::facts::RouteFacts;
+
+/// The closed list.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The door: an ambiguous target, host or framing.
+    Door(Reason),
+    /// All places are taken, or the request body is over its ceiling.
+    Limit(Reason),
+    /// Tier 1 says nothing of the caller.
+    AssertionMissing,
+    /// What tier 1 says of the caller is not believed.
+    Assertion(AssertionFault),
+    /// No route takes the path and host.
+    NoRoute,
+    /// Routes take the path with other methods.
+    MethodNotAllowed(Vec<Method>),
+    /// The caller is anonymous on a route that is not public.
+    AuthenticationRequired {
+        /// The route that took the request.
+        route: Arc<RouteFacts>,
+        /// The decision.
+        decision: DecisionId,
+    },
+    /// The caller lacks what the route demands.
+    NotPermitted {
+        /// The route that took the request.
+        route: Arc<RouteFacts>,
+        /// The decision.
+        decision: DecisionId,
+    },
+    /// No instance gave an answer.
+    Upstream(SendFault),
+}
+
+impl Refusal {
+    /// The stable code of the refusal.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Door(reason) | Self::Limit(reason) => *reason,
+            Self::AssertionMissing => Reason::AssertionMissing,
+            Self::Assertion(fault) => fault.reason(),
+            Self::NoRoute => Reason::NoRoute,
+            Self::MethodNotAllowed(_) => Reason::MethodNotAllowed,
+            Self::AuthenticationRequired { .. } => Reason::AuthenticationRequired,
+            Self::NotPermitted { .. } => Reason::NotPermitted,
+            Self::Upstream(fault) => fault.reason(),
+        }
+    }
+
+    /// The route and decision that the refusal came from, where there was one.
+    #[must_use]
+    pub fn decision(&self) -> Option<(&Arc<RouteFacts>, DecisionId)> {
+        match self {
+            Self::AuthenticationRequired { route, decision } | Self::NotPermitted { route, decision } => Some((route, *decision)),
+            Self::Door(_) | Self::Limit(_) | Self::AssertionMissing | Self::Assertion(_) | Self::NoRoute | Self::MethodNotAllowed(_) | Self::Upstream(_) => None,
+        }
+    }
+
+    /// The answer to tier 1, which passes it on unchanged.
+    #[must_use]
+    pub fn answer(&self, stamp: &Stamp) -> Response<Body> {
+        if let Self::AssertionMissing | Self::Assertion(_) = self {
+            tracing::warn!(request_id = %stamp.request_id, reason = %self.reason(), "a peer's word on a caller was not believed; see `vouch` here and `link` at tier 1");
+        }
+        let decision = self.decision().map(|(_, decision)| decision.to_string());
+        let trace_id = stamp.trace.trace_id_hex();
+        let problem = Problem {
+            reason: self.reason(),
+            request_id: Some(&stamp.request_id),
+            trace_id: str::from_utf8(&trace_id).ok(),
+            decision: decision.as_deref(),
+        };
+        let mut response = problem.response().map(Body::from);
+        if let Self::MethodNotAllowed(methods) = self {
+            let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            if let Ok(value) = HeaderValue::try_from(names.join(", ")) {
+                response.headers_mut().insert(header::ALLOW, value);
+            }
+        }
+        response
+    }
+}

@@ -1,0 +1,55 @@
+//! Which route takes the request.
+//!
+//! In: `Exchange<Vouched>`. Out: `Exchange<Routed>`.
+//! Refuses: `NoRoute`, `MethodNotAllowed`.
+//! Never: looks at who is asking; a route is chosen by host, path and method alone.
+
+pub mod pattern;
+pub mod table;
+
+use std::sync::Arc;
+
+use http::header;
+use wire::exchange::Exchange;
+
+use crate::facts::{RouteFacts, Routed, Vouched};
+use crate::refusal::Refusal;
+use crate::route::table::{Found, Table};
+
+/// The routes of one generation.
+#[derive(Debug)]
+pub struct Routes {
+    table: Table,
+    facts: Vec<Arc<RouteFacts>>,
+}
+
+impl Routes {
+    /// Routes behind a table; `facts` are in the table's order.
+    #[must_use]
+    pub fn new(table: Table, facts: Vec<Arc<RouteFacts>>) -> Self {
+        Self { table, facts }
+    }
+
+    /// Finds the route of a request.
+    ///
+    /// # Errors
+    /// No route takes the path, or none takes the method on it.
+    pub fn find(&self, exchange: Exchange<Vouched>) -> Result<Exchange<Routed>, Refusal> {
+        let request = &exchange.request;
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        match self.table.find(host, request.uri().path(), request.method()) {
+            Found::Route(index) => match self.facts.get(index) {
+                Some(facts) => Ok(exchange.learn(|vouched| Routed::new(vouched, facts.clone()))),
+                None => Err(Refusal::NoRoute),
+            },
+            Found::OtherMethods(methods) => Err(Refusal::MethodNotAllowed(methods)),
+            Found::Nothing => Err(Refusal::NoRoute),
+        }
+    }
+
+    /// All routes, in the order of the table.
+    #[must_use]
+    pub fn facts(&self) -> &[Arc<RouteFacts>] {
+        &self.facts
+    }
+}

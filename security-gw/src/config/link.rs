@@ -1,0 +1,126 @@
+//! `link:` as written: how security-gw finds, proves and believes the replicas of routing-gw, and how it proves itself.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::assertion::Signer;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use settings::files;
+use settings::report::Report;
+use settings::units::Span;
+use upstream::config::{Balance, DiscoverConfig, InstanceTlsConfig, PoolConfig, RetriesConfig, ServiceConfig, TimeoutsConfig, TtlConfig};
+use upstream::plan::ServicePlan;
+
+/// The way to tier 2.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkConfig {
+    /// What tier 2 calls itself in assertions: its `vouch.audience`.
+    pub audience: String,
+    /// How the replicas of routing-gw are found.
+    pub discover: DiscoverConfig,
+    /// How one of them is picked for a request.
+    #[serde(default)]
+    pub balance: Balance,
+    /// mTLS towards the replicas. A TCP link needs this, or `allow_plaintext`.
+    pub tls: Option<InstanceTlsConfig>,
+    /// Lets identities travel where anybody on the network can read and replay them for a minute.
+    #[serde(default)]
+    pub allow_plaintext: bool,
+    /// What assertions are signed with; shared by all replicas of this tier.
+    pub signing_key: SigningKeyConfig,
+    /// From handing over to the head of tier 2's answer; default 75 s, longer than tier 2's own default, so that its reason arrives.
+    #[serde(default = "default_timeout")]
+    pub timeout: Span,
+    /// The clamp on the life of DNS answers.
+    #[serde(default)]
+    pub ttl: TtlConfig,
+    /// How long parts of an exchange may take.
+    #[serde(default = "default_timeouts")]
+    pub timeouts: TimeoutsConfig,
+    /// Connections that are kept.
+    #[serde(default)]
+    pub pool: PoolConfig,
+    /// Tries on other replicas, where nothing was answered yet.
+    #[serde(default)]
+    pub retries: RetriesConfig,
+}
+
+/// A private key for assertions.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKeyConfig {
+    /// An Ed25519 key in PKCS#8 PEM, as `gwctl keys new` makes it.
+    pub file: PathBuf,
+    /// Its name in tier 2's key file.
+    pub kid: String,
+}
+
+/// The way to tier 2 as meant.
+#[derive(Clone)]
+pub struct LinkPlan {
+    /// The replicas as a service.
+    pub service: ServicePlan,
+    /// Signs assertions.
+    pub signer: Arc<Signer>,
+    /// From handing over to the head of the answer.
+    pub timeout: Duration,
+    /// Whether the link is a plain one over TCP, for the warning at every start.
+    pub plaintext: bool,
+}
+
+/// Bytes of a signing key file at most.
+const KEY_BYTES_MAX: usize = 16 * 1024;
+
+fn default_timeout() -> Span {
+    Span::secs(75)
+}
+
+/// Tier 2 knows how long each of its routes may take; the link's own `timeout` bounds the whole.
+fn default_timeouts() -> TimeoutsConfig {
+    TimeoutsConfig { first_byte: None, ..TimeoutsConfig::default() }
+}
+
+impl LinkConfig {
+    /// Checks the link; `name` is what this tier signs as.
+    pub fn check(&self, name: &str, base: &Path, report: &mut Report) -> Option<LinkPlan> {
+        if self.audience.is_empty() {
+            report.complain("link.audience", "the audience is empty", "write what tier 2 has as `vouch.audience`");
+        }
+        let on_one_host = matches!(self.discover, DiscoverConfig::Unix { .. });
+        let plaintext = self.tls.is_none() && !on_one_host;
+        if plaintext && !self.allow_plaintext {
+            report.complain(
+                "link",
+                "identities would travel unprotected: the link has no `tls`",
+                "add `tls: {ca, certificate, key, peers}`, discover a `unix` socket, or accept it with `allow_plaintext: true`",
+            );
+        }
+        if let Some(tls) = &self.tls
+            && (tls.certificate.is_none() || tls.peers.is_empty())
+        {
+            report.complain("link.tls", "only one end of the link would be proved", "set `certificate`, `key` and `peers`, so that both ends are");
+        }
+        let service = ServiceConfig {
+            discover: self.discover.clone(),
+            balance: self.balance,
+            tls: self.tls.clone(),
+            ttl: self.ttl,
+            timeouts: self.timeouts,
+            pool: self.pool,
+            retries: self.retries,
+        };
+        let service = service.check("link", base, report);
+        let file = files::resolve(base, &self.signing_key.file);
+        let signer = files::read_secret(&file, KEY_BYTES_MAX).and_then(|pem| {
+            Signer::from_pkcs8_pem(pem.expose().as_bytes(), self.signing_key.kid.clone(), name.to_owned(), self.audience.clone())
+                .map_err(|fault| format!("{}: {fault}", file.display()))
+        });
+        if let Err(what) = &signer {
+            report.complain("link.signing_key.file", what.clone(), "make a key with `gwctl keys new`, and let this process read it");
+        }
+        Some(LinkPlan { service: service?, signer: Arc::new(signer.ok()?), timeout: self.timeout.get(), plaintext })
+    }
+}

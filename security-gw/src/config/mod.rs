@@ -1,0 +1,158 @@
+//! security-gw's configuration as written, and as meant.
+
+pub mod link;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig};
+use host::plan::{HostPlan, HostSections};
+use identity::config::{self, IssuerConfig};
+use identity::plan::IssuerPlan;
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use settings::report::Report;
+use telemetry::logs::LogsConfig;
+use telemetry::record::config::RecordsConfig;
+use telemetry::traces::config::TracesConfig;
+
+use crate::authenticate::rules::{RuleConfig, Rules};
+use crate::config::link::{LinkConfig, LinkPlan};
+
+/// The file of security-gw.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecurityConfig {
+    /// What this tier is called in assertions and traces; tier 2 lists it in `vouch.issuers`.
+    #[serde(default = "default_name")]
+    pub name: String,
+    /// Threads that serve; the number of cores when absent.
+    pub workers: Option<u32>,
+    /// Where clients connect.
+    pub listen: Vec<ListenConfig>,
+    /// Where operators look.
+    pub admin: AdminConfig,
+    /// Which DNS servers are asked.
+    #[serde(default)]
+    pub dns: DnsConfig,
+    /// Which authorities fetched documents and collectors are proved by.
+    #[serde(default)]
+    pub roots: TrustRootsConfig,
+    /// Ceilings.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// How the process ends.
+    #[serde(default)]
+    pub drain: DrainConfig,
+    /// Diagnostics.
+    #[serde(default)]
+    pub logs: LogsConfig,
+    /// The access record and the records of connections.
+    #[serde(default)]
+    pub records: RecordsConfig,
+    /// Traces.
+    #[serde(default)]
+    pub traces: TracesConfig,
+    /// Whom strangers' headers are believed from.
+    #[serde(default)]
+    pub trust: TrustConfig,
+    /// Who vouches for callers, by name.
+    #[serde(default)]
+    pub issuers: BTreeMap<String, IssuerConfig>,
+    /// Which path asks for which credential.
+    pub rules: Vec<RuleConfig>,
+    /// The way to tier 2.
+    pub link: LinkConfig,
+}
+
+/// Whom strangers' headers are believed from; nobody, unless it is said.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrustConfig {
+    /// Networks of proxies in front of us, whose `X-Forwarded-For` and `X-Request-ID` are believed: `10.0.0.0/8`.
+    pub proxies: Vec<String>,
+    /// Networks of peers whose `traceparent` is continued.
+    pub trace: Vec<String>,
+}
+
+/// Everything that security-gw runs by, beside what the host needs.
+#[derive(Clone)]
+pub struct SecurityPlan {
+    /// Proxies that are believed.
+    pub proxies: Vec<IpNet>,
+    /// Peers whose trace is continued.
+    pub trace: Vec<IpNet>,
+    /// Issuers, in the order that rules refer to.
+    pub issuers: Vec<IssuerPlan>,
+    /// The rules.
+    pub rules: Rules,
+    /// The way to tier 2.
+    pub link: LinkPlan,
+    /// For each listener, where it redirects to, if it does.
+    pub redirects: Vec<Option<String>>,
+    /// Requests in flight at most.
+    pub in_flight_max: usize,
+    /// Bytes of one request body at most.
+    pub body_bytes_max: u64,
+}
+
+fn default_name() -> String {
+    "security-gw".to_owned()
+}
+
+impl SecurityConfig {
+    /// Checks everything and complains about all that is wrong.
+    pub fn check(self, base: &Path, report: &mut Report) -> Option<(HostPlan, SecurityPlan)> {
+        if self.name.is_empty() || !self.name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            report.complain("name", "the name stands in assertions and cannot be empty or hold spaces", "write a name such as security-gw");
+        }
+        let redirects = self.listen.iter().map(|listener| listener.redirect_to.clone()).collect();
+        let issuers = config::check_all(&self.issuers, "issuers", base, report);
+        let names: Vec<&str> = self.issuers.keys().map(String::as_str).collect();
+        let rules = Rules::check(&self.rules, &names, report);
+        let proxies = networks("trust.proxies", &self.trust.proxies, report);
+        let trace = networks("trust.trace", &self.trust.trace, report);
+        let link = self.link.check(&self.name, base, report);
+        let host = HostPlan::check(
+            HostSections {
+                workers: self.workers,
+                listen: self.listen,
+                admin: self.admin,
+                drain: self.drain,
+                limits: self.limits,
+                logs: self.logs,
+                records: self.records,
+                traces: self.traces,
+                dns: self.dns,
+                roots: self.roots,
+            },
+            base,
+            report,
+        )?;
+        let plan = SecurityPlan {
+            proxies,
+            trace,
+            issuers: issuers?,
+            rules,
+            link: link?,
+            redirects,
+            in_flight_max: host.limits.in_flight_max,
+            body_bytes_max: host.limits.body_bytes_max,
+        };
+        Some((host, plan))
+    }
+}
+
+/// Networks as written in CIDR form; a bare address is a network of one.
+fn networks(key: &str, written: &[String], report: &mut Report) -> Vec<IpNet> {
+    let mut networks = Vec::with_capacity(written.len());
+    for (index, text) in written.iter().enumerate() {
+        let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
+        match network {
+            Some(network) => networks.push(network),
+            None => report.complain(&format!("{key}[{index}]"), format!("{text:?} is no network"), "write it as in 10.0.0.0/8 or fd00::/8"),
+        }
+    }
+    networks
+}

@@ -1,0 +1,136 @@
+//! The corridor of security-gw: every room in the order in which a request meets it.
+//!
+//! A room left out or exchanged does not compile, because each demands the fact that the one before proved. `identify` demands `Admitted`:
+//!
+//! ```
+//! use security_gw::{authenticate::Authenticate, docket::Docket, facts::{Admitted, Identified}, refusal::Refusal};
+//! use identity::cache::TokenCache;
+//! use wire::exchange::Exchange;
+//! async fn right(room: &Authenticate, cache: &TokenCache, admitted: Exchange<Admitted>, docket: &mut Docket) -> Result<Exchange<Identified>, Refusal> {
+//!     room.identify(cache, admitted, 0, docket).await
+//! }
+//! ```
+//!
+//! Without `limits`, a request has only `Arrived`:
+//!
+//! ```compile_fail,E0308
+//! use security_gw::{authenticate::Authenticate, docket::Docket, facts::{Admitted, Identified}, refusal::Refusal};
+//! use identity::cache::TokenCache;
+//! use wire::{arrived::Arrived, exchange::Exchange};
+//! async fn limits_left_out(room: &Authenticate, cache: &TokenCache, arrived: Exchange<Arrived>, docket: &mut Docket) -> Result<Exchange<Identified>, Refusal> {
+//!     room.identify(cache, arrived, 0, docket).await
+//! }
+//! ```
+//!
+//! `sign` demands `Identified`:
+//!
+//! ```
+//! use security_gw::{assert::{self, AssertionCache}, facts::{Asserted, Identified}, refusal::Refusal};
+//! use contract::assertion::Signer;
+//! use wire::exchange::Exchange;
+//! fn right(signer: &Signer, cache: &AssertionCache, identified: Exchange<Identified>) -> Result<Exchange<Asserted>, Refusal> {
+//!     assert::sign(signer, cache, identified, 0)
+//! }
+//! ```
+//!
+//! Without `authenticate`, a request has only `Admitted`:
+//!
+//! ```compile_fail,E0308
+//! use security_gw::{assert::{self, AssertionCache}, facts::{Admitted, Asserted}, refusal::Refusal};
+//! use contract::assertion::Signer;
+//! use wire::exchange::Exchange;
+//! fn authenticate_left_out(signer: &Signer, cache: &AssertionCache, admitted: Exchange<Admitted>) -> Result<Exchange<Asserted>, Refusal> {
+//!     assert::sign(signer, cache, admitted, 0)
+//! }
+//! ```
+//!
+//! `forward` demands `Asserted`:
+//!
+//! ```
+//! use std::{rc::Rc, sync::Arc, time::Duration};
+//! use security_gw::{docket::Docket, facts::Asserted, forward, refusal::Refusal};
+//! use upstream::{pool::Pools, service::Service};
+//! use wire::{body::Body, exchange::Exchange};
+//! async fn right(pools: &Rc<Pools>, link: &Arc<Service>, asserted: Exchange<Asserted>, docket: &mut Docket) -> Result<http::Response<Body>, Refusal> {
+//!     forward::send(pools, link, Duration::MAX, asserted, docket).await
+//! }
+//! ```
+//!
+//! Without `assert`, a request has only `Identified`:
+//!
+//! ```compile_fail,E0308
+//! use std::{rc::Rc, sync::Arc, time::Duration};
+//! use security_gw::{docket::Docket, facts::Identified, forward, refusal::Refusal};
+//! use upstream::{pool::Pools, service::Service};
+//! use wire::{body::Body, exchange::Exchange};
+//! async fn assert_left_out(pools: &Rc<Pools>, link: &Arc<Service>, identified: Exchange<Identified>, docket: &mut Docket) -> Result<http::Response<Body>, Refusal> {
+//!     forward::send(pools, link, Duration::MAX, identified, docket).await
+//! }
+//! ```
+//!
+//! And nobody outside the rooms can make a fact up:
+//!
+//! ```compile_fail,E0624
+//! use wire::arrived::Arrived;
+//! fn forged(arrived: Arrived) -> security_gw::facts::Admitted {
+//!     security_gw::facts::Admitted::new(arrived)
+//! }
+//! ```
+
+use std::rc::Rc;
+
+use contract::headers;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use wire::arrived::Stamp;
+use wire::body::Body;
+use wire::connection::Connection;
+
+use crate::access_log;
+use crate::docket::Docket;
+use crate::refusal::Refusal;
+use crate::tier::Worker;
+use crate::{assert, forward, limits, redirect};
+
+/// Walks one request through the rooms; it always answers, and its record is written when the answer's body has ended.
+pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
+    let request = request.map(Body::from);
+    let stamp = worker.gateway.door.stamp(&request, &connection, worker.clock.now_ms());
+    // The record is opened before the first room, so that a refused, aborted or panicking request has its line too.
+    let mut record = worker.access_log.open(&connection, &request, &stamp);
+    let mut response = match walk(&worker, &connection, request, stamp.clone(), record.docket()).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            record.docket().refused = Some(refusal.reason());
+            refusal.answer(&stamp)
+        }
+    };
+    // The client can name its request to us, whatever became of it.
+    response.headers_mut().insert(headers::REQUEST_ID.clone(), stamp.request_id.header());
+    access_log::follow(record, response)
+}
+
+async fn walk(
+    worker: &Worker,
+    connection: &Rc<Connection>,
+    request: Request<Body>,
+    stamp: Stamp,
+    docket: &mut Docket,
+) -> Result<Response<Body>, Refusal> {
+    let gateway = &worker.gateway;
+    // First: nothing may read a header before it is scrubbed, nor a target before it is canonical.
+    let arrived = gateway.door.enter(request, connection, stamp).map_err(Refusal::Door)?;
+    // A listener that only redirects asks nobody who they are.
+    if let Some(origin) = gateway.redirects.get(connection.listener).and_then(Option::as_deref) {
+        return Ok(redirect::to(origin, arrived.request.uri()));
+    }
+    // Before any work that an outsider can make us do.
+    let admitted = limits::admit(&gateway.limits, arrived, docket)?;
+    // Before anything is decided or sent: who is asking.
+    let now = worker.clock.now_s();
+    let identified = gateway.authenticate.identify(&worker.tokens, admitted, now, docket).await?;
+    // Only what was proved is signed.
+    let asserted = assert::sign(&gateway.signer, &worker.assertions, identified, now)?;
+    // Last: tier 2 decides whether the caller may.
+    forward::send(&worker.pools, &gateway.link, gateway.link_timeout, asserted, docket).await
+}

@@ -1,0 +1,76 @@
+//! Hands the request to tier 2 and takes its answer.
+//!
+//! In: `Exchange<Asserted>`. Out: the answer of tier 2, its Trail read into the docket and taken out.
+//! Refuses: `Link`; `Limit` when the body grew over its ceiling on the way.
+//! Never: repeats what tier 2 has answered; lets a reserved field through to the client.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contract::headers;
+use contract::reason::Reason;
+use contract::trail::Trail;
+use http::{Response, StatusCode, header};
+use upstream::pool::Pools;
+use upstream::fault::SendFault;
+use upstream::trip::Trip;
+use upstream::send;
+use upstream::service::Service;
+use wire::body::Body;
+use wire::exchange::Exchange;
+use wire::{hop_by_hop, upgrade};
+
+use crate::docket::Docket;
+use crate::facts::Asserted;
+use crate::refusal::Refusal;
+
+/// Sends a request over the link.
+///
+/// # Errors
+/// No replica of tier 2 gave an answer, or the request body went over its ceiling.
+pub async fn send(
+    pools: &Rc<Pools>,
+    link: &Arc<Service>,
+    timeout: Duration,
+    exchange: Exchange<Asserted>,
+    docket: &mut Docket,
+) -> Result<Response<Body>, Refusal> {
+    let Exchange { mut request, known } = exchange;
+    let wanted = known.arrived().upgrade().cloned();
+    let client = wanted.is_some().then(|| hyper::upgrade::on(&mut request));
+    let map = request.headers_mut();
+    map.insert(headers::ASSERTION.clone(), known.assertion().clone());
+    if let Some(credential) = known.relay() {
+        map.insert(header::AUTHORIZATION, credential.clone());
+    }
+    if let Some(protocol) = wanted {
+        upgrade::name(map, protocol);
+    }
+
+    let begun = Instant::now();
+    docket.sent_at = Some(begun);
+    let mut trip = Trip::default();
+    let answer = send::send(pools, link, request, Some(begun + timeout), &mut trip).await;
+    docket.tier2 = Some(begun.elapsed());
+    docket.link_attempts = trip.attempts;
+    docket.replica = trip.instance.clone();
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(_) if docket.body_in.exceeded.get() => return Err(Refusal::Limit(Reason::BodyTooLarge)),
+        Err(fault) => return Err(Refusal::Link(fault)),
+    };
+
+    docket.trail = response.headers().get(&headers::TRAIL).and_then(|value| Trail::parse(value.as_bytes()));
+    let granted = hop_by_hop::strip(response.headers_mut());
+    headers::scrub(response.headers_mut());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let (Some(client), Some(protocol)) = (client, granted) else {
+            return Err(Refusal::Link(SendFault::Protocol));
+        };
+        docket.tunnel = Some((client, hyper::upgrade::on(&mut response)));
+        upgrade::name(response.headers_mut(), protocol);
+        *response.body_mut() = Body::Empty;
+    }
+    Ok(response)
+}

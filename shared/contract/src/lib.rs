@@ -1,0 +1,25 @@
+//! What the tiers promise each other, byte for byte: headers, caller, assertion, trace context, trail, reasons, problems.
+//!
+//! In: bytes that a peer wrote, and facts that a tier wants to hand on. Out: values, or a closed fault. Pure: no tokio, no I/O, no clock;
+//! `now` and randomness are parameters. Never: panics on anything a peer can write.
+
+pub mod headers;
+
+pub mod target;
+
+mod hex;
+pub mod request_id;
+pub mod trace_context;
+
+pub mod assertion;
+pub mod caller;
+pub mod json;
+pub mod jws;
+
+pub mod trail;
+
+pub mod problem;
+pub mod reason;
+
+/// The version of everything in this crate that crosses the link; the tiers exchange it, and a mismatch is refused.
+pub const TREATY: u16 = 1;

@@ -1,0 +1,101 @@
+//! One request, from hyper to the tier and back; what keeps a bug in a tier from costing more than that request.
+//!
+//! In: a request. Out: the tier's answer, or `internal-error` when the tier panicked. Never: ends the connection or the process for it.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use contract::problem::Problem;
+use contract::reason::Reason;
+use http::header::{self, HeaderValue};
+use http::{Request, Response, StatusCode};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use wire::body::{Body, BoxError};
+use wire::connection::Connection;
+
+use crate::roster::{Flight, Open};
+use crate::serve::Hall;
+use crate::tier::Tier;
+
+/// Serves one request.
+pub(crate) async fn answer<T: Tier>(hall: Rc<Hall<T>>, connection: Rc<Connection>, open: Rc<Open>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let flight = open.request();
+    let asked_upgrade = request.headers().contains_key(header::UPGRADE);
+    let walked = match catch_unwind(AssertUnwindSafe(|| T::serve(&hall.worker, &connection, request))) {
+        Ok(walk) => whole(walk).await,
+        Err(panic) => Err(panic),
+    };
+    let mut response = match walked {
+        Ok(response) => response,
+        Err(panic) => {
+            hall.figures.panics.inc();
+            tracing::error!(connection = connection.id, panic = text(&*panic), "a request panicked and was answered with 500");
+            if asked_upgrade {
+                // The guard waits for a word about every upgrade that was asked for.
+                connection.line.settled();
+            }
+            Problem { reason: Reason::InternalError, request_id: None, trace_id: None, decision: None }.response().map(Body::from)
+        }
+    };
+    if open.is_closing() && !open.has_goaway.get() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response.map(|body| hold(body, flight)))
+}
+
+/// Runs a future to its end or to its panic.
+async fn whole<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    poll_fn(|cx| guarded(cx, |cx| future.as_mut().poll(cx))).await
+}
+
+/// One poll, in which a panic is a value.
+pub(crate) fn guarded<O>(cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<O>) -> Poll<Result<O, Box<dyn Any + Send>>> {
+    match catch_unwind(AssertUnwindSafe(|| poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    }
+}
+
+/// What a panic said, for the log alone.
+pub(crate) fn text(panic: &(dyn Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// The request is in flight until its answer's body has ended; what is at hand has as good as ended.
+fn hold(body: Body, flight: Flight) -> Body {
+    match body {
+        Body::Empty | Body::Full(_) => body,
+        Body::Incoming(_) | Body::Boxed(_) => Body::boxed(Held { body, _flight: flight }),
+    }
+}
+
+struct Held {
+    body: Body,
+    _flight: Flight,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,239 @@
+//! From a plan to a process that serves, and back to nothing.
+//!
+//! In: a checked plan, inherited sockets, what asks it to leave. Out: `ready`, then nothing until the drain is done. The order: bind, then the
+//! tier's own start, then workers, admin, accepting; so that a taken port is told before anybody waits for an issuer. Refuses: to serve with
+//! less than the plan says. Never: accepts before the tier can answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use settings::clock::Clock;
+use telemetry::metrics::Metrics;
+use telemetry::record::Records;
+use telemetry::traces::{Resource, Tracing};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout, timeout_at};
+use wire::fetch::Fetcher;
+use wire::fetch::otlp::OtlpClient;
+use wire::resolver::Names;
+use wire::tasks::Tasks;
+
+use crate::admin::{self, Admin};
+use crate::deal::{Dealer, Lane};
+use crate::descriptors;
+use crate::drain::{Leave, Life, LifeWatch, Phase};
+use crate::figures::Figures;
+use crate::inherit::Inherited;
+use crate::listen::Listener;
+use crate::plan::{DrainPlan, HostPlan};
+use crate::tier::{BootError, Control, Tier};
+use crate::worker::{self, Kit, Worker};
+
+/// How long the tier's own start may take; the waits inside it have shorter bounds of their own.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// How long a worker may take to make its state.
+const WORKER_START_MAX: Duration = Duration::from_secs(10);
+
+/// How long workers may take to drop what was cut.
+const CUT_MAX: Duration = Duration::from_secs(3);
+
+/// How long the last records and spans may take to reach their sinks.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// What a life begins with.
+pub struct Boot<T: Tier> {
+    /// The process as meant.
+    pub host: HostPlan,
+    /// The tier as meant.
+    pub tier: T::Plan,
+    /// The configuration as the operator may see it; see [`crate::shown`].
+    pub shown: String,
+    /// Sockets that were open before this process.
+    pub inherited: Inherited,
+    /// When the process was started.
+    pub begun: Instant,
+}
+
+/// Where a process can be reached; ports are the real ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Name and address of each listener, in the order of the plan.
+    pub listeners: Vec<(Arc<str>, String)>,
+    /// The operator's door.
+    pub admin: String,
+}
+
+/// How a life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Everything that was in flight has finished.
+    Drained,
+    /// Something was cut at the deadline.
+    Cut,
+    /// A second signal ended it at once.
+    AtOnce,
+}
+
+/// Lives one life on the current runtime, which becomes the control runtime. `ready` is told where the process can be reached.
+///
+/// # Errors
+/// What kept it from serving.
+pub async fn live<T: Tier>(boot: Boot<T>, mut leave: Leave, ready: impl FnOnce(&Places)) -> Result<Departure, BootError> {
+    let Boot { host, tier, shown, mut inherited, begun } = boot;
+    let host = Arc::new(host);
+    let (listeners, admin_listener) = bind(&host, &mut inherited)?;
+    let places = Places {
+        listeners: host.listeners.iter().zip(&listeners).map(|(plan, listener)| (Arc::clone(&plan.name), listener.address())).collect(),
+        admin: admin_listener.address(),
+    };
+
+    let control = control::<T>(&host)?;
+    let figures = Arc::new(Figures::register(&control.metrics, host.listeners.iter().map(|plan| Arc::clone(&plan.name))));
+    admin::register::<T>(&control);
+    let start = timeout(START_MAX, T::start(Arc::new(tier), control.clone()));
+    let tier = tokio::select! {
+        started = start => started.map_err(|_| BootError::new(format!("{} did not start within {START_MAX:?}", T::NAME), "see the log lines before this one"))??,
+        why = leave.asked() => {
+            tracing::info!(why, "asked to leave before it was ready");
+            return Ok(Departure::Drained);
+        }
+    };
+
+    let (life, watch) = Life::begin();
+    let kit = Kit { tier: Arc::clone(&tier), control: control.clone(), plan: Arc::clone(&host), figures: Arc::clone(&figures), life: watch.clone() };
+    let (lanes, workers) = crew(&kit).await?;
+    drop(kit);
+
+    let door = Admin::new(Arc::clone(&tier), &host, &places, &lanes, control.clone(), watch.clone(), shown);
+    control.tasks.spawn("admin", admin::serve(door.router(), admin_listener, host.admin.clone()));
+    let dealer = Arc::new(Dealer::new(lanes, host.limits.connections_max, figures));
+    let acceptors = accept(dealer, listeners, &watch);
+
+    descriptors::warn_if_few(host.limits.connections_max);
+    for plan in host.listeners.iter().filter(|plan| plan.is_plaintext()) {
+        tracing::warn!(listener = &*plan.name, "allow_plaintext: requests on this listener can be read and changed by whoever is in between");
+    }
+    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(tier = T::NAME, listeners = ?places.listeners, admin = places.admin, workers = host.workers, took_ms, "ready");
+    ready(&places);
+
+    let why = leave.asked().await;
+    tracing::info!(why, wait = ?host.drain.wait, deadline = ?host.drain.deadline, "draining");
+    tier.draining();
+    let departure = tokio::select! {
+        departure = depart(&life, host.drain, acceptors, workers) => departure,
+        why = leave.asked() => {
+            tracing::warn!(why, "asked a second time; ending at once");
+            life.advance(Phase::Cut);
+            return Ok(Departure::AtOnce);
+        }
+    };
+    settle(&control).await;
+    tracing::info!(?departure, "ended");
+    Ok(departure)
+}
+
+/// Binds everything, or says what cannot be bound.
+fn bind(host: &HostPlan, inherited: &mut Inherited) -> Result<(Vec<Listener>, Listener), BootError> {
+    let mut listeners = Vec::with_capacity(host.listeners.len());
+    for plan in &host.listeners {
+        listeners.push(match inherited.take(&plan.name) {
+            Some(listener) => listener,
+            None => Listener::bind(&plan.address, plan.mode)?,
+        });
+    }
+    let admin = match inherited.take("admin") {
+        Some(listener) => listener,
+        None => Listener::bind(&host.admin.address, host.admin.mode)?,
+    };
+    if inherited.left() > 0 {
+        tracing::warn!(sockets = inherited.left(), "inherited sockets that no listener is named after are closed, with what waits in their queues");
+    }
+    Ok((listeners, admin))
+}
+
+/// What the control runtime lends to everybody.
+fn control<T: Tier>(host: &HostPlan) -> Result<Control, BootError> {
+    let tasks = Tasks::on(Handle::current());
+    let names = Arc::new(if host.dns_servers.is_empty() { Names::system() } else { Names::servers(&host.dns_servers) });
+    let fetcher = Fetcher::new(Arc::clone(&names), &host.roots).map_err(|fault| BootError::new(format!("{} {}", fault.file, fault.what), fault.remedy))?;
+    let metrics = Metrics::new();
+    let records = Records::open(&host.records, &metrics)
+        .map_err(|fault| BootError::new(fault.to_string(), "create the folder, and let this user write to it"))?;
+    let resource = Resource { service: T::NAME.to_owned(), version: BUILD.to_owned(), instance: format!("{}", std::process::id()) };
+    let spawner = tasks.clone();
+    let tracing = Tracing::start(&host.traces, &resource, Arc::new(OtlpClient::new(&fetcher, tasks.clone())), &metrics, move |name, work| spawner.spawn(name, work))
+        .map_err(|fault| BootError::new(fault.to_string(), "see traces.otlp.endpoint"))?;
+    Ok(Control { tasks, names, fetcher: Arc::new(fetcher), metrics, clock: Clock::system(), records, tracing: Arc::new(tracing), generation: 1 })
+}
+
+/// The version of this build.
+pub(crate) const BUILD: &str = env!("CARGO_PKG_VERSION");
+
+/// Starts every worker and waits until each has made its state.
+async fn crew<T: Tier>(kit: &Kit<T>) -> Result<(Vec<Lane>, Vec<Worker>), BootError> {
+    let mut lanes = Vec::with_capacity(kit.plan.workers);
+    let mut workers = Vec::with_capacity(kit.plan.workers);
+    for index in 0..kit.plan.workers {
+        let (lane, receiver) = Lane::new();
+        let started = worker::start(index, kit.clone(), receiver);
+        workers.push(started.map_err(|error| BootError::new(format!("worker {index} cannot be started: {error}"), "write fewer workers, or raise the limit of threads"))?);
+        lanes.push(lane);
+    }
+    for (index, worker) in workers.iter_mut().enumerate() {
+        match timeout(WORKER_START_MAX, &mut worker.ready).await {
+            Ok(Ok(())) => {}
+            _ => return Err(BootError::new(format!("worker {index} did not come up"), "see the log lines before this one")),
+        }
+    }
+    Ok((lanes, workers))
+}
+
+/// One task per listener; they end when the process closes.
+fn accept(dealer: Arc<Dealer>, listeners: Vec<Listener>, life: &LifeWatch) -> JoinSet<()> {
+    let mut acceptors = JoinSet::new();
+    for (place, listener) in listeners.into_iter().enumerate() {
+        let (dealer, life) = (Arc::clone(&dealer), life.clone());
+        acceptors.spawn(async move {
+            if let Err(error) = dealer.accept_from(listener, place, life).await {
+                tracing::error!(listener = place, %error, "a listener cannot be watched; it accepts nothing");
+            }
+        });
+    }
+    acceptors
+}
+
+/// Leaves by the phases of [`crate::drain`].
+async fn depart(life: &Life, plan: DrainPlan, mut acceptors: JoinSet<()>, workers: Vec<Worker>) -> Departure {
+    life.advance(Phase::Leaving);
+    sleep(plan.wait).await;
+    life.advance(Phase::Closing);
+    let all = async {
+        // The last acceptor takes the lanes with it, by which the workers know that nobody else will come.
+        while acceptors.join_next().await.is_some() {}
+        for worker in workers {
+            let _ = worker.ended.await;
+        }
+    };
+    tokio::pin!(all);
+    if timeout_at(tokio::time::Instant::now() + plan.deadline, &mut all).await.is_ok() {
+        return Departure::Drained;
+    }
+    tracing::warn!(deadline = ?plan.deadline, "requests were still in flight at the deadline; they are cut");
+    life.advance(Phase::Cut);
+    if timeout(CUT_MAX, &mut all).await.is_err() {
+        tracing::error!("a worker did not end within {CUT_MAX:?}; its records may be lost");
+    }
+    Departure::Cut
+}
+
+/// What was recorded reaches its sinks.
+async fn settle(control: &Control) {
+    let spans = control.tracing.flush(FLUSH_MAX).await;
+    let records = control.records.flush(FLUSH_MAX);
+    if spans + records > 0 {
+        tracing::error!(spans, records, "the sinks did not take everything within {FLUSH_MAX:?}");
+    }
+}

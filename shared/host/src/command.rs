@@ -1,0 +1,155 @@
+//! The commands of a tier's program.
+//!
+//! In: arguments. Out: an exit code, lines on stdout for what was asked, on stderr for what is wrong. Never: serves by a file with a complaint.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use settings::files;
+use settings::report::Report;
+use tokio::runtime::Builder;
+
+use crate::args::{self, Order};
+use crate::boot::{self, BUILD, Boot, Departure};
+use crate::drain::Leave;
+use crate::health;
+use crate::inherit::Inherited;
+use crate::plan::HostPlan;
+use crate::shown;
+use crate::tier::{BootError, Tier};
+
+/// Not ready, or could not start.
+const FAILED: u8 = 1;
+/// sysexits(3): EX_USAGE.
+const USAGE: u8 = 64;
+/// sysexits(3): EX_CONFIG.
+const CONFIG: u8 = 78;
+
+pub(crate) fn run<T: Tier>(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let begun = Instant::now();
+    match args::parse(args) {
+        Ok(Order::Run(file)) => serve::<T>(&file, begun),
+        Ok(Order::Check(file)) => match read::<T>(&file) {
+            Ok(_) => say(&format!("ok: {}\n", file.display())),
+            Err(code) => code,
+        },
+        Ok(Order::Schema) => say(&shown::schema_text::<T::Config>()),
+        Ok(Order::Health(file)) => ask::<T>(&file),
+        Ok(Order::Help) => say(&args::usage(T::NAME)),
+        Ok(Order::Version) => say(&format!("{} {BUILD} (treaty {})\n", T::NAME, contract::TREATY)),
+        Err(fault) => {
+            complain(&format!("{fault}\n\n{}", args::usage(T::NAME)));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// A file that was read and checked.
+struct Checked<T: Tier> {
+    host: HostPlan,
+    tier: T::Plan,
+    text: String,
+}
+
+fn read<T: Tier>(file: &Path) -> Result<Checked<T>, ExitCode> {
+    let name = file.display().to_string();
+    let text = files::read_text(file, files::DOCUMENT_BYTES_MAX).map_err(|fault| {
+        complain(&format!("{fault}; name a file that exists and that this user may read\n"));
+        ExitCode::from(CONFIG)
+    })?;
+    let mut report = Report::new();
+    let environment = |name: &str| std::env::var(name).ok();
+    let config = settings::read::read::<T::Config>(&name, &text, &environment, &mut report);
+    let base = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let plans = config.and_then(|config| T::check(config, base, &mut report));
+    match plans {
+        Some((host, tier)) if report.is_clean() => Ok(Checked { host, tier, text }),
+        _ => {
+            let number = report.complaints().len();
+            let noun = if number == 1 { "complaint" } else { "complaints" };
+            complain(&format!("{}{number} {noun} about {name}\n", report.print()));
+            Err(ExitCode::from(CONFIG))
+        }
+    }
+}
+
+fn serve<T: Tier>(file: &Path, begun: Instant) -> ExitCode {
+    let Checked { host, tier, text } = match read::<T>(file) {
+        Ok(checked) => checked,
+        Err(code) => return code,
+    };
+    telemetry::logs::init(&host.logs);
+    log_panics();
+    let shown = shown::shown::<T::Config>(&file.display().to_string(), &text);
+    match whole_life::<T>(host, tier, shown, begun) {
+        Ok(Departure::Drained | Departure::Cut) => ExitCode::SUCCESS,
+        Ok(Departure::AtOnce) => ExitCode::from(FAILED),
+        Err(error) => {
+            tracing::error!(what = error.what, remedy = error.remedy, "could not start");
+            // Also in plain words, for whoever reads the terminal and not the log.
+            complain(&format!("{}: {error}\n", T::NAME));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn whole_life<T: Tier>(host: HostPlan, tier: T::Plan, shown: String, begun: Instant) -> Result<Departure, BootError> {
+    let mut wanted: Vec<&str> = host.listeners.iter().map(|plan| &*plan.name).collect();
+    wanted.push("admin");
+    let inherited = Inherited::from_environment(&wanted)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .thread_name("control")
+        .build()
+        .map_err(|error| BootError::new(format!("the control runtime cannot be made: {error}"), "raise the limit of open files"))?;
+    let outcome = runtime.block_on(async { boot::live::<T>(Boot { host, tier, shown, inherited, begun }, Leave::on_signals()?, |_| {}).await });
+    // Background work has nothing left to finish.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Panics are caught where they happen; here they get a line of log with their place, instead of free text on stderr.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let what = panic.payload_as_str().unwrap_or("no message");
+        let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
+        tracing::error!(place, what, thread, "panic");
+    }));
+}
+
+fn ask<T: Tier>(file: &Path) -> ExitCode {
+    let checked = match read::<T>(file) {
+        Ok(checked) => checked,
+        Err(code) => return code,
+    };
+    let address = &checked.host.admin.address;
+    match health::ask(address) {
+        Ok(answer) if answer.ready => say("ready\n"),
+        Ok(answer) => {
+            complain(&format!("not ready: {}\n", answer.body.trim_end()));
+            ExitCode::from(FAILED)
+        }
+        Err(error) => {
+            complain(&format!("nobody answers at {address}: {error}; start the process, or see its log\n"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// What was asked for; a closed pipe is no failure of ours.
+fn say(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+fn complain(text: &str) {
+    // Where stderr is closed there is nobody to tell.
+    let _ = io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,179 @@
+//! The sections of a tier's file that are about the process: where it listens, who may connect, how it drains.
+//!
+//! In: YAML by serde. Out: the file as written; [`crate::plan`] turns it into what is meant. Never: reads a file, opens a socket.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use settings::units::{Size, Span};
+
+/// One place where connections are accepted.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenConfig {
+    /// The name in records, metrics, `/generation`, and in LISTEN_FDNAMES for an inherited descriptor.
+    pub name: String,
+    /// `127.0.0.1:8443`, `[::]:8443` or `unix:/run/gateway.sock`; port 0 takes a free one.
+    pub address: String,
+    /// Certificates, and who may connect with theirs.
+    #[serde(default)]
+    pub tls: Option<TlsConfig>,
+    /// Who may connect to a Unix socket; such an address demands it.
+    #[serde(default)]
+    pub unix: Option<UnixConfig>,
+    /// Serves requests without TLS on TCP. Whoever can reach the network can read and change them; it is logged at every start.
+    #[serde(default)]
+    pub allow_plaintext: bool,
+    /// Answers every request with a redirect to this origin, such as `https://gateway.example`, and serves nothing else.
+    #[serde(default)]
+    pub redirect_to: Option<String>,
+}
+
+/// The server's side of TLS.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// Each is served for the DNS names inside its leaf; a name that none has is refused.
+    pub certificates: Vec<CertificateConfig>,
+    /// Demands a client certificate.
+    #[serde(default)]
+    pub clients: Option<ClientsConfig>,
+    /// The lowest version spoken.
+    #[serde(default)]
+    pub minimum: TlsVersion,
+}
+
+/// A certificate and its key, both in PEM.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateConfig {
+    /// The file with the leaf first, then its intermediates.
+    pub chain: PathBuf,
+    /// The file with the private key (PKCS#8, PKCS#1 or SEC1).
+    pub key: PathBuf,
+}
+
+/// Who may connect by certificate.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientsConfig {
+    /// The PEM file with the roots that client certificates must descend from.
+    pub ca: PathBuf,
+    /// Subject alternative names, one of which a client must have: `dns:security-gw.demo`, `uri:spiffe://demo/security-gw`.
+    pub peers: Vec<String>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[default]
+    #[serde(rename = "1.2")]
+    V1_2,
+    /// RFC 8446.
+    #[serde(rename = "1.3")]
+    V1_3,
+}
+
+/// Who may connect to a Unix socket.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnixConfig {
+    /// The mode of the socket's file, octal in quotes.
+    #[serde(default = "default_mode")]
+    pub mode: String,
+    /// The user ids that may connect, as the kernel tells them (`SO_PEERCRED`).
+    pub uids: Vec<u32>,
+}
+
+fn default_mode() -> String {
+    "0660".to_owned()
+}
+
+/// The operator's door. GET only.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdminConfig {
+    /// A loopback address with a port, or `unix:PATH`.
+    pub address: String,
+    /// Who may connect to a Unix socket; by default root and the user this process runs as.
+    #[serde(default)]
+    pub unix: Option<UnixConfig>,
+}
+
+/// How the process leaves after SIGTERM.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrainConfig {
+    /// How long connections are still accepted while readiness already fails, so that those in front can look elsewhere.
+    pub wait: Span,
+    /// How long requests in flight may take to finish, counted from the end of `wait`.
+    pub deadline: Span,
+}
+
+impl Default for DrainConfig {
+    fn default() -> Self {
+        Self { wait: Span::secs(5), deadline: Span::secs(30) }
+    }
+}
+
+/// The ceilings of a process. Numbers are per process unless they say otherwise.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// How long a TLS handshake may take.
+    pub handshake: Span,
+    /// How long a request head may take from its first byte, and how long a new connection may wait with it.
+    pub head: Span,
+    /// How long a request body may stand still.
+    pub body: Span,
+    /// How long a connection may rest without a request.
+    pub idle: Span,
+    /// Open client connections; at the ceiling nothing more is accepted until one ends.
+    pub connections_max: u32,
+    /// Bytes of one request head.
+    pub head_bytes_max: Size,
+    /// Header fields of one request head.
+    pub headers_max: u32,
+    /// Concurrent HTTP/2 streams of one connection.
+    pub streams_max: u32,
+    /// Bytes of one request body; the tier's `limits` room enforces it.
+    pub body_bytes_max: Size,
+    /// Requests in flight; the tier's `limits` room enforces it.
+    pub in_flight_max: u32,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            handshake: Span::secs(10),
+            head: Span::secs(10),
+            body: Span::secs(30),
+            idle: Span::secs(75),
+            connections_max: 10_000,
+            head_bytes_max: Size::kib(32),
+            headers_max: 100,
+            streams_max: 100,
+            body_bytes_max: Size::mib(1024),
+            in_flight_max: 10_000,
+        }
+    }
+}
+
+/// Which servers answer for names.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DnsConfig {
+    /// Addresses of DNS servers; empty means those of resolv.conf.
+    pub servers: Vec<SocketAddr>,
+}
+
+/// Which roots the documents that are fetched (discovery, key sets) and trace collectors must descend from.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrustRootsConfig {
+    /// A PEM file; without one, the roots that Mozilla's programme carries.
+    pub ca_file: Option<PathBuf>,
+}

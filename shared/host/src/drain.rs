@@ -1,0 +1,125 @@
+//! How a process leaves: the phases of its life, and the signals that move it through them.
+//!
+//! In: SIGTERM or SIGINT. Out: a [`Phase`] that acceptors, workers and the admin door watch. The order: readiness fails while accepting goes on
+//! for `drain.wait`; then the accept queues are emptied and closed and every connection is asked to end after what it is doing; what is still
+//! open at `drain.deadline` is cut. A second signal ends at once. Never: closes a queue with connections in it.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::tier::BootError;
+
+/// Where the process stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Accepting and serving.
+    Serving,
+    /// Still accepting, but telling everyone in front to look elsewhere.
+    Leaving,
+    /// The queues are being emptied and closed; connections end after what they are doing.
+    Closing,
+    /// The deadline has passed; whatever is left is cut.
+    Cut,
+}
+
+/// Moves the process from phase to phase; only ever forward.
+#[derive(Debug)]
+pub struct Life {
+    phase: watch::Sender<Phase>,
+}
+
+/// Sees the phases; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LifeWatch {
+    phase: watch::Receiver<Phase>,
+}
+
+impl Life {
+    /// A process that serves.
+    #[must_use]
+    pub fn begin() -> (Self, LifeWatch) {
+        let (sender, receiver) = watch::channel(Phase::Serving);
+        (Self { phase: sender }, LifeWatch { phase: receiver })
+    }
+
+    /// Moves on to `phase`; without effect if it was passed already.
+    pub fn advance(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let forward = phase > *now;
+            if forward {
+                *now = phase;
+            }
+            forward
+        });
+    }
+}
+
+impl LifeWatch {
+    /// Where the process stands now.
+    #[must_use]
+    pub fn now(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Returns once the process has come to `phase` or past it, also when whoever moves it is gone.
+    pub async fn reached(&mut self, phase: Phase) {
+        // An error means that the sender is gone, and with it the life that it moved.
+        let _ = self.phase.wait_for(|now| *now >= phase).await;
+    }
+}
+
+/// Whatever asks the process to leave.
+#[derive(Debug)]
+pub enum Leave {
+    /// The signals of this process.
+    Signals {
+        /// What service managers send.
+        term: Signal,
+        /// What Ctrl-C sends.
+        int: Signal,
+    },
+    /// A test, or a process that holds several lives.
+    Channel(tokio::sync::mpsc::Receiver<()>),
+}
+
+impl Leave {
+    /// Takes over SIGTERM and SIGINT. From here on neither ends the process by itself.
+    ///
+    /// # Errors
+    /// When the kernel does not let us.
+    pub fn on_signals() -> Result<Self, BootError> {
+        let take = |kind, name| signal(kind).map_err(|error| BootError::new(format!("{name} cannot be handled: {error}"), "look for a sandbox that forbids sigaction"));
+        Ok(Self::Signals { term: take(SignalKind::terminate(), "SIGTERM")?, int: take(SignalKind::interrupt(), "SIGINT")? })
+    }
+
+    /// Waits for the next request to leave.
+    pub async fn asked(&mut self) -> &'static str {
+        match self {
+            Self::Signals { term, int } => tokio::select! {
+                _ = term.recv() => "SIGTERM",
+                _ = int.recv() => "SIGINT",
+            },
+            Self::Channel(asked) => match asked.recv().await {
+                Some(()) => "asked",
+                // Nobody can ask any more; that is no reason to leave.
+                None => std::future::pending().await,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn phases_only_go_forward() {
+        let (life, mut watch) = Life::begin();
+        life.advance(Phase::Closing);
+        life.advance(Phase::Leaving);
+        assert_eq!(watch.now(), Phase::Closing);
+        watch.reached(Phase::Leaving).await;
+        drop(life);
+        watch.reached(Phase::Cut).await;
+    }
+}

@@ -1,0 +1,49 @@
+//! The life of one process: boot, listen, deal, serve, drain, admin.
+//!
+//! In: a [`tier::Tier`] and a command line. Out: an exit code. The order of a life is the order of the modules: the file becomes a plan
+//! (`config`, `plan`), sockets are bound or inherited (`listen`, `inherit`), connections are dealt to workers (`deal`, `worker`), each is served
+//! to its record (`serve`, `converse`, `answer`, `story`), and at the end everything leaves in good order (`drain`). What the spike about
+//! listening and dealing found stands in [`deal`].
+
+pub mod tier;
+
+pub mod address;
+pub mod config;
+pub mod plan;
+pub mod plan_listener;
+pub mod shown;
+
+pub mod args;
+mod command;
+pub mod health;
+
+pub mod boot;
+mod descriptors;
+pub mod drain;
+pub mod inherit;
+pub mod listen;
+
+pub mod deal;
+mod worker;
+
+mod serve;
+mod converse;
+mod answer;
+mod story;
+pub mod roster;
+pub mod watched;
+pub mod figures;
+
+mod admin;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::tier::Tier;
+
+/// Runs a tier's program. `args` are a process's arguments, the program's name first: `host::run::<SecurityGw>(std::env::args_os())`.
+///
+/// Exit codes: 0 well, 1 not ready or could not start, 64 wrong usage, 78 wrong configuration.
+pub fn run<T: Tier>(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    command::run::<T>(args.into_iter().skip(1))
+}

@@ -1,0 +1,243 @@
+//! The process as meant: every address parsed, every certificate loaded, nothing left that means "default".
+//!
+//! In: the sections of a tier's file. Out: a [`HostPlan`], after which nothing about the process can be misconfigured.
+//! Refuses, all at once: addresses that clash, plaintext that nobody allowed, an admin door off loopback, ceilings of zero.
+//! Never: binds; that is `listen`.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use settings::report::Report;
+use telemetry::logs::{LogsConfig, LogsPlan};
+use telemetry::record::config::RecordsConfig;
+use telemetry::record::plan::RecordsPlan;
+use telemetry::traces::config::{TracesConfig, TracesPlan};
+use wire::tls::roots::Roots;
+
+use crate::address::Address;
+use crate::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig};
+use crate::plan_listener::{self, ListenerPlan};
+
+/// The sections that every tier's file has, as written.
+#[derive(Clone, Debug)]
+pub struct HostSections {
+    /// `workers`: threads that serve; the number of cores when absent.
+    pub workers: Option<u32>,
+    /// `listen`.
+    pub listen: Vec<ListenConfig>,
+    /// `admin`.
+    pub admin: AdminConfig,
+    /// `drain`.
+    pub drain: DrainConfig,
+    /// `limits`.
+    pub limits: LimitsConfig,
+    /// `logs`.
+    pub logs: LogsConfig,
+    /// `records`.
+    pub records: RecordsConfig,
+    /// `traces`.
+    pub traces: TracesConfig,
+    /// `dns`.
+    pub dns: DnsConfig,
+    /// `roots`.
+    pub roots: TrustRootsConfig,
+}
+
+/// The process as meant.
+#[derive(Clone, Debug)]
+pub struct HostPlan {
+    /// Where connections are accepted; at least one.
+    pub listeners: Vec<ListenerPlan>,
+    /// The operator's door.
+    pub admin: AdminPlan,
+    /// How the process leaves.
+    pub drain: DrainPlan,
+    /// The ceilings.
+    pub limits: LimitsPlan,
+    /// Threads that serve; 1 or more.
+    pub workers: usize,
+    /// Diagnostics.
+    pub logs: LogsPlan,
+    /// Where records go.
+    pub records: RecordsPlan,
+    /// Where spans go.
+    pub traces: TracesPlan,
+    /// DNS servers; empty means those of resolv.conf.
+    pub dns_servers: Vec<SocketAddr>,
+    /// Whom we believe when documents are fetched.
+    pub roots: Roots,
+}
+
+/// The operator's door as meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminPlan {
+    /// Loopback or a Unix socket.
+    pub address: Address,
+    /// Mode of the socket's file.
+    pub mode: u32,
+    /// Who may connect to a Unix socket; `None`: root and our own user.
+    pub uids: Option<Vec<u32>>,
+}
+
+/// How the process leaves, as meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainPlan {
+    /// Accepting goes on for so long.
+    pub wait: Duration,
+    /// Requests in flight have so long after that.
+    pub deadline: Duration,
+}
+
+/// The ceilings as meant; the units and scopes are those of [`LimitsConfig`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // Each field says what the field of the same name in `LimitsConfig` says.
+pub struct LimitsPlan {
+    pub handshake: Duration,
+    pub head: Duration,
+    pub body: Duration,
+    pub idle: Duration,
+    pub connections_max: usize,
+    pub head_bytes_max: usize,
+    pub headers_max: usize,
+    pub streams_max: u32,
+    pub body_bytes_max: u64,
+    pub in_flight_max: usize,
+}
+
+/// Mode of an admin socket that says nothing about it: ours alone.
+const ADMIN_MODE_DEFAULT: u32 = 0o600;
+
+/// More threads than this never help and are more likely a slip of the pen.
+const WORKERS_MAX: u32 = 512;
+
+impl HostPlan {
+    /// Checks every section and complains about all that is wrong; `None` when there is no plan to be made.
+    pub fn check(sections: HostSections, base: &Path, report: &mut Report) -> Option<Self> {
+        let workers = workers(sections.workers, report);
+        let limits = limits(&sections.limits, report);
+        let admin = admin(&sections.admin, base, report);
+        let listeners = plan_listener::check_all(&sections.listen, base, report);
+        if let (Some(admin), Some(listeners)) = (&admin, &listeners) {
+            clashes(admin, listeners, report);
+        }
+        let logs = sections.logs.check("logs", report);
+        let records = sections.records.check("records", base, report);
+        let traces = sections.traces.check("traces", report);
+        let roots = roots(sections.roots, base, report);
+        Some(Self {
+            listeners: listeners?,
+            admin: admin?,
+            drain: DrainPlan { wait: sections.drain.wait.get(), deadline: sections.drain.deadline.get() },
+            limits: limits?,
+            workers: workers?,
+            logs,
+            records,
+            traces,
+            dns_servers: sections.dns.servers,
+            roots: roots?,
+        })
+    }
+}
+
+fn workers(asked: Option<u32>, report: &mut Report) -> Option<usize> {
+    match asked {
+        None => Some(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
+        Some(number @ 1..=WORKERS_MAX) => usize::try_from(number).ok(),
+        Some(number) => {
+            report.complain("workers", format!("{number} workers cannot be run"), format!("write a number from 1 to {WORKERS_MAX}, or leave it out for one per core"));
+            None
+        }
+    }
+}
+
+/// The bundle is read once here, so that a missing one is told by `check` and not by the first fetch.
+fn roots(config: TrustRootsConfig, base: &Path, report: &mut Report) -> Option<Roots> {
+    let Some(file) = config.ca_file else { return Some(Roots::WebPki) };
+    let roots = Roots::File(settings::files::resolve(base, file));
+    match roots.load() {
+        Ok(_) => Some(roots),
+        Err(fault) => {
+            report.complain("roots.ca_file", format!("{}: {}", fault.file, fault.what), fault.remedy);
+            None
+        }
+    }
+}
+
+fn admin(config: &AdminConfig, base: &Path, report: &mut Report) -> Option<AdminPlan> {
+    let address = match Address::parse(&config.address, base) {
+        Ok(address) => address,
+        Err((what, remedy)) => {
+            report.complain("admin.address", what, remedy);
+            return None;
+        }
+    };
+    if !address.is_local() {
+        report.complain(
+            "admin.address",
+            format!("{address} can be reached from other hosts, and this listener cannot ask for certificates"),
+            "bind it to 127.0.0.1, to [::1] or to unix:PATH, and reach it through a tunnel or a sidecar",
+        );
+        return None;
+    }
+    let mode = match &config.unix {
+        Some(unix) => plan_listener::mode(&unix.mode, "admin.unix.mode", report)?,
+        None => ADMIN_MODE_DEFAULT,
+    };
+    Some(AdminPlan { address, mode, uids: config.unix.as_ref().map(|unix| unix.uids.clone()) })
+}
+
+fn limits(config: &LimitsConfig, report: &mut Report) -> Option<LimitsPlan> {
+    let mut sound = true;
+    let mut at_least = |key: &str, value: u64, least: u64, unit: &str| {
+        if value < least {
+            report.complain(&format!("limits.{key}"), format!("{value} {unit} would let nothing through"), format!("write {least} {unit} or more"));
+            sound = false;
+        }
+    };
+    let millis = |span: settings::units::Span| u64::try_from(span.get().as_millis()).unwrap_or(u64::MAX);
+    at_least("handshake", millis(config.handshake), 10, "ms");
+    at_least("head", millis(config.head), 10, "ms");
+    at_least("body", millis(config.body), 10, "ms");
+    at_least("idle", millis(config.idle), 10, "ms");
+    at_least("connections_max", config.connections_max.into(), 1, "connections");
+    at_least("head_bytes_max", config.head_bytes_max.get(), 1024, "bytes");
+    at_least("headers_max", config.headers_max.into(), 8, "fields");
+    at_least("streams_max", config.streams_max.into(), 1, "streams");
+    at_least("in_flight_max", config.in_flight_max.into(), 1, "requests");
+    if config.head_bytes_max.get() > HEAD_BYTES_CEILING {
+        report.complain("limits.head_bytes_max", "a head of that size is an attack", format!("write at most {HEAD_BYTES_CEILING} bytes"));
+        sound = false;
+    }
+    sound.then_some(LimitsPlan {
+        handshake: config.handshake.get(),
+        head: config.head.get(),
+        body: config.body.get(),
+        idle: config.idle.get(),
+        connections_max: config.connections_max as usize,
+        head_bytes_max: usize::try_from(config.head_bytes_max.get()).unwrap_or(usize::MAX),
+        headers_max: config.headers_max as usize,
+        streams_max: config.streams_max,
+        body_bytes_max: config.body_bytes_max.get(),
+        in_flight_max: config.in_flight_max as usize,
+    })
+}
+
+/// No service has a use for heads above one mebibyte, and each connection may hold one.
+const HEAD_BYTES_CEILING: u64 = 1 << 20;
+
+/// Two listeners with one name cannot be told apart in a record; two with one address cannot both be bound.
+fn clashes(admin: &AdminPlan, listeners: &[ListenerPlan], report: &mut Report) {
+    let mut names = BTreeSet::from(["admin".to_owned()]);
+    let mut addresses = BTreeSet::from([admin.address.to_string()]);
+    for (index, listener) in listeners.iter().enumerate() {
+        if !names.insert(listener.name.to_string()) {
+            report.complain(&format!("listen[{index}].name"), format!("the name {:?} is taken", listener.name), "give every listener a name of its own; \"admin\" is the operator's door");
+        }
+        let free_port = matches!(listener.address, Address::Tcp(address) if address.port() == 0);
+        if !free_port && !addresses.insert(listener.address.to_string()) {
+            report.complain(&format!("listen[{index}].address"), format!("{} is bound by another listener of this file", listener.address), "give every listener an address of its own");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! One listener as meant: its address, its certificates, its peers.
+//!
+//! In: the entries of `listen`. Out: a [`ListenerPlan`] each, certificates and keys loaded. Refuses: plaintext on TCP that nobody allowed,
+//! a Unix socket that says nothing about who may connect, redirects to what is no origin. Never: binds.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use http::Uri;
+use http::uri::Scheme;
+use settings::clock::Clock;
+use settings::files;
+use settings::report::Report;
+use wire::tls::certificate::Certificate;
+use wire::tls::clients::ClientAuth;
+use wire::tls::peers::{PeerList, SanPattern};
+use wire::tls::provider::TlsMinimum;
+use wire::tls::server::{ServerTerms, ServerTls};
+
+use crate::address::Address;
+use crate::config::{ListenConfig, TlsConfig, TlsVersion, UnixConfig};
+
+/// A listener as meant.
+#[derive(Clone, Debug)]
+pub struct ListenerPlan {
+    /// Its name in records and metrics.
+    pub name: Arc<str>,
+    /// Where it is bound, unless a socket is inherited for it.
+    pub address: Address,
+    /// The mode of a Unix socket's file.
+    pub mode: u32,
+    /// The user ids that may connect to a Unix socket.
+    pub uids: Vec<u32>,
+    /// TLS; `None` is plaintext.
+    pub tls: Option<ServerTls>,
+    /// The origin that every request is sent to instead of being served.
+    pub redirect_to: Option<String>,
+}
+
+impl ListenerPlan {
+    /// Whether requests are served over TCP where whoever is in between can read and change them.
+    #[must_use]
+    pub fn is_plaintext(&self) -> bool {
+        self.tls.is_none() && self.redirect_to.is_none() && matches!(self.address, Address::Tcp(_))
+    }
+}
+
+/// The user id that the kernel shows for one that has no place in our user namespace (`/proc/sys/kernel/overflowuid`).
+pub(crate) const UNMAPPED_UID: u32 = 65534;
+
+/// Checks all listeners; `None` if any of them cannot be meant.
+pub(crate) fn check_all(configs: &[ListenConfig], base: &Path, report: &mut Report) -> Option<Vec<ListenerPlan>> {
+    if configs.is_empty() {
+        report.complain_of_absence("listen", "there is no listener", "write at least one entry with name and address");
+        return None;
+    }
+    // Every entry is checked, so that every complaint comes out at once.
+    let plans: Vec<_> = configs.iter().enumerate().map(|(index, config)| check(config, &format!("listen[{index}]"), base, report)).collect();
+    plans.into_iter().collect()
+}
+
+fn check(config: &ListenConfig, key: &str, base: &Path, report: &mut Report) -> Option<ListenerPlan> {
+    let name = name(&config.name, key, report);
+    let address = Address::parse(&config.address, base).map_err(|(what, remedy)| report.complain(&format!("{key}.address"), what, remedy)).ok();
+    let redirect = redirect(config.redirect_to.as_deref(), key, report);
+    let tls = config.tls.as_ref().map(|tls| server_tls(tls, &format!("{key}.tls"), base, report));
+    let address = address?;
+    let peers = match (&address, &config.unix) {
+        (Address::Unix(_), Some(unix)) => unix_peers(unix, &format!("{key}.unix"), report),
+        (Address::Unix(_), None) => {
+            report.complain(&format!("{key}.unix"), "nothing says who may connect to this Unix socket", "add unix: { uids: [UID] } with the user id of the other process");
+            None
+        }
+        (Address::Tcp(_), Some(_)) => {
+            report.complain(&format!("{key}.unix"), "a TCP address has no user ids", "take the section out, or write the address as unix:PATH");
+            None
+        }
+        (Address::Tcp(_), None) => Some((0, Vec::new())),
+    };
+    if matches!(address, Address::Tcp(_)) && config.tls.is_none() && config.redirect_to.is_none() && !config.allow_plaintext {
+        report.complain(key, "requests would be served over TCP without TLS", "add a tls section, or redirect_to; allow_plaintext: true if nobody else can reach this network");
+        return None;
+    }
+    let (mode, uids) = peers?;
+    // A TLS section that failed its check must not become plaintext.
+    let tls = match tls {
+        Some(tls) => Some(tls?),
+        None => None,
+    };
+    Some(ListenerPlan { name: name?, address, mode, uids, tls, redirect_to: redirect? })
+}
+
+fn name(name: &str, key: &str, report: &mut Report) -> Option<Arc<str>> {
+    // The names travel in LISTEN_FDNAMES, whose separator is the colon, and in metric labels.
+    let lawful = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(lawful) {
+        report.complain(&format!("{key}.name"), format!("{name:.80?} is no name for a listener"), format!("write 1 to {NAME_BYTES_MAX} letters, digits, dots, dashes or underscores"));
+        return None;
+    }
+    Some(name.into())
+}
+
+/// Names stand in every connection record.
+const NAME_BYTES_MAX: usize = 64;
+
+/// Outer `None`: complained. Inner `None`: no redirect.
+fn redirect(origin: Option<&str>, key: &str, report: &mut Report) -> Option<Option<String>> {
+    let Some(text) = origin else { return Some(None) };
+    let is_origin = |uri: &Uri| {
+        let scheme = uri.scheme() == Some(&Scheme::HTTPS) || uri.scheme() == Some(&Scheme::HTTP);
+        scheme && uri.authority().is_some_and(|authority| !authority.as_str().contains('@')) && uri.path_and_query().is_none_or(|path| path == "/")
+    };
+    match text.parse::<Uri>() {
+        Ok(uri) if is_origin(&uri) => Some(Some(text.trim_end_matches('/').to_owned())),
+        _ => {
+            report.complain(&format!("{key}.redirect_to"), format!("{text:.120?} is no origin"), "write scheme and host, as in https://gateway.example or https://localhost:8443");
+            None
+        }
+    }
+}
+
+fn unix_peers(config: &UnixConfig, key: &str, report: &mut Report) -> Option<(u32, Vec<u32>)> {
+    let mode = mode(&config.mode, &format!("{key}.mode"), report);
+    if config.uids.is_empty() {
+        report.complain(&format!("{key}.uids"), "no user may connect", "list the user id of the other process");
+        return None;
+    }
+    if config.uids.contains(&UNMAPPED_UID) {
+        report.complain(
+            &format!("{key}.uids"),
+            format!("{UNMAPPED_UID} is what the kernel shows for every user that has no id here, so it proves nobody"),
+            "run the other process under a user id of its own",
+        );
+        return None;
+    }
+    Some((mode?, config.uids.clone()))
+}
+
+/// Reads a file mode such as `0660`.
+pub(crate) fn mode(text: &str, key: &str, report: &mut Report) -> Option<u32> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Some(mode),
+        _ => {
+            report.complain(key, format!("{text:.20?} is no file mode"), "write it octal in quotes, as in \"0660\"");
+            None
+        }
+    }
+}
+
+fn server_tls(config: &TlsConfig, key: &str, base: &Path, report: &mut Report) -> Option<ServerTls> {
+    let now = Clock::system().now_s();
+    let mut certificates = Vec::new();
+    for (index, pair) in config.certificates.iter().enumerate() {
+        let (chain, private) = (files::resolve(base, &pair.chain), files::resolve(base, &pair.key));
+        match Certificate::load(&chain, &private, now) {
+            Ok(certificate) => certificates.push(certificate),
+            Err(fault) => report.complain(&format!("{key}.certificates[{index}]"), format!("{}: {}", fault.file, fault.what), fault.remedy),
+        }
+    }
+    let peers = config.clients.as_ref().map(|clients| {
+        let mut patterns = Vec::new();
+        for (index, text) in clients.peers.iter().enumerate() {
+            match SanPattern::parse(text) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(fault) => report.complain(&format!("{key}.clients.peers[{index}]"), fault.what, fault.remedy),
+            }
+        }
+        if clients.peers.is_empty() {
+            report.complain(&format!("{key}.clients.peers"), "no client could ever connect", "list the names of those who may, as in dns:security-gw.demo");
+        }
+        let whole = !patterns.is_empty() && patterns.len() == clients.peers.len();
+        match ClientAuth::load(&files::resolve(base, &clients.ca), PeerList::new(patterns)) {
+            Ok(auth) => whole.then_some(auth),
+            Err(fault) => {
+                report.complain(&format!("{key}.clients.ca"), format!("{}: {}", fault.file, fault.what), fault.remedy);
+                None
+            }
+        }
+    });
+    // Clients that failed their check must not become "nobody is asked".
+    let clients = match peers {
+        Some(auth) => Some(auth?),
+        None => None,
+    };
+    if certificates.len() != config.certificates.len() {
+        return None;
+    }
+    let minimum = match config.minimum {
+        TlsVersion::V1_2 => TlsMinimum::Tls12,
+        TlsVersion::V1_3 => TlsMinimum::Tls13,
+    };
+    let terms = ServerTerms { certificates, clients, minimum, alpn: vec![b"h2", b"http/1.1"] };
+    ServerTls::new(&terms).map_err(|fault| report.complain(&format!("{key}.certificates"), fault.what, fault.remedy)).ok()
+}

@@ -1,0 +1,307 @@
+//! The open connections of one worker: which of them rest, and the word that asks one to end.
+//!
+//! In: the begin and end of connections and requests. Out: a word to each connection: go on, finish, stop. Refuses: connections that rest longer
+//! than they may. Never: a lock or a timer per connection; one sweep per tick looks at them all.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use wire::guard::line::GuardLine;
+
+/// What a connection is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Nothing.
+    GoOn,
+    /// End after what is being answered: h2 GOAWAY, h1 after this response.
+    Finish(&'static str),
+    /// End now; it was asked to finish and did not.
+    Stop(&'static str),
+}
+
+/// What a connection is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It has deadlines of its own.
+    Handshake,
+    /// HTTP; before the first request, and between requests, it rests.
+    Http,
+    /// It has left HTTP by an upgrade; the tier watches it.
+    Tunnel,
+}
+
+/// One open connection.
+#[derive(Debug)]
+pub struct Open {
+    /// What it is at.
+    pub stage: Cell<Stage>,
+    /// Requests begun on it.
+    pub requests: Cell<u64>,
+    /// Whether its protocol can tell the client to open no more requests (h2 GOAWAY).
+    pub has_goaway: Cell<bool>,
+    line: Arc<GuardLine>,
+    bytes_out_seen: Cell<u64>,
+    in_flight: Cell<u32>,
+    rests_since: Cell<Instant>,
+    word: Cell<Word>,
+    closing: Rc<Cell<bool>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// How long connections may rest.
+#[derive(Clone, Copy, Debug)]
+pub struct Rest {
+    /// Before the first byte.
+    pub first: Duration,
+    /// Between requests; from the first byte to the end of the head the guard has a deadline.
+    pub idle: Duration,
+}
+
+/// While closing: a client that keeps a connection busy gets one more answer, with `Connection: close`, instead of a closed door in
+/// front of a request that is on its way.
+pub const CLOSING_REST: Duration = Duration::from_secs(1);
+
+/// A connection that was asked to finish, and has nothing to finish, gets so long for its farewell.
+pub const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The open connections of one worker.
+#[derive(Debug)]
+pub struct Roster {
+    open: RefCell<HashMap<u64, Rc<Open>>>,
+    closing: Rc<Cell<bool>>,
+    emptied: Notify,
+    rest: Rest,
+}
+
+impl Roster {
+    /// An empty roster.
+    #[must_use]
+    pub fn new(rest: Rest) -> Self {
+        Self { open: RefCell::default(), closing: Rc::default(), emptied: Notify::new(), rest }
+    }
+
+    /// A connection has come.
+    pub fn enter(&self, id: u64, line: Arc<GuardLine>) -> Rc<Open> {
+        let open = Rc::new(Open {
+            stage: Cell::new(Stage::Handshake),
+            requests: Cell::new(0),
+            has_goaway: Cell::new(false),
+            line,
+            bytes_out_seen: Cell::new(0),
+            in_flight: Cell::new(0),
+            rests_since: Cell::new(Instant::now()),
+            word: Cell::new(Word::GoOn),
+            closing: Rc::clone(&self.closing),
+            waker: RefCell::new(None),
+        });
+        self.open.borrow_mut().insert(id, Rc::clone(&open));
+        open
+    }
+
+    /// A connection is gone.
+    pub fn leave(&self, id: u64) {
+        let mut open = self.open.borrow_mut();
+        open.remove(&id);
+        if open.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// Whether no connection is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.borrow().is_empty()
+    }
+
+    /// Waits until no connection is open.
+    pub async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Every connection, also one that is yet to come, ends after what it is doing.
+    pub fn close(&self) {
+        self.closing.set(true);
+        for open in self.open.borrow().values() {
+            // A resting HTTP/1 connection is left open a little: a request may be on its way to it.
+            if open.stage.get() == Stage::Http && (open.has_goaway.get() || open.in_flight.get() > 0) {
+                open.ask(Word::Finish("drained"));
+            }
+        }
+    }
+
+    /// Looks at every connection: those that rest too long are asked to finish, those that were asked long ago are stopped.
+    pub fn sweep(&self, now: Instant) {
+        // Waking tasks runs none of their code, so the borrow is safe.
+        for open in self.open.borrow().values() {
+            self.look_at(open, now);
+        }
+    }
+
+    fn look_at(&self, open: &Open, now: Instant) {
+        if open.stage.get() != Stage::Http || open.in_flight.get() > 0 {
+            return;
+        }
+        let rested = now.saturating_duration_since(open.rests_since.get());
+        let silent = open.requests.get() == 0 && open.line.bytes_in() == 0;
+        let (rest, why) = match (self.closing.get(), silent) {
+            (true, _) => (CLOSING_REST.min(self.rest.idle), "drained"),
+            (false, true) => (self.rest.first, "no-request"),
+            (false, false) => (self.rest.idle, "idle"),
+        };
+        match open.word.get() {
+            Word::GoOn if rested >= rest => {
+                // From here the time for the farewell counts.
+                open.rests_since.set(now);
+                // hyper finishes a connection that has had no request yet only after its first one.
+                open.ask(if open.requests.get() == 0 && !open.has_goaway.get() { Word::Stop(why) } else { Word::Finish(why) });
+            }
+            // A slow reader of an answer that we are done with is still at it.
+            Word::Finish(_) if open.bytes_out_seen.replace(open.line.bytes_out()) != open.line.bytes_out() => open.rests_since.set(now),
+            Word::Finish(why) if rested >= FAREWELL => open.ask(Word::Stop(why)),
+            _ => {}
+        }
+    }
+}
+
+impl Open {
+    /// The present word; the task of the connection is woken when it changes.
+    pub fn word(&self, cx: &Context<'_>) -> Word {
+        let mut waker = self.waker.borrow_mut();
+        match waker.as_mut() {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+        self.word.get()
+    }
+
+    /// Gives the connection a word.
+    pub fn ask(&self, word: Word) {
+        self.word.set(word);
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Why it was asked to end, if it was.
+    #[must_use]
+    pub fn asked(&self) -> Option<&'static str> {
+        match self.word.get() {
+            Word::GoOn => None,
+            Word::Finish(why) | Word::Stop(why) => Some(why),
+        }
+    }
+
+    /// Whether the process is closing.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// HTTP begins; the connection rests until the first request.
+    pub fn speaks_http(&self, has_goaway: bool) {
+        self.stage.set(Stage::Http);
+        self.has_goaway.set(has_goaway);
+        self.rests_since.set(Instant::now());
+        if has_goaway && self.is_closing() {
+            self.word.set(Word::Finish("drained"));
+        }
+    }
+
+    /// A request begins; it ends when the answer's last byte was taken, or the guard of it is dropped.
+    #[must_use]
+    pub fn request(self: &Rc<Self>) -> Flight {
+        self.requests.set(self.requests.get() + 1);
+        self.in_flight.set(self.in_flight.get() + 1);
+        Flight(Rc::clone(self))
+    }
+}
+
+/// One request in flight.
+#[derive(Debug)]
+pub struct Flight(Rc<Open>);
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let left = self.0.in_flight.get().saturating_sub(1);
+        self.0.in_flight.set(left);
+        if left == 0 {
+            self.0.rests_since.set(Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: Rest = Rest { first: Duration::from_secs(10), idle: Duration::from_secs(75) };
+
+    fn word(open: &Open) -> Word {
+        open.word(&Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn rest_is_counted_from_the_last_answer_and_never_during_one() {
+        let roster = Roster::new(REST);
+        let open = roster.enter(1, Arc::default());
+        open.speaks_http(false);
+        let flight = open.request();
+        roster.sweep(Instant::now() + Duration::from_secs(1000));
+        assert_eq!(word(&open), Word::GoOn, "a request in flight is no rest, however long it takes");
+        drop(flight);
+        roster.sweep(Instant::now() + Duration::from_secs(74));
+        assert_eq!(word(&open), Word::GoOn);
+        let late = Instant::now() + Duration::from_secs(76);
+        roster.sweep(late);
+        assert_eq!(word(&open), Word::Finish("idle"));
+        roster.sweep(late + FAREWELL);
+        assert_eq!(word(&open), Word::Stop("idle"));
+    }
+
+    #[test]
+    fn a_connection_without_a_request_has_less_time_and_no_farewell() {
+        let roster = Roster::new(REST);
+        let open = roster.enter(1, Arc::default());
+        roster.sweep(Instant::now() + Duration::from_secs(1000));
+        assert_eq!(word(&open), Word::GoOn, "a handshake has a deadline of its own");
+        open.speaks_http(false);
+        roster.sweep(Instant::now() + Duration::from_secs(11));
+        assert_eq!(word(&open), Word::Stop("no-request"));
+    }
+
+    #[test]
+    fn a_tunnel_is_left_to_the_tier() {
+        let roster = Roster::new(REST);
+        let open = roster.enter(1, Arc::default());
+        open.stage.set(Stage::Tunnel);
+        roster.close();
+        roster.sweep(Instant::now() + Duration::from_secs(1000));
+        assert_eq!(word(&open), Word::GoOn);
+    }
+
+    #[tokio::test]
+    async fn empty_is_told_when_the_last_one_leaves() {
+        let roster = Roster::new(REST);
+        roster.emptied().await;
+        roster.enter(1, Arc::default());
+        roster.enter(2, Arc::default());
+        roster.leave(1);
+        assert!(!roster.is_empty());
+        let emptied = roster.emptied();
+        tokio::pin!(emptied);
+        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(emptied.as_mut().poll(cx).is_pending())).await);
+        roster.leave(2);
+        emptied.await;
+    }
+}

@@ -1,0 +1,160 @@
+//! One connection, from the socket to its record.
+//!
+//! In: a socket that was dealt to this worker. Out: its requests go to the tier, and one record tells how it ended. Refuses: Unix peers that are
+//! not listed, handshakes that fail or last too long; the framing guard refuses the rest. Never: lets a panic or a failure reach another
+//! connection; writes no record, or two.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use settings::clock::Clock;
+use telemetry::record::buffer::RecordBuffer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use wire::connection::{Connection, PeerAddress, Protocol, TlsFacts};
+use wire::tls::facts::facts;
+use wire::tls::server::ServerTls;
+
+use crate::converse::converse;
+use crate::deal::{Dealt, Ticket};
+use crate::figures::Figures;
+use crate::listen::Accepted;
+use crate::plan::HostPlan;
+use crate::plan_listener::{ListenerPlan, UNMAPPED_UID};
+use crate::roster::{Open, Roster};
+use crate::story::{Ending, Story};
+use crate::tier::Tier;
+
+/// What all connections of one worker share.
+pub(crate) struct Hall<T: Tier> {
+    pub(crate) worker: Rc<T::Worker>,
+    pub(crate) plan: Arc<HostPlan>,
+    pub(crate) roster: Rc<Roster>,
+    pub(crate) records: Rc<RecordBuffer>,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) clock: Clock,
+}
+
+/// A connection that was let in, on its way to the first request.
+struct Entrant {
+    id: u64,
+    listener: usize,
+    opened: Instant,
+    open: Rc<Open>,
+    story: Story,
+}
+
+/// Serves a connection to its end. Its place under the ceilings is given back after its record was written.
+pub(crate) async fn serve<T: Tier>(hall: Rc<Hall<T>>, dealt: Dealt) {
+    let Dealt { id, listener, socket, ticket } = dealt;
+    let Some(plan) = hall.plan.listeners.get(listener) else { return };
+    let story = Story::begin(&hall, id, listener, &plan.name);
+    let entrant = Entrant { id, listener, opened: Instant::now(), open: hall.roster.enter(id, story.line()), story };
+    let place = Place { hall: Rc::clone(&hall), id, _ticket: ticket };
+    match socket {
+        Accepted::Tcp(stream, peer) => {
+            entrant.story.peer.set(Some(PeerAddress::Tcp(peer)));
+            match TcpStream::from_std(stream).and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+                Ok(stream) => {
+                    entrant.story.local.set(stream.local_addr().ok());
+                    greet(&hall, plan, entrant, stream).await;
+                }
+                Err(error) => entrant.story.end(Ending::failed("socket-failed"), Some(&error)),
+            }
+        }
+        Accepted::Unix(stream) => match UnixStream::from_std(stream).and_then(|stream| Ok((stream.peer_cred()?, stream))) {
+            Ok((cred, stream)) => {
+                let uid = cred.uid();
+                entrant.story.peer.set(Some(PeerAddress::Unix { uid, pid: cred.pid() }));
+                // The kernel shows this id for every user that has none here: it proves nobody.
+                if uid != UNMAPPED_UID && plan.uids.contains(&uid) {
+                    greet(&hall, plan, entrant, stream).await;
+                } else {
+                    entrant.story.end(Ending::refused("peer-not-allowed"), None);
+                }
+            }
+            Err(error) => entrant.story.end(Ending::failed("socket-failed"), Some(&error)),
+        },
+    }
+    drop(place);
+}
+
+/// The place of a connection in the roster and under the ceilings.
+struct Place<T: Tier> {
+    hall: Rc<Hall<T>>,
+    id: u64,
+    _ticket: Ticket,
+}
+
+impl<T: Tier> Drop for Place<T> {
+    fn drop(&mut self) {
+        self.hall.roster.leave(self.id);
+    }
+}
+
+/// TLS where the listener has it, then HTTP.
+async fn greet<T: Tier, IO>(hall: &Rc<Hall<T>>, plan: &ListenerPlan, entrant: Entrant, io: IO)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Some(tls) = &plan.tls else {
+        return begin(hall, plan, entrant, io, None, Protocol::Http1).await;
+    };
+    match shake(tls, io, hall.plan.limits.handshake).await {
+        Ok((io, facts, protocol)) => {
+            hall.figures.shaken(entrant.listener, entrant.opened.elapsed());
+            begin(hall, plan, entrant, io, Some(facts), protocol).await;
+        }
+        Err(fault) => entrant.story.end(Ending::refused(fault.reason), fault.source.as_ref().map(|error| error as _)),
+    }
+}
+
+type Shaken<IO> = (tokio_rustls::server::TlsStream<IO>, TlsFacts, Protocol);
+
+/// A handshake that came to nothing.
+struct Unshaken {
+    reason: &'static str,
+    source: Option<std::io::Error>,
+}
+
+/// The handshake within its time.
+async fn shake<IO: AsyncRead + AsyncWrite + Unpin>(tls: &ServerTls, io: IO, within: Duration) -> Result<Shaken<IO>, Unshaken> {
+    let stream = match timeout(within, tls.accept(io)).await {
+        Err(_) => return Err(Unshaken { reason: "handshake-timeout", source: None }),
+        Ok(Err(fault)) => return Err(Unshaken { reason: fault.reason, source: Some(fault.source) }),
+        Ok(Ok(stream)) => stream,
+    };
+    let session = stream.get_ref().1;
+    let Some(facts) = facts(session) else { return Err(Unshaken { reason: "tls-failed", source: None }) };
+    let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
+    Ok((stream, facts, protocol))
+}
+
+/// The facts are complete: the tier may have it.
+async fn begin<T: Tier, IO>(hall: &Rc<Hall<T>>, plan: &ListenerPlan, entrant: Entrant, io: IO, tls: Option<TlsFacts>, protocol: Protocol)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Entrant { id, listener, opened, open, story } = entrant;
+    let Some(peer) = story.peer.get() else { return };
+    let connection = Rc::new(Connection {
+        id,
+        listener,
+        listener_name: Arc::clone(&plan.name),
+        peer,
+        local: story.local.get(),
+        tls,
+        protocol,
+        line: story.line(),
+        opened,
+        requests: Cell::new(0),
+    });
+    story.known(&connection);
+    open.speaks_http(protocol == Protocol::Http2);
+    let (ending, error) = converse(hall, &connection, &open, io).await;
+    story.requests.set(open.requests.get());
+    story.end(ending, error.as_deref().map(|error| error as _));
+}

@@ -1,0 +1,398 @@
+//! A whole process in a thread: real sockets, real workers, and a tier of a few lines that answers by path.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use host::boot::{Boot, Departure, Places, live};
+use host::config::{AdminConfig, CertificateConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TlsConfig, TlsVersion, TrustRootsConfig, UnixConfig};
+use host::drain::Leave;
+use host::inherit::Inherited;
+use host::plan::{HostPlan, HostSections};
+use host::tier::{BootError, Control, Health, Seat, Tier};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use serde_json::Value;
+use settings::report::Report;
+use settings::units::Span;
+use telemetry::logs::LogsConfig;
+use telemetry::record::Kind;
+use telemetry::record::config::{RecordsConfig, SinkConfig, TargetConfig};
+use telemetry::traces::config::TracesConfig;
+use tokio::sync::watch;
+use wire::body::Body;
+use wire::connection::Connection;
+
+/// Nothing in these tests should take so long.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// A tier that answers by path: `/worker` its index, `/panic`, `/slow` once the gate is open, `/upgrade` by echoing bytes; else `hello`.
+pub(crate) struct Tiny {
+    gate: Arc<Gate>,
+}
+
+/// What the tests see and steer of a tiny tier.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) open: watch::Sender<bool>,
+    pub(crate) waiting: watch::Sender<usize>,
+    pub(crate) drained: AtomicUsize,
+}
+
+impl Gate {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { open: watch::channel(false).0, waiting: watch::channel(0).0, drained: AtomicUsize::new(0) })
+    }
+
+    /// Waits until `number` requests stand at the gate.
+    pub(crate) fn wait_for(&self, number: usize) {
+        let started = Instant::now();
+        while *self.waiting.borrow() < number {
+            assert!(started.elapsed() < LONG, "only {} requests came to the gate", *self.waiting.borrow());
+            std::thread::yield_now();
+        }
+    }
+}
+
+pub(crate) struct TinyWorker {
+    index: usize,
+    gate: Arc<Gate>,
+}
+
+impl Tier for Tiny {
+    const NAME: &'static str = "tiny";
+    type Config = Value;
+    type Plan = Arc<Gate>;
+    type Worker = TinyWorker;
+
+    fn check(_: Value, _: &Path, _: &mut Report) -> Option<(HostPlan, Arc<Gate>)> {
+        None
+    }
+
+    async fn start(plan: Arc<Arc<Gate>>, _: Control) -> Result<Arc<Self>, BootError> {
+        Ok(Arc::new(Self { gate: Arc::clone(&plan) }))
+    }
+
+    fn worker(self: &Arc<Self>, seat: Seat) -> TinyWorker {
+        TinyWorker { index: seat.index, gate: Arc::clone(&self.gate) }
+    }
+
+    fn serve(
+        worker: &Rc<TinyWorker>,
+        connection: &Rc<Connection>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + 'static {
+        let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
+        async move {
+            if request.uri().path() == "/upgrade" {
+                return echo(&connection, request);
+            }
+            let text = match request.uri().path() {
+                "/worker" => worker.index.to_string(),
+                "/panic" => panic!("a bug"),
+                "/slow" => {
+                    worker.gate.waiting.send_modify(|number| *number += 1);
+                    let _ = worker.gate.open.subscribe().wait_for(|open| *open).await;
+                    "slow".to_owned()
+                }
+                _ => "hello".to_owned(),
+            };
+            Response::new(Body::from(text.into_bytes()))
+        }
+    }
+
+    fn readiness(&self) -> Vec<Health> {
+        vec![Health { name: "gate".to_owned(), ready: true, detail: "is there".to_owned() }]
+    }
+
+    fn draining(&self) {
+        self.gate.drained.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Leaves HTTP and sends back what comes.
+fn echo(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
+    let upgrade = hyper::upgrade::on(request);
+    tokio::task::spawn_local(async move {
+        let stream = hyper_util::rt::TokioIo::new(upgrade.await.unwrap());
+        let (mut from, mut to) = tokio::io::split(stream);
+        let _ = tokio::io::copy(&mut from, &mut to).await;
+    });
+    connection.line.upgraded();
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert("connection", http::HeaderValue::from_static("upgrade"));
+    response.headers_mut().insert("upgrade", http::HeaderValue::from_static("echo"));
+    response
+}
+
+/// What a test wants of the process.
+pub(crate) struct Wish {
+    pub(crate) workers: u32,
+    pub(crate) tls: Option<Pem>,
+    pub(crate) limits: LimitsConfig,
+    pub(crate) drain: DrainConfig,
+    pub(crate) inherited: Inherited,
+    /// Listen on a Unix socket, for these users.
+    pub(crate) uids: Option<Vec<u32>>,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            tls: None,
+            limits: LimitsConfig::default(),
+            drain: DrainConfig { wait: Span::secs(0), deadline: Span::secs(10) },
+            inherited: Inherited::none(),
+            uids: None,
+        }
+    }
+}
+
+/// A process that runs.
+pub(crate) struct Process {
+    pub(crate) address: SocketAddr,
+    /// The same as it is told: `unix:PATH` for a Unix socket.
+    pub(crate) place: String,
+    pub(crate) admin: SocketAddr,
+    pub(crate) gate: Arc<Gate>,
+    leave: tokio::sync::mpsc::Sender<()>,
+    thread: JoinHandle<Result<Departure, BootError>>,
+    folder: Folder,
+}
+
+impl Process {
+    pub(crate) fn start(wish: Wish) -> Self {
+        let folder = Folder::new();
+        let host = plan(&wish, &folder.0);
+        let gate = Gate::new();
+        let (leave, asked) = tokio::sync::mpsc::channel(4);
+        let (ready, is_ready) = mpsc::sync_channel::<Places>(1);
+        let boot = Boot::<Tiny> { host, tier: Arc::clone(&gate), shown: "{}".to_owned(), inherited: wish.inherited, begun: Instant::now() };
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(live(boot, Leave::Channel(asked), move |places| ready.send(places.clone()).unwrap()))
+        });
+        let places = is_ready.recv_timeout(LONG).expect("the process becomes ready");
+        let place = places.listeners[0].1.clone();
+        let address = place.parse().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+        Self { address, place, admin: places.admin.parse().unwrap(), gate, leave, thread, folder }
+    }
+
+    /// A connection to the listener.
+    pub(crate) fn connect(&self) -> Client {
+        Client::to(self.address)
+    }
+
+    /// One page of the admin door: status and body.
+    pub(crate) fn admin(&self, path: &str) -> (u16, String) {
+        Client::to(self.admin).get(path).expect("the admin door answers")
+    }
+
+    /// Asks it to leave, as SIGTERM does.
+    pub(crate) fn ask_to_leave(&self) {
+        self.leave.try_send(()).unwrap();
+    }
+
+    /// Waits for its end; the records it wrote.
+    pub(crate) fn end(self) -> (Departure, Vec<Value>) {
+        let departure = self.thread.join().unwrap().unwrap();
+        let text = std::fs::read_to_string(self.folder.0.join("events.log")).unwrap();
+        let records = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (departure, records)
+    }
+
+    /// Asks it to leave and waits for its end.
+    pub(crate) fn stop(self) -> (Departure, Vec<Value>) {
+        self.ask_to_leave();
+        self.end()
+    }
+
+    /// Waits until a page of the admin door says what is expected.
+    pub(crate) fn wait_until(&self, path: &str, expected: impl Fn(u16, &str) -> bool) {
+        let started = Instant::now();
+        loop {
+            let (status, body) = self.admin(path);
+            if expected(status, &body) {
+                return;
+            }
+            assert!(started.elapsed() < LONG, "{path} still says {status} {body}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn plan(wish: &Wish, folder: &Path) -> HostPlan {
+    let tls = wish.tls.as_ref().map(|pem| {
+        std::fs::write(folder.join("server.pem"), &pem.chain).unwrap();
+        std::fs::write(folder.join("server.key"), &pem.key).unwrap();
+        TlsConfig {
+            certificates: vec![CertificateConfig { chain: "server.pem".into(), key: "server.key".into() }],
+            clients: None,
+            minimum: TlsVersion::default(),
+        }
+    });
+    let sections = HostSections {
+        workers: Some(wish.workers),
+        listen: vec![ListenConfig {
+            name: "main".to_owned(),
+            address: if wish.uids.is_some() { "unix:main.sock" } else { "127.0.0.1:0" }.to_owned(),
+            allow_plaintext: tls.is_none(),
+            tls,
+            unix: wish.uids.clone().map(|uids| UnixConfig { mode: "0600".to_owned(), uids }),
+            redirect_to: None,
+        }],
+        admin: AdminConfig { address: "127.0.0.1:0".to_owned(), unix: None },
+        drain: wish.drain,
+        limits: wish.limits,
+        logs: LogsConfig::default(),
+        records: records(),
+        traces: TracesConfig::default(),
+        dns: DnsConfig { servers: vec!["127.0.0.1:53".parse().unwrap()] },
+        roots: TrustRootsConfig::default(),
+    };
+    let mut report = Report::new();
+    let plan = HostPlan::check(sections, folder, &mut report);
+    plan.unwrap_or_else(|| panic!("{}", report.print()))
+}
+
+fn records() -> RecordsConfig {
+    let sink = SinkConfig {
+        to: TargetConfig::File("events.log".to_owned()),
+        kinds: vec![Kind::Connection],
+        when_full: Default::default(),
+        flush: Span::millis(50),
+        queue_bytes_max: settings::units::Size::mib(1),
+    };
+    RecordsConfig { sinks: vec![sink] }
+}
+
+/// A certificate for `localhost` that signs itself.
+#[derive(Clone)]
+pub(crate) struct Pem {
+    pub(crate) chain: String,
+    pub(crate) key: String,
+    pub(crate) der: rustls::pki_types::CertificateDer<'static>,
+}
+
+impl Pem {
+    pub(crate) fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        Self { chain: made.cert.pem(), key: made.signing_key.serialize_pem(), der: made.cert.der().clone() }
+    }
+}
+
+/// A folder of this test's own.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let path = std::env::temp_dir().join(format!("host-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A plain HTTP/1.1 client that never retries.
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+}
+
+impl Client {
+    pub(crate) fn to(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&address, LONG).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        Self { stream }
+    }
+
+    /// Sends a request and leaves the answer where it is.
+    pub(crate) fn send(&mut self, path: &str) {
+        write!(self.stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").unwrap();
+    }
+
+    /// Sends a request; its status and body, or `None` when the connection ended instead.
+    pub(crate) fn get(&mut self, path: &str) -> Option<(u16, String)> {
+        self.send(path);
+        self.read().map(|answer| (answer.status, answer.body))
+    }
+
+    /// Reads one answer with `Content-Length`; `None` when the connection ended before it.
+    pub(crate) fn read(&mut self) -> Option<Answer> {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            match self.stream.read(&mut byte) {
+                Ok(0) => return None,
+                Ok(_) => head.push(byte[0]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("no answer within {LONG:?}"),
+                Err(_) => return None,
+            }
+        }
+        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |text| text.parse().unwrap());
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).ok()?;
+        Some(Answer { status, head, body: String::from_utf8(body).unwrap() })
+    }
+
+    /// Whether the other side has ended the connection, which it must do.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        match self.stream.read(&mut byte) {
+            Ok(number) => number == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+/// The values of one field over all records.
+pub(crate) fn field<'r>(records: &'r [Value], name: &str) -> Vec<&'r str> {
+    records.iter().filter_map(|record| record[name].as_str()).collect()
+}
+
+/// How many different connections the records tell of.
+pub(crate) fn connections(records: &[Value]) -> usize {
+    records.iter().filter_map(|record| record["gateway.connection"].as_u64()).collect::<HashSet<_>>().len()
+}
+
+/// Something that several threads gather.
+pub(crate) fn gathered<T: Send + 'static>(number: usize, make: impl Fn(usize) -> T + Send + Sync + 'static) -> Vec<T> {
+    let make = Arc::new(make);
+    let all = Arc::new(Mutex::new(Vec::new()));
+    let threads: Vec<_> = (0..number)
+        .map(|index| {
+            let (make, all) = (Arc::clone(&make), Arc::clone(&all));
+            std::thread::spawn(move || {
+                let made = make(index);
+                all.lock().unwrap().push(made);
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    std::mem::take(&mut *all.lock().unwrap())
+}

@@ -1,0 +1,145 @@
+//! From a service as written to a service as meant.
+//!
+//! In: the configuration. Out: a `ServicePlan`. Refuses, all at once and each with its key and a remedy: addresses that are none, a service
+//! without instances, ceilings of zero, clamps upside down. Never: resolves a name.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use settings::files;
+use settings::report::Report;
+use settings::units::Span;
+
+use crate::config::{DiscoverConfig, ServiceConfig};
+use crate::endpoints::ENDPOINTS_MAX;
+use crate::plan::{DiscoverPlan, PoolPlan, ServicePlan};
+
+/// More attempts than this help nobody: they only make an outage longer.
+const ATTEMPTS_MAX: u32 = 8;
+
+impl ServiceConfig {
+    /// Checks the service at `key` (its last part becomes the service's name); files are looked for from `base`.
+    ///
+    /// Every complaint goes to `report`; `None` when there was one.
+    pub fn check(&self, key: &str, base: &Path, report: &mut Report) -> Option<ServicePlan> {
+        let discover = self.discover.check(&format!("{key}.discover"), base, report);
+        let tls = match &self.tls {
+            None => Some(None),
+            Some(tls) => tls.check(&format!("{key}.tls"), base, discover.as_ref(), report).map(Some),
+        };
+        let numbers = self.check_numbers(key, report);
+        let (discover, tls, ()) = (discover?, tls?, numbers?);
+        Some(ServicePlan {
+            name: key.rsplit('.').next().unwrap_or(key).into(),
+            discover,
+            balance: self.balance,
+            tls,
+            ttl_min: self.ttl.min.get(),
+            ttl_max: self.ttl.max.get(),
+            connect: self.timeouts.connect.get(),
+            first_byte: self.timeouts.first_byte.map(Span::get),
+            idle: self.timeouts.idle.get(),
+            pool: PoolPlan {
+                idle_max: self.pool.idle_max,
+                connections_max: self.pool.connections_max,
+                idle: self.pool.idle.get(),
+                age: self.pool.age.get(),
+            },
+            attempts_max: self.retries.attempts_max,
+        })
+    }
+
+    fn check_numbers(&self, key: &str, report: &mut Report) -> Option<()> {
+        let mut sound = true;
+        let mut demand = |holds: bool, part: &str, what: &str, remedy: &str| {
+            if !holds {
+                report.complain(&format!("{key}.{part}"), what, remedy);
+                sound = false;
+            }
+        };
+        let (ttl, timeouts, pool) = (&self.ttl, &self.timeouts, &self.pool);
+        let zero = Span::default();
+        demand(ttl.min >= Span::millis(100), "ttl.min", "look-ups would follow each other without a pause", "set at least 100ms");
+        demand(ttl.min <= ttl.max, "ttl.max", "max is shorter than min", "set max to min or more");
+        demand(timeouts.connect > zero, "timeouts.connect", "no connection can be made in no time", "set a time above 0");
+        demand(
+            timeouts.first_byte != Some(zero),
+            "timeouts.first_byte",
+            "no instance answers in no time",
+            "set a time above 0, or null for none",
+        );
+        demand(timeouts.idle > zero, "timeouts.idle", "every answer would be cut off", "set a time above 0");
+        demand(pool.connections_max > 0, "pool.connections_max", "0 connections let no request through", "set at least 1");
+        demand(pool.age > zero, "pool.age", "no connection could be used", "set a time above 0");
+        let attempts = (1..=ATTEMPTS_MAX).contains(&self.retries.attempts_max);
+        demand(attempts, "retries.attempts_max", "the number of attempts is out of range", "set 1 (no retries) to 8");
+        sound.then_some(())
+    }
+}
+
+impl DiscoverConfig {
+    /// Checks this way of discovery at `key`; a path is relative to `base`.
+    pub fn check(&self, key: &str, base: &Path, report: &mut Report) -> Option<DiscoverPlan> {
+        match self {
+            Self::Static { addresses } => static_addresses(addresses, key, report).map(DiscoverPlan::Static),
+            Self::Dns { name, port } => {
+                let name = host_name(name, key, report);
+                if *port == 0 {
+                    report.complain(&format!("{key}.port"), "0 is no port", "set the port that the instances listen on");
+                    return None;
+                }
+                Some(DiscoverPlan::Dns { name: name?, port: *port })
+            }
+            Self::Srv { name } => host_name(name, key, report).map(|name| DiscoverPlan::Srv { name }),
+            Self::Unix { path } if path.is_empty() => {
+                report.complain(&format!("{key}.path"), "the path is empty", "set the path of the instance's socket");
+                None
+            }
+            Self::Unix { path } => Some(DiscoverPlan::Unix(files::resolve(base, path))),
+        }
+    }
+}
+
+fn static_addresses(addresses: &[String], key: &str, report: &mut Report) -> Option<Vec<SocketAddr>> {
+    if addresses.is_empty() || addresses.len() > ENDPOINTS_MAX {
+        report.complain(
+            &format!("{key}.addresses"),
+            format!("a service has 1 to {ENDPOINTS_MAX} instances, this one {}", addresses.len()),
+            "list the instances as IP:PORT",
+        );
+        return None;
+    }
+    let mut parsed = Vec::with_capacity(addresses.len());
+    for (index, text) in addresses.iter().enumerate() {
+        match text.parse::<SocketAddr>() {
+            Ok(address) if address.port() != 0 => parsed.push(address),
+            _ => report.complain(
+                &format!("{key}.addresses[{index}]"),
+                format!("{text:?} is no address"),
+                "write IP:PORT, like 10.0.0.7:8080 or [::1]:8080; for a name use kind: dns",
+            ),
+        }
+    }
+    (parsed.len() == addresses.len()).then_some(parsed)
+}
+
+/// A DNS name without its final dot. What DNS itself would refuse is complained of; the rest is left to the name service.
+fn host_name(name: &str, key: &str, report: &mut Report) -> Option<String> {
+    let bare = name.strip_suffix('.').unwrap_or(name);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    if bare.len() > 253 || !bare.split('.').all(label) {
+        report.complain(
+            &format!("{key}.name"),
+            format!("{name:?} is no DNS name"),
+            "write a name of letters, digits, '-' and '_' between dots",
+        );
+        return None;
+    }
+    Some(bare.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

@@ -1,0 +1,90 @@
+use super::*;
+use crate::config::Balance;
+
+fn read(yaml: &str) -> (Option<ServicePlan>, Vec<String>) {
+    let mut report = Report::new();
+    let config: Option<ServiceConfig> = settings::read::read("gw.yaml", yaml, &|_| None, &mut report);
+    let plan = config.and_then(|config| config.check("services.orders", Path::new("/etc/gw"), &mut report));
+    (plan, report.complaints().iter().map(|complaint| format!("{} {}", complaint.key, complaint.what)).collect())
+}
+
+#[test]
+fn the_short_form_takes_every_default() {
+    let (plan, complaints) = read("discover: { kind: srv, name: _http._tcp.Orders.demo. }");
+    let plan = plan.unwrap_or_else(|| panic!("{complaints:?}"));
+    assert_eq!(&*plan.name, "orders");
+    assert_eq!(plan.discover, DiscoverPlan::Srv { name: "_http._tcp.orders.demo".into() });
+    assert_eq!(plan.balance, Balance::LeastRequest);
+    assert_eq!((plan.ttl_min.as_secs(), plan.ttl_max.as_secs(), plan.connect.as_secs()), (1, 5, 2));
+    assert_eq!((plan.pool.idle_max, plan.pool.connections_max, plan.attempts_max), (32, 1024, 3));
+    assert_eq!((plan.pool.idle.as_secs(), plan.pool.age.as_secs()), (60, 600));
+}
+
+#[test]
+fn every_form_of_discovery_is_read() {
+    for (yaml, wanted) in [
+        (
+            "discover: { kind: static, addresses: [\"127.0.0.1:80\", \"[::1]:81\"] }",
+            DiscoverPlan::Static(vec!["127.0.0.1:80".parse().unwrap(), "[::1]:81".parse().unwrap()]),
+        ),
+        ("discover: { kind: dns, name: users.demo, port: 9301 }", DiscoverPlan::Dns { name: "users.demo".into(), port: 9301 }),
+        ("discover: { kind: unix, path: run/a.sock }", DiscoverPlan::Unix("/etc/gw/run/a.sock".into())),
+    ] {
+        let (plan, complaints) = read(yaml);
+        assert_eq!(plan.unwrap_or_else(|| panic!("{yaml}: {complaints:?}")).discover, wanted);
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let (plan, complaints) = read(
+        "discover: { kind: static, addresses: [\"localhost:80\", \"1.2.3.4:0\"] }\n\
+         ttl: { min: 9s, max: 1s }\n\
+         timeouts: { connect: 0s }\n\
+         pool: { connections_max: 0 }\n\
+         retries: { attempts_max: 99 }\n\
+         tls: { ca: missing.pem, certificate: a.pem, peers: [nonsense] }\n",
+    );
+    assert!(plan.is_none());
+    for key in [
+        "services.orders.discover.addresses[0]",
+        "services.orders.discover.addresses[1]",
+        "services.orders.ttl.max",
+        "services.orders.timeouts.connect",
+        "services.orders.pool.connections_max",
+        "services.orders.retries.attempts_max",
+        "services.orders.tls.certificate",
+        "services.orders.tls.peers[0]",
+    ] {
+        assert!(complaints.iter().any(|complaint| complaint.starts_with(&format!("{key} "))), "{key} is missing in {complaints:#?}");
+    }
+}
+
+#[test]
+fn a_missing_bundle_is_complained_of_at_its_key() {
+    let (plan, complaints) = read("discover: { kind: dns, name: a.demo, port: 1 }\ntls: { ca: missing.pem }\n");
+    assert!(plan.is_none());
+    assert!(complaints.len() == 1 && complaints[0].starts_with("services.orders.tls.ca "), "{complaints:?}");
+}
+
+#[test]
+fn addresses_need_a_name_to_ask_for_under_tls() {
+    let (_, complaints) = read("discover: { kind: static, addresses: [\"127.0.0.1:1\"] }\ntls: { ca: missing.pem }\n");
+    assert!(complaints.iter().any(|complaint| complaint.starts_with("services.orders.tls.server_name ")), "{complaints:?}");
+}
+
+#[test]
+fn names_that_dns_would_refuse_are_refused() {
+    for name in ["", ".", "a..b", "a b", "ä.demo", &"a".repeat(64), &["a"; 130].join(".")] {
+        let (plan, complaints) = read(&format!("discover: {{ kind: dns, name: \"{name}\", port: 1 }}"));
+        assert!(plan.is_none() && complaints.len() == 1, "{name}: {complaints:?}");
+    }
+}
+
+#[test]
+fn the_schema_names_every_kind() {
+    let schema = serde_json::to_string(&schemars::schema_for!(ServiceConfig)).expect("json");
+    for kind in ["static", "dns", "srv", "unix", "least_request", "round_robin"] {
+        assert!(schema.contains(&format!("\"{kind}\"")), "{kind}");
+    }
+}

@@ -1,0 +1,102 @@
+//! From TLS material as written to a client that can connect.
+//!
+//! In: files and names. Out: `wire`'s client. Refuses: files that cannot be used, half a pair, peers of no known form, a server without a name.
+//! Never: a client without verification.
+
+use std::path::Path;
+
+use settings::clock::Clock;
+use settings::files;
+use settings::report::Report;
+use wire::tls::certificate::Certificate;
+use wire::tls::client::{ClientTerms, ClientTls};
+use wire::tls::peers::{PeerList, SanPattern};
+use wire::tls::provider::TlsMinimum;
+use wire::tls::roots::Roots;
+
+use crate::config::InstanceTlsConfig;
+use crate::plan::DiscoverPlan;
+
+impl InstanceTlsConfig {
+    /// Checks the TLS material at `key`; the name to ask for follows from `discover` unless it is written.
+    pub fn check(&self, key: &str, base: &Path, discover: Option<&DiscoverPlan>, report: &mut Report) -> Option<ClientTls> {
+        let before = report.complaints().len();
+        let certificate = self.certificate(key, base, report);
+        let peers = self.peers(key, report);
+        let server_name = self.server_name(key, discover, report);
+        if report.complaints().len() > before {
+            return None;
+        }
+        let terms = ClientTerms {
+            roots: Roots::File(files::resolve(base, &self.ca)),
+            certificate,
+            server_name: server_name?,
+            peers,
+            minimum: TlsMinimum::default(),
+            alpn: vec![b"http/1.1"],
+        };
+        match ClientTls::new(&terms) {
+            Ok(tls) => Some(tls),
+            Err(fault) => {
+                let part = if fault.file.is_empty() { "server_name" } else { "ca" };
+                report.complain(&format!("{key}.{part}"), format!("{} {}", fault.file, fault.what).trim_start(), fault.remedy);
+                None
+            }
+        }
+    }
+
+    fn certificate(&self, key: &str, base: &Path, report: &mut Report) -> Option<Certificate> {
+        match (&self.certificate, &self.key) {
+            (None, None) => None,
+            (Some(_), None) => {
+                report.complain(&format!("{key}.certificate"), "a certificate without its key cannot be shown", "set key as well");
+                None
+            }
+            (None, Some(_)) => {
+                report.complain(&format!("{key}.key"), "a key without its certificate cannot be used", "set certificate as well");
+                None
+            }
+            (Some(chain), Some(private)) => {
+                let (chain, private) = (files::resolve(base, chain), files::resolve(base, private));
+                match Certificate::load_client(&chain, &private, Clock::system().now_s()) {
+                    Ok(certificate) => Some(certificate),
+                    Err(fault) => {
+                        report.complain(&format!("{key}.certificate"), format!("{}: {}", fault.file, fault.what), fault.remedy);
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    fn peers(&self, key: &str, report: &mut Report) -> Option<PeerList> {
+        let mut patterns = Vec::with_capacity(self.peers.len());
+        for (index, text) in self.peers.iter().enumerate() {
+            match SanPattern::parse(text) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(fault) => report.complain(&format!("{key}.peers[{index}]"), fault.what, fault.remedy),
+            }
+        }
+        (!patterns.is_empty()).then(|| PeerList::new(patterns))
+    }
+
+    fn server_name(&self, key: &str, discover: Option<&DiscoverPlan>, report: &mut Report) -> Option<String> {
+        if let Some(name) = &self.server_name {
+            return Some(name.clone());
+        }
+        match discover? {
+            DiscoverPlan::Dns { name, .. } => Some(name.clone()),
+            // The name that the operator wrote is the one to prove (RFC 6125 §2.3): an SRV target comes from DNS, which proves nothing.
+            DiscoverPlan::Srv { name } => Some(name.split('.').skip_while(|label| label.starts_with('_')).collect::<Vec<_>>().join(".")),
+            DiscoverPlan::Static(_) | DiscoverPlan::Unix(_) => {
+                // A list of peers that names one host names the server as well.
+                if let Some(name) = self.peers.iter().find_map(|peer| peer.strip_prefix("dns:").filter(|name| !name.contains('*'))) {
+                    return Some(name.to_owned());
+                }
+                let what = "instances that are listed by address have no name to ask for";
+                report.complain(&format!("{key}.server_name"), what, "set server_name to the DNS name in their certificates");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Makes one connection to one instance.
+//!
+//! In: a service, an endpoint, the time left. Out: a link that is ready for a request. Refuses: more connections than the ceiling allows.
+//! Never: sends a byte of a request, so that every failure here is free of side effects.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::ceiling::Permit;
+use crate::endpoint::{Address, Endpoint};
+use crate::link::Link;
+use crate::moment;
+use crate::pool::Pools;
+use crate::service::Service;
+use crate::stream::{Layer, Socket, Stream, Upgrade};
+
+/// How often a place is looked for after an idle connection was given up for it: its task ends on the next turns of the runtime.
+const TURNS_FOR_A_PLACE: usize = 4;
+
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnectFault {
+    /// The ceiling is reached.
+    Overloaded,
+    /// It was refused, did not come about within the service's `connect`, or the handshake failed.
+    Failed,
+    /// The caller had less time than the service's `connect`; nothing is known of the instance.
+    Late,
+}
+
+/// Connects to `endpoint` within `within` and the service's `connect`, and tells the endpoint how it went.
+pub(crate) async fn connect(
+    pools: &Rc<Pools>,
+    service: &Service,
+    endpoint: &Arc<Endpoint>,
+    within: Duration,
+) -> Result<Link, ConnectFault> {
+    let permit = place(pools, service).await.ok_or(ConnectFault::Overloaded)?;
+    let begun_ms = moment::now_ms();
+    let limit = service.plan().connect;
+    let made = match tokio::time::timeout(within.min(limit), make(pools, service, endpoint, permit)).await {
+        Ok(made) => made,
+        Err(_) if within < limit => return Err(ConnectFault::Late),
+        Err(_) => Err("it took too long".into()),
+    };
+    match made {
+        Ok(link) => {
+            service.measures().connects_ok.inc();
+            endpoint.connected();
+            Ok(link)
+        }
+        Err(fault) => {
+            service.measures().connects_failed.inc();
+            endpoint.connect_failed(begun_ms, moment::now_ms());
+            tracing::debug!(service = service.name(), instance = endpoint.name(), %fault, "an instance could not be connected to");
+            Err(ConnectFault::Failed)
+        }
+    }
+}
+
+/// A place below the ceiling; if need be that of an idle connection of this worker.
+async fn place(pools: &Rc<Pools>, service: &Service) -> Option<Permit> {
+    let ceiling = service.ceiling();
+    if let Some(permit) = ceiling.enter() {
+        return Some(permit);
+    }
+    if pools.evict(ceiling) {
+        for _ in 0..TURNS_FOR_A_PLACE {
+            tokio::task::yield_now().await;
+            if let Some(permit) = ceiling.enter() {
+                return Some(permit);
+            }
+        }
+    }
+    // The idle connections of other workers are out of reach; they learn that one is wanted.
+    ceiling.want_one();
+    None
+}
+
+async fn make(pools: &Pools, service: &Service, endpoint: &Arc<Endpoint>, permit: Permit) -> Result<Link, wire::body::BoxError> {
+    let socket = match endpoint.address() {
+        Address::Tcp(address) => {
+            let socket = TcpStream::connect(address).await?;
+            // A head and its body go out as they come; waiting to fill a segment would only add delay.
+            socket.set_nodelay(true)?;
+            Socket::Tcp(socket)
+        }
+        Address::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
+    };
+    let layer = match &service.plan().tls {
+        None => Layer::Plain(socket),
+        Some(tls) => Layer::Tls(Box::new(tls.connect(socket).await?)),
+    };
+    let upgrade = Upgrade::new(endpoint, service.measures().in_flight.clone());
+    let stream = Stream::new(layer, permit, Arc::clone(&upgrade));
+    Ok(Link::begin(stream, endpoint, upgrade, service.ceiling(), service.plan().pool, pools.random()).await?)
+}

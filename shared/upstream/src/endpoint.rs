@@ -1,0 +1,247 @@
+//! One instance: where it listens and what this process knows of it.
+//!
+//! In: outcomes of connection attempts. Out: whether it should be tried now. Never: does I/O.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use prometheus_client::metrics::gauge::Gauge;
+
+/// The first time an instance is left alone after a failed connection, in milliseconds; it doubles with each further failure.
+pub const AVOID_MS_FIRST: u64 = 1_000;
+
+/// The longest time an instance is left alone, in milliseconds.
+pub const AVOID_MS_MAX: u64 = 30_000;
+
+/// Numbers endpoints over the life of the process, from 1.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// Where an instance listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// A TCP socket.
+    Tcp(SocketAddr),
+    /// A Unix socket on this host.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// One instance of a service. It keeps its counters for as long as discovery goes on naming it.
+#[derive(Debug)]
+pub struct Endpoint {
+    id: u64,
+    address: Address,
+    host: Option<Box<str>>,
+    name: Box<str>,
+    in_flight: AtomicU32,
+    failures: AtomicU32,
+    failed_at_ms: AtomicU64,
+    avoid_until_ms: AtomicU64,
+    gone: AtomicBool,
+}
+
+impl Endpoint {
+    /// An instance at `address`; `host` is the name that led there and that its certificate must bear, where there is one.
+    #[must_use]
+    pub fn new(address: Address, host: Option<Box<str>>) -> Self {
+        let name = address.to_string().into_boxed_str();
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            address,
+            host,
+            name,
+            in_flight: AtomicU32::new(0),
+            failures: AtomicU32::new(0),
+            failed_at_ms: AtomicU64::new(0),
+            avoid_until_ms: AtomicU64::new(0),
+            gone: AtomicBool::new(false),
+        }
+    }
+
+    /// Its number in this process; never used twice.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The name that led to its address, without a final dot.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// `IP:PORT` or `unix:PATH`, for trails, records and `/services`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Requests that this process has under way there, upgraded connections included.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Failed connection attempts since the last good one.
+    #[must_use]
+    pub fn consecutive_failures(&self) -> u32 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Whether it should be left alone at `now_ms` because connections to it failed lately.
+    #[must_use]
+    pub fn is_avoided(&self, now_ms: u64) -> bool {
+        now_ms < self.avoid_until_ms.load(Ordering::Relaxed)
+    }
+
+    /// Whether discovery has stopped naming it.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Nothing new is sent to it from now on, and its idle connections close.
+    pub(crate) fn leave(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Claims the trial after a penalty has run out: others go on avoiding it until this one has told how it went.
+    pub(crate) fn claim_trial(&self, now_ms: u64) {
+        let until = self.avoid_until_ms.load(Ordering::Relaxed);
+        if until != 0 && until <= now_ms {
+            // Whoever loses the race tries as well; that costs one more attempt and nothing else.
+            let _ = self.avoid_until_ms.compare_exchange(until, now_ms + AVOID_MS_FIRST, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// A connection that was begun at `begun_ms` could not be made.
+    pub(crate) fn connect_failed(&self, begun_ms: u64, now_ms: u64) {
+        // A hundred requests that ran into the same closed port are one piece of news, not a hundred.
+        if self.failed_at_ms.swap(now_ms, Ordering::Relaxed) >= begun_ms {
+            return;
+        }
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed);
+        let pause = AVOID_MS_FIRST.saturating_mul(1 << failures.min(16)).min(AVOID_MS_MAX);
+        self.avoid_until_ms.store(now_ms + pause, Ordering::Relaxed);
+    }
+
+    /// A connection was made: what failed before is forgiven.
+    pub(crate) fn connected(&self) {
+        if self.avoid_until_ms.load(Ordering::Relaxed) != 0 {
+            self.avoid_until_ms.store(0, Ordering::Relaxed);
+            self.failed_at_ms.store(0, Ordering::Relaxed);
+            self.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// One more request under way.
+    pub(crate) fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One request less under way.
+    pub(crate) fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One request under way at an instance; counted until dropped.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    endpoint: Arc<Endpoint>,
+    service: Gauge,
+}
+
+impl Flight {
+    /// Counts one request in, at the instance and in its service's gauge.
+    pub(crate) fn begin(endpoint: &Arc<Endpoint>, service: &Gauge) -> Self {
+        endpoint.begin();
+        service.inc();
+        Self { endpoint: Arc::clone(endpoint), service: service.clone() }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.endpoint.end();
+        self.service.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint() -> Endpoint {
+        Endpoint::new(Address::Tcp("127.0.0.1:1".parse().expect("address")), None)
+    }
+
+    #[test]
+    fn penalties_double_up_to_a_ceiling_and_end_with_a_connection() {
+        let endpoint = endpoint();
+        let mut now = 10;
+        for pause in [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
+            endpoint.connect_failed(now, now);
+            assert!(endpoint.is_avoided(now + pause - 1), "{pause}");
+            assert!(!endpoint.is_avoided(now + pause), "{pause}");
+            now += pause + 1;
+        }
+        endpoint.connected();
+        assert!(!endpoint.is_avoided(now));
+        assert_eq!(endpoint.consecutive_failures(), 0);
+    }
+
+    #[test]
+    fn failures_of_one_moment_count_once() {
+        let endpoint = endpoint();
+        for late in 0..100 {
+            endpoint.connect_failed(50, 60 + late);
+        }
+        assert_eq!(endpoint.consecutive_failures(), 1);
+    }
+
+    #[test]
+    fn one_request_tries_after_the_penalty_and_the_others_wait() {
+        let endpoint = endpoint();
+        endpoint.connect_failed(10, 10);
+        let over = 10 + AVOID_MS_FIRST;
+        assert!(!endpoint.is_avoided(over));
+        endpoint.claim_trial(over);
+        assert!(endpoint.is_avoided(over));
+        assert!(!endpoint.is_avoided(over + AVOID_MS_FIRST));
+    }
+
+    #[test]
+    fn names_say_where() {
+        assert_eq!(endpoint().name(), "127.0.0.1:1");
+        assert_eq!(Endpoint::new(Address::Unix("/run/a.sock".into()), None).name(), "unix:/run/a.sock");
+        let six = Endpoint::new(Address::Tcp("[::1]:80".parse().expect("address")), None);
+        assert_eq!(six.name(), "[::1]:80");
+    }
+
+    #[test]
+    fn a_flight_counts_while_it_lives() {
+        let endpoint = Arc::new(endpoint());
+        let flight = Flight::begin(&endpoint, &Gauge::default());
+        assert_eq!(endpoint.in_flight(), 1);
+        drop(flight);
+        assert_eq!(endpoint.in_flight(), 0);
+    }
+}

@@ -1,0 +1,66 @@
+//! Why a request got no answer from any instance.
+//!
+//! In: what went wrong below. Out: one closed set, and the reason that the client is told. Never: an address or a cause that the client could see.
+
+use contract::reason::Reason;
+use thiserror::Error;
+use wire::body::BoxError;
+
+/// Why [`crate::send::send`] has no response.
+#[derive(Debug, Error)]
+pub enum SendFault {
+    /// Discovery has not found a single instance yet.
+    #[error("no instance of the service is known")]
+    NoInstances,
+    /// No connection could be made to any of the instances that were tried; nothing was sent.
+    #[error("no connection to an instance could be made")]
+    ConnectFailed,
+    /// The connection ended before the head of the response.
+    #[error("the instance closed the connection before it answered")]
+    Reset,
+    /// What the instance sent is no HTTP/1 response, or one that was not asked for.
+    #[error("the instance's answer is not lawful HTTP")]
+    Protocol,
+    /// The instance did not begin to answer within the service's `first_byte`.
+    #[error("the instance did not answer in time")]
+    Timeout,
+    /// The caller's deadline passed first.
+    #[error("the deadline passed before the instance answered")]
+    Deadline,
+    /// The ceiling of connections to the service is reached.
+    #[error("the service's ceiling of connections is reached")]
+    Overloaded,
+    /// The request's own body failed while it was being sent: the client left, or a limit cut it. The cause is the body's own error.
+    #[error("the request's body ended in an error")]
+    RequestBody(#[source] BoxError),
+}
+
+impl SendFault {
+    /// What the client is told where the instances are those of a service (tier 2).
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::NoInstances => Reason::NoInstances,
+            Self::ConnectFailed => Reason::UpstreamConnectFailed,
+            Self::Reset => Reason::UpstreamReset,
+            Self::Protocol => Reason::UpstreamProtocol,
+            Self::Timeout => Reason::UpstreamTimeout,
+            Self::Deadline => Reason::DeadlineExceeded,
+            Self::Overloaded => Reason::Overloaded,
+            Self::RequestBody(_) => Reason::FramingInvalid,
+        }
+    }
+
+    /// What the client is told where the instances are replicas of routing-gw (tier 1).
+    #[must_use]
+    pub fn link_reason(&self) -> Reason {
+        match self {
+            Self::NoInstances | Self::ConnectFailed => Reason::LinkUnavailable,
+            Self::Reset | Self::Protocol => Reason::LinkReset,
+            Self::Timeout => Reason::LinkTimeout,
+            Self::Deadline => Reason::DeadlineExceeded,
+            Self::Overloaded => Reason::Overloaded,
+            Self::RequestBody(_) => Reason::FramingInvalid,
+        }
+    }
+}

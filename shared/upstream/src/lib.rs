@@ -1,0 +1,33 @@
+//! Which instance takes this request, and the connection to it.
+//!
+//! `config` → `service` (discovery pushes an `endpoints::EndpointSet`) → `pick` → `pool` or `connect` → `send`.
+//! Tier 2 uses it towards services, tier 1 towards the replicas of routing-gw.
+
+mod check;
+mod check_tls;
+pub mod config;
+pub mod plan;
+
+pub mod discover;
+pub mod endpoint;
+pub mod endpoints;
+pub mod lookup;
+pub mod measures;
+pub mod moment;
+pub mod service;
+pub mod snapshot;
+
+pub mod pick;
+
+mod answer;
+mod ceiling;
+mod connect;
+mod link;
+mod outgoing;
+mod stream;
+mod upload;
+
+pub mod fault;
+pub mod pool;
+pub mod send;
+pub mod trip;

@@ -1,0 +1,91 @@
+//! What discovery asks of a name service, so that tests can script the answers.
+//!
+//! In: a name. Out: addresses or SRV targets with the time they may be kept, or a stable code of failure.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use wire::resolver::Names;
+use wire::resolver::fault::NameFault;
+
+/// The addresses of a name, from its A and AAAA records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// All of them, in any order.
+    pub addresses: Vec<IpAddr>,
+    /// How long the answer may be kept, as its records say.
+    pub ttl: Duration,
+}
+
+/// One SRV record (RFC 2782).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The lowest number is used first.
+    pub priority: u16,
+    /// The share among targets of one priority.
+    pub weight: u16,
+    /// The port of the instance.
+    pub port: u16,
+    /// The name of the host, without a final dot; empty where the record says that the service is not there.
+    pub host: String,
+}
+
+/// The SRV records of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Targets {
+    /// All of them, in any order.
+    pub targets: Vec<Target>,
+    /// How long the answer may be kept, as its records say.
+    pub ttl: Duration,
+}
+
+/// Why a look-up gave nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookupFault {
+    /// A code from a closed list, for metrics, logs and `/services`: those of `wire::resolver::fault::NameFault`.
+    pub code: &'static str,
+    /// Whether a server said for certain that there is nothing.
+    pub definite: bool,
+}
+
+impl LookupFault {
+    /// The name is there without a record that could be used.
+    pub const NO_RECORDS: Self = Self { code: "no-records", definite: true };
+
+    /// No answer came in time.
+    pub const TIMEOUT: Self = Self { code: "timeout", definite: false };
+}
+
+/// A name service. `wire::resolver::Names` is the one in use.
+pub trait Lookup: Send + Sync + 'static {
+    /// The addresses of `name`, both families.
+    ///
+    /// # Errors
+    /// A stable code, also where the answer holds no address at all.
+    fn addresses(&self, name: &str) -> impl Future<Output = Result<Addresses, LookupFault>> + Send;
+
+    /// The SRV records of `name`.
+    ///
+    /// # Errors
+    /// As [`Lookup::addresses`].
+    fn targets(&self, name: &str) -> impl Future<Output = Result<Targets, LookupFault>> + Send;
+}
+
+impl Lookup for Names {
+    async fn addresses(&self, name: &str) -> Result<Addresses, LookupFault> {
+        let answer = Self::addresses(self, name).await.map_err(|fault| of(&fault))?;
+        Ok(Addresses { addresses: answer.items, ttl: answer.ttl })
+    }
+
+    async fn targets(&self, name: &str) -> Result<Targets, LookupFault> {
+        let answer = self.services(name).await.map_err(|fault| of(&fault))?;
+        let target =
+            |one: wire::resolver::SrvTarget| Target { priority: one.priority, weight: one.weight, port: one.port, host: one.target };
+        Ok(Targets { targets: answer.items.into_iter().map(target).collect(), ttl: answer.ttl })
+    }
+}
+
+fn of(fault: &NameFault) -> LookupFault {
+    LookupFault { code: fault.code(), definite: fault.is_definite() }
+}

@@ -1,0 +1,65 @@
+//! A request as it goes out to an instance.
+//!
+//! In: the request as the tier made it. Out: origin-form, HTTP/1.1, framed by its body; and a second one where sending it twice is lawful.
+//! Never: lets a framing field pass that the body does not bear out.
+//!
+//! Trailers pass only if the request has a `trailer` field that names them: hyper's encoder drops all others.
+
+use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Uri, Version};
+use http_body::Body as _;
+use wire::body::Body;
+
+/// Whether the request may be sent again after it may have been written: its method is idempotent and its body is at hand.
+pub(crate) fn is_repeatable(request: &Request<Body>) -> bool {
+    request.method().is_idempotent() && matches!(request.body(), Body::Empty | Body::Full(_))
+}
+
+/// The request again, for an attempt after this one may have been written; `None` where that would not be lawful.
+pub(crate) fn copy(request: &Request<Body>) -> Option<Request<Body>> {
+    if !is_repeatable(request) {
+        return None;
+    }
+    let body = match request.body() {
+        Body::Full(bytes) => Body::Full(bytes.clone()),
+        Body::Empty | Body::Incoming(_) | Body::Boxed(_) => Body::Empty,
+    };
+    let mut copy = Request::new(body);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// The request as it goes on the wire: origin-form, HTTP/1.1, framed by its body, nothing left of the connection it came over.
+pub(crate) fn prepare(request: Request<Body>) -> Request<Body> {
+    let (mut head, mut body) = request.into_parts();
+    let target = head.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    head.uri = Uri::from(target);
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    if body.is_empty() {
+        body = Body::Empty;
+    }
+    frame(&head.method, &mut head.headers, &body);
+    Request::from_parts(head, body)
+}
+
+fn frame(method: &Method, headers: &mut HeaderMap, body: &Body) {
+    headers.remove(TRANSFER_ENCODING);
+    match body.size_hint().exact() {
+        // Without a body only the methods that usually have one say so (RFC 9110 §8.6).
+        Some(0) if *method != Method::POST && *method != Method::PUT && *method != Method::PATCH => {
+            headers.remove(CONTENT_LENGTH);
+        }
+        Some(length) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        None => {
+            // Said aloud, because hyper sends no body of unknown length with GET and HEAD otherwise.
+            headers.remove(CONTENT_LENGTH);
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Which instance a request goes to: pure functions over one set of endpoints.
+//!
+//! In: the set, a turn or random numbers, what was tried already, the time. Out: one endpoint, or none when the set is empty.
+//! Never: loops over the set unless most of it is being avoided; picks a tried one while another is left.
+
+use std::sync::Arc;
+
+use crate::endpoint::Endpoint;
+use crate::endpoints::EndpointSet;
+
+/// How many instances one request remembers having tried; more attempts may repeat the oldest.
+pub const TRIED_MAX: usize = 8;
+
+/// Draws before the set is searched from a random place: enough that a set with few avoided ones is never searched.
+const DRAWS: usize = 8;
+
+/// The instances that one request has tried already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tried {
+    ids: [u64; TRIED_MAX],
+    len: usize,
+}
+
+impl Tried {
+    /// Remembers `endpoint`, in place of the oldest when the list is full.
+    pub fn add(&mut self, endpoint: &Endpoint) {
+        self.ids[self.len % TRIED_MAX] = endpoint.id();
+        self.len += 1;
+    }
+
+    /// Whether `endpoint` was tried.
+    #[must_use]
+    pub fn contains(&self, endpoint: &Endpoint) -> bool {
+        self.ids[..self.len.min(TRIED_MAX)].contains(&endpoint.id())
+    }
+}
+
+/// The instance whose turn it is. `turn` counts up by one for every pick in the process.
+#[must_use]
+pub fn round_robin<'a>(set: &'a EndpointSet, turn: usize, tried: &Tried, now_ms: u64) -> Option<&'a Arc<Endpoint>> {
+    let endpoints = set.endpoints();
+    for step in 0..DRAWS.min(endpoints.len()) {
+        let endpoint = endpoints.get(set.place_in_turn(turn.wrapping_add(step)))?;
+        if is_open(endpoint, tried, now_ms) {
+            return Some(endpoint);
+        }
+    }
+    search(endpoints, turn, tried, now_ms)
+}
+
+/// The less busy one of two instances drawn at random (power of two choices), busy in proportion to its share.
+#[must_use]
+pub fn least_request<'a>(set: &'a EndpointSet, mut random: impl FnMut() -> u64, tried: &Tried, now_ms: u64) -> Option<&'a Arc<Endpoint>> {
+    let endpoints = set.endpoints();
+    if endpoints.len() <= 1 {
+        return endpoints.first();
+    }
+    let mut first: Option<usize> = None;
+    for _ in 0..DRAWS {
+        let drawn = set.place_at_random(random());
+        let Some(endpoint) = endpoints.get(drawn) else { continue };
+        if first == Some(drawn) || !is_open(endpoint, tried, now_ms) {
+            continue;
+        }
+        let Some(held) = first else {
+            first = Some(drawn);
+            continue;
+        };
+        return endpoints.get(less_busy(set, held, drawn));
+    }
+    match first {
+        Some(only) => endpoints.get(only),
+        None => search(endpoints, random() as usize, tried, now_ms),
+    }
+}
+
+/// The place whose instance has fewer requests under way for its share; the first drawn when they are even.
+fn less_busy(set: &EndpointSet, a: usize, b: usize) -> usize {
+    let load = |place: usize| u64::from(set.endpoints().get(place).map_or(u32::MAX, |endpoint| endpoint.in_flight())) + 1;
+    if load(b) * set.share(a) < load(a) * set.share(b) { b } else { a }
+}
+
+/// Any instance that is neither tried nor avoided, else one not tried, else one not avoided, else any: when all are avoided, all are used.
+fn search<'a>(endpoints: &'a [Arc<Endpoint>], start: usize, tried: &Tried, now_ms: u64) -> Option<&'a Arc<Endpoint>> {
+    let from = start % endpoints.len().max(1);
+    let around = || endpoints.iter().skip(from).chain(endpoints.iter().take(from));
+    around()
+        .find(|endpoint| is_open(endpoint, tried, now_ms))
+        .or_else(|| around().find(|endpoint| !tried.contains(endpoint)))
+        .or_else(|| around().find(|endpoint| !endpoint.is_avoided(now_ms)))
+        .or_else(|| around().next())
+}
+
+fn is_open(endpoint: &Endpoint, tried: &Tried, now_ms: u64) -> bool {
+    !tried.contains(endpoint) && !endpoint.is_avoided(now_ms)
+}
+
+#[cfg(test)]
+#[path = "pick_tests.rs"]
+mod tests;

@@ -1,0 +1,71 @@
+//! A service as meant: everything resolved, nothing optional that means "default".
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wire::tls::client::ClientTls;
+
+use crate::config::Balance;
+
+/// One service, checked. After this nothing about it can be misconfigured.
+#[derive(Clone, Debug)]
+pub struct ServicePlan {
+    /// Its name: the last part of its key in the configuration.
+    pub name: Arc<str>,
+    /// How its instances are found.
+    pub discover: DiscoverPlan,
+    /// How one of them is picked.
+    pub balance: Balance,
+    /// How connections to them are secured; `None` is plain HTTP.
+    pub tls: Option<ClientTls>,
+    /// The shortest time between two look-ups.
+    pub ttl_min: Duration,
+    /// The longest time between two look-ups.
+    pub ttl_max: Duration,
+    /// How long a connection may take to be made, TLS included.
+    pub connect: Duration,
+    /// How long an instance may take to begin its answer, counted from the last byte of the request that it took.
+    pub first_byte: Option<Duration>,
+    /// How long an instance may be silent in the middle of its answer.
+    pub idle: Duration,
+    /// The ceilings of its connections.
+    pub pool: PoolPlan,
+    /// The most attempts for one request; at least 1.
+    pub attempts_max: u32,
+}
+
+/// The ceilings of a service's connections.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolPlan {
+    /// Idle connections that one worker keeps to one instance.
+    pub idle_max: usize,
+    /// Connections to all instances, over all workers of the process.
+    pub connections_max: usize,
+    /// How long an idle connection is kept.
+    pub idle: Duration,
+    /// How long a connection is used before it is replaced.
+    pub age: Duration,
+}
+
+/// How the instances of a service are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiscoverPlan {
+    /// They are these.
+    Static(Vec<SocketAddr>),
+    /// All addresses of a name, at one port.
+    Dns {
+        /// The name, without a final dot.
+        name: String,
+        /// The port.
+        port: u16,
+    },
+    /// The SRV records of a name (RFC 2782).
+    Srv {
+        /// The name, `_service._proto.domain`.
+        name: String,
+    },
+    /// One Unix socket on this host.
+    Unix(PathBuf),
+}

@@ -1,0 +1,141 @@
+//! The idle connections of one worker.
+//!
+//! In: connections whose response has ended. Out: the one used last, which is the least likely to be dead. Refuses: what is closed, too old,
+//! of an instance that is gone, or beyond a ceiling. Never: leaves its thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::ceiling::Ceiling;
+use crate::endpoint::Endpoint;
+use crate::link::Link;
+
+/// How often idle connections are looked through for those that must go.
+const SWEEP: Duration = Duration::from_millis(500);
+
+/// The idle connections of one worker, to all services.
+#[derive(Debug)]
+pub struct Pools {
+    idle: RefCell<HashMap<u64, Vec<Idle>>>,
+    sweeping: Cell<bool>,
+    seed: Cell<u64>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    link: Link,
+    since: Instant,
+}
+
+impl Pools {
+    /// An empty pool for the calling worker; it must be used inside that worker's local runtime.
+    #[must_use]
+    pub fn new() -> Rc<Self> {
+        Rc::new(Self { idle: RefCell::default(), sweeping: Cell::new(false), seed: Cell::new(rand::random()) })
+    }
+
+    /// Idle connections now.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        self.idle.borrow().values().map(Vec::len).sum()
+    }
+
+    /// Closes all idle connections, for a drain.
+    pub fn clear(&self) {
+        let idle = std::mem::take(&mut *self.idle.borrow_mut());
+        idle.into_values().flatten().for_each(|one| one.link.close());
+    }
+
+    /// A number for a draw; good enough to spread load, worth nothing as a secret (SplitMix64).
+    pub(crate) fn random(&self) -> u64 {
+        let seed = self.seed.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.seed.set(seed);
+        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// The idle connection to `endpoint` that was used last, if one is fit.
+    pub(crate) fn take(&self, endpoint: &Endpoint) -> Option<Link> {
+        let now = Instant::now();
+        let mut idle = self.idle.borrow_mut();
+        let stack = idle.get_mut(&endpoint.id())?;
+        while let Some(one) = stack.pop() {
+            if one.is_fit(now) {
+                return Some(one.link);
+            }
+            one.link.close();
+        }
+        None
+    }
+
+    /// Takes a connection back.
+    pub(crate) fn put(self: &Rc<Self>, link: Link) {
+        let now = Instant::now();
+        if !link.is_fit(now) || link.ceiling.give_one_up() {
+            link.close();
+            return;
+        }
+        let mut idle = self.idle.borrow_mut();
+        let stack = idle.entry(link.endpoint.id()).or_default();
+        if stack.len() >= link.pool.idle_max {
+            drop(idle);
+            link.close();
+            return;
+        }
+        stack.push(Idle { link, since: now });
+        drop(idle);
+        self.sweep_while_idle();
+    }
+
+    /// Breaks off one idle connection below `ceiling`, to make a place; `false` when there was none.
+    pub(crate) fn evict(&self, ceiling: &Arc<Ceiling>) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        let of_service = |stack: &Vec<Idle>| stack.first().is_some_and(|one| Arc::ptr_eq(&one.link.ceiling, ceiling));
+        // The longest unused one of whichever instance comes first; dropping it gives its place back on the next turn of the runtime.
+        idle.values_mut().find(|stack| of_service(stack)).map(|stack| drop(stack.remove(0))).is_some()
+    }
+
+    /// One task per worker looks through the idle connections for as long as there are any.
+    fn sweep_while_idle(self: &Rc<Self>) {
+        if self.sweeping.replace(true) {
+            return;
+        }
+        let pools = Rc::downgrade(self);
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                if Weak::upgrade(&pools).is_none_or(|pools| !pools.sweep()) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Closes what must go; `false` when nothing is left to look after.
+    fn sweep(&self) -> bool {
+        let now = Instant::now();
+        let mut going = Vec::new();
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(|_, stack| {
+            going.extend(stack.extract_if(.., |one| !one.is_fit(now) || one.link.ceiling.give_one_up()));
+            !stack.is_empty()
+        });
+        let any = !idle.is_empty();
+        drop(idle);
+        going.into_iter().for_each(|one| one.link.close());
+        self.sweeping.set(any);
+        any
+    }
+}
+
+impl Idle {
+    fn is_fit(&self, now: Instant) -> bool {
+        self.link.is_fit(now) && now.duration_since(self.since) < self.link.pool.idle
+    }
+}

@@ -1,0 +1,284 @@
+//! Sends one request to one instance of a service, and to another one where that is lawful.
+//!
+//! In: a request whose `Host` is set. Out: the response, its body tied to the connection. Refuses: to repeat what may have had an effect.
+//!
+//! When a request may be repeated. Nothing was written: always (the connection could not be made, or hyper gave the request back, which it does
+//! only when it had not begun to serialise it). Something may have been written: only when the method is idempotent (RFC 9110 §9.2.2), the body
+//! is at hand, and the connection ended without the head of a response. Never otherwise; never after a timeout, for the instance may be at work.
+//! How it is framed on the wire: `outgoing`.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::UPGRADE;
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use wire::body::Body;
+
+use crate::answer::{self, Held};
+use crate::connect::{ConnectFault, connect};
+use crate::endpoint::{Endpoint, Flight};
+use crate::fault::SendFault;
+use crate::link::Link;
+use crate::measures::Outcome;
+use crate::outgoing::{copy, is_repeatable, prepare};
+use crate::pick::Tried;
+use crate::pool::Pools;
+use crate::service::Service;
+use crate::trip::Trip;
+use crate::upload::{Progress, Upload};
+
+/// Sends `request` to an instance of `service` and waits for the head of the response, at most until `deadline`.
+///
+/// The caller has taken hyper's `OnUpgrade` of its own side out of the request before: extensions do not travel. A `101` is answered only to a
+/// request with an `upgrade` field, and `hyper::upgrade::on(&mut response)` then gives the instance's side. `trip` is filled in any case.
+///
+/// # Errors
+/// One [`SendFault`], after all attempts that were lawful and inside the service's `attempts_max`.
+pub async fn send(
+    pools: &Rc<Pools>,
+    service: &Arc<Service>,
+    request: Request<Body>,
+    deadline: Option<Instant>,
+    trip: &mut Trip,
+) -> Result<Response<Body>, SendFault> {
+    let begun = Instant::now();
+    let mut journey = Journey { pools, service, deadline, trip, tried: Tried::default(), fresh: false, progress: None };
+    let sent = journey.run(prepare(request)).await;
+    trip.upstream = begun.elapsed();
+    if sent.is_ok() {
+        service.measures().duration.observe_duration(trip.upstream);
+    }
+    sent
+}
+
+/// The course of one request over its attempts.
+struct Journey<'a> {
+    pools: &'a Rc<Pools>,
+    service: &'a Arc<Service>,
+    deadline: Option<Instant>,
+    trip: &'a mut Trip,
+    tried: Tried,
+    /// No pooled connection any more: the last attempt found one dead.
+    fresh: bool,
+    progress: Option<Rc<Progress>>,
+}
+
+/// How one attempt failed.
+enum Failed {
+    /// Nothing was written; here is the request.
+    Unsent(Request<Body>, SendFault),
+    /// A pooled connection was dead before anything was written.
+    Stale(Request<Body>),
+    /// The connection ended before the head of a response; the copy is there where it may be sent again.
+    Broken(Option<Request<Body>>),
+    /// Nothing more may be done.
+    Final(SendFault),
+}
+
+impl Journey<'_> {
+    async fn run(&mut self, mut request: Request<Body>) -> Result<Response<Body>, SendFault> {
+        // Bytes that are at hand cannot fail, and stay in sight so that they can be sent again.
+        if matches!(request.body(), Body::Incoming(_) | Body::Boxed(_)) {
+            let (head, body) = request.into_parts();
+            let (body, progress) = Upload::watch(body);
+            self.progress = Some(progress);
+            request = Request::from_parts(head, body);
+        }
+        let mut held: Option<Arc<Endpoint>> = None;
+        loop {
+            let endpoint = match held.take() {
+                Some(endpoint) => endpoint,
+                None => self.next_endpoint()?,
+            };
+            let measures = self.service.measures();
+            let (again, fault) = match self.attempt(&endpoint, request).await {
+                Ok(response) => {
+                    measures.attempt(Outcome::Answered);
+                    return Ok(response);
+                }
+                Err(Failed::Stale(unsent)) => {
+                    // Once per instance: the next try is over a new connection, which cannot be stale.
+                    measures.attempt(Outcome::Stale);
+                    self.fresh = true;
+                    if endpoint.is_gone() {
+                        self.trip.attempts -= 1;
+                    } else {
+                        held = Some(endpoint);
+                    }
+                    request = unsent;
+                    continue;
+                }
+                Err(Failed::Unsent(unsent, fault)) => (Some(unsent), fault),
+                Err(Failed::Broken(copy)) => (copy, SendFault::Reset),
+                Err(Failed::Final(fault)) => (None, fault),
+            };
+            measures.attempt(outcome(&fault));
+            let left = self.trip.attempts < self.service.plan().attempts_max && self.time_left() != Some(Duration::ZERO);
+            match again {
+                Some(again) if left => {
+                    let counter =
+                        if matches!(fault, SendFault::ConnectFailed) { &measures.retries_unsent } else { &measures.retries_idempotent };
+                    counter.inc();
+                    self.fresh = true;
+                    request = again;
+                }
+                _ => return Err(fault),
+            }
+        }
+    }
+
+    fn next_endpoint(&mut self) -> Result<Arc<Endpoint>, SendFault> {
+        let Some((endpoint, generation)) = self.service.pick(|| self.pools.random(), &self.tried) else {
+            self.service.measures().attempt(Outcome::NoInstances);
+            return Err(SendFault::NoInstances);
+        };
+        self.tried.add(&endpoint);
+        self.trip.attempts += 1;
+        self.trip.generation = generation;
+        self.trip.instance = Some(Arc::clone(&endpoint));
+        Ok(endpoint)
+    }
+
+    async fn attempt(&mut self, endpoint: &Arc<Endpoint>, request: Request<Body>) -> Result<Response<Body>, Failed> {
+        if self.time_left() == Some(Duration::ZERO) {
+            return Err(Failed::Final(SendFault::Deadline));
+        }
+        let flight = Flight::begin(endpoint, &self.service.measures().in_flight);
+        let (mut link, request) = self.link(endpoint, request).await?;
+        let copy = copy(&request);
+        let upgrade_asked = request.headers().contains_key(UPGRADE);
+        let waited = self.head(&mut link, request).await;
+        match waited {
+            None => {
+                self.trip.sent = true;
+                let late = if self.time_left() == Some(Duration::ZERO) { SendFault::Deadline } else { SendFault::Timeout };
+                Err(Failed::Final(late))
+            }
+            Some(Ok(response)) => {
+                self.trip.sent = true;
+                self.answer(response, link, flight, upgrade_asked).map_err(Failed::Final)
+            }
+            Some(Err(mut fault)) => match fault.take_message() {
+                Some(unsent) if self.trip.reused => Err(Failed::Stale(unsent)),
+                // A connection that was made and ended before anything was written on it.
+                Some(unsent) => Err(Failed::Unsent(unsent, SendFault::ConnectFailed)),
+                None => {
+                    self.trip.sent = true;
+                    Err(self.broken(fault.error(), copy))
+                }
+            },
+        }
+    }
+
+    /// A pooled connection, or a new one.
+    async fn link(&mut self, endpoint: &Arc<Endpoint>, request: Request<Body>) -> Result<(Link, Request<Body>), Failed> {
+        if !self.fresh
+            && let Some(link) = self.pooled(endpoint, &request).await
+        {
+            self.trip.reused = true;
+            return Ok((link, request));
+        }
+        self.trip.reused = false;
+        let begun = Instant::now();
+        let within = self.time_left().unwrap_or(Duration::MAX);
+        let connected = connect(self.pools, self.service, endpoint, within).await;
+        self.trip.connect += begun.elapsed();
+        match connected {
+            Ok(link) => Ok((link, request)),
+            Err(ConnectFault::Overloaded) => Err(Failed::Final(SendFault::Overloaded)),
+            Err(ConnectFault::Late) => Err(Failed::Final(SendFault::Deadline)),
+            Err(ConnectFault::Failed) => Err(Failed::Unsent(request, SendFault::ConnectFailed)),
+        }
+    }
+
+    /// A request that may not be repeated looks twice: one turn of the runtime brings in an end of the connection that has arrived already.
+    async fn pooled(&self, endpoint: &Endpoint, request: &Request<Body>) -> Option<Link> {
+        loop {
+            let link = self.pools.take(endpoint)?;
+            if is_repeatable(request) {
+                return Some(link);
+            }
+            tokio::task::yield_now().await;
+            if link.is_fit(tokio::time::Instant::now()) {
+                return Some(link);
+            }
+            link.close();
+        }
+    }
+
+    /// Sends the request and waits for the head; `None` when time has run out.
+    async fn head(&self, link: &mut Link, request: Request<Body>) -> Option<Result<Response<Incoming>, TrySend>> {
+        let mut answer = std::pin::pin!(link.sender.try_send_request(request));
+        let begun = Instant::now();
+        let due = || {
+            let silent = self.service.plan().first_byte.map(|within| match &self.progress {
+                Some(progress) => progress.due(within),
+                None => begun + within,
+            });
+            silent.into_iter().chain(self.deadline).min()
+        };
+        loop {
+            let Some(until) = due() else { return Some(answer.await) };
+            match tokio::time::timeout_at(until.into(), &mut answer).await {
+                Ok(answer) => return Some(answer),
+                // The upload has moved meanwhile, or the client is the one we wait for.
+                Err(_) if due().is_some_and(|due| due > Instant::now()) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn answer(&self, response: Response<Incoming>, link: Link, flight: Flight, upgrade_asked: bool) -> Result<Response<Body>, SendFault> {
+        let (mut head, incoming) = response.into_parts();
+        // The version is of the connection it came over, and none of the client's.
+        head.version = Version::HTTP_11;
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            if !upgrade_asked {
+                return Err(SendFault::Protocol);
+            }
+            link.upgrade.begin();
+            drop(flight);
+            link.close();
+            return Ok(Response::from_parts(head, Body::Empty));
+        }
+        let held = Held { link, pools: Rc::clone(self.pools), flight };
+        Ok(Response::from_parts(head, answer::body(incoming, held, self.service.plan().idle)))
+    }
+
+    /// What a failure means after a byte may have been written.
+    fn broken(&self, fault: &hyper::Error, copy: Option<Request<Body>>) -> Failed {
+        if let Some(cause) = self.progress.as_ref().and_then(|progress| progress.take_fault()) {
+            return Failed::Final(SendFault::RequestBody(cause));
+        }
+        tracing::debug!(service = self.service.name(), %fault, "an instance did not answer");
+        if fault.is_parse() {
+            return Failed::Final(SendFault::Protocol);
+        }
+        Failed::Broken(copy)
+    }
+
+    /// The time until the deadline, if there is one.
+    fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+type TrySend = hyper::client::conn::TrySendError<Request<Body>>;
+
+fn outcome(fault: &SendFault) -> Outcome {
+    match fault {
+        SendFault::NoInstances => Outcome::NoInstances,
+        SendFault::ConnectFailed => Outcome::ConnectFailed,
+        SendFault::Reset => Outcome::Reset,
+        SendFault::Protocol => Outcome::Protocol,
+        SendFault::Timeout | SendFault::Deadline => Outcome::Timeout,
+        SendFault::Overloaded => Outcome::Overloaded,
+        SendFault::RequestBody(_) => Outcome::RequestBody,
+    }
+}
+
+#[cfg(test)]
+#[path = "send_tests/mod.rs"]
+mod tests;

@@ -1,0 +1,303 @@
+//! Which connections are kept, and for whom.
+
+use super::instance::{Act, Instance, OK};
+use super::*;
+use crate::endpoint::Address;
+use crate::endpoints::Found;
+use crate::measures::Outcome;
+
+fn found(address: &str) -> Found {
+    Found { address: Address::Tcp(address.parse().expect("address")), host: None, weight: 0 }
+}
+
+#[test]
+fn requests_in_a_row_share_one_connection() {
+    run(async {
+        let instance = Instance::always(OK).await;
+        let bench = Bench::at(&[&instance.address]);
+        assert!(!bench.get().await.2.reused);
+        for _ in 0..20 {
+            assert!(bench.get().await.2.reused);
+        }
+        assert_eq!((instance.ledger.connections.get(), instance.ledger.count()), (1, 21));
+        assert_eq!((bench.pools.idle(), bench.open(), bench.in_flight()), (1, 1, 0));
+    });
+}
+
+#[test]
+fn an_answer_without_a_body_gives_its_connection_back_at_once() {
+    for (method, words) in [
+        (Method::HEAD, "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n"),
+        (Method::GET, "HTTP/1.1 204 No Content\r\n\r\n"),
+        (Method::GET, "HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n"),
+        (Method::GET, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+    ] {
+        run(async {
+            let instance = Instance::start(move |_| Act::Say(words)).await;
+            let bench = Bench::at(&[&instance.address]);
+            let (sent, _) = bench.send(request(method, Body::Empty)).await;
+            let response = sent.expect("an answer");
+            assert_eq!((bench.pools.idle(), bench.in_flight()), (1, 0), "{words:?}");
+            assert!(response.body().is_empty());
+        });
+    }
+}
+
+#[test]
+fn a_connection_is_not_kept_while_the_body_runs_nor_when_the_body_is_dropped() {
+    run(async {
+        let instance = Instance::always(Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf.")).await;
+        let bench = Bench::at(&[&instance.address]);
+        let (sent, _) = bench.send(request(Method::GET, Body::Empty)).await;
+        let response = sent.expect("an answer");
+        assert_eq!((bench.pools.idle(), bench.in_flight()), (0, 1));
+        drop(response);
+        assert_eq!(bench.in_flight(), 0);
+        until("the instance sees the end", || instance.ledger.closed.get() == 1).await;
+        assert_eq!((bench.pools.idle(), bench.open()), (0, 0));
+    });
+}
+
+#[test]
+fn a_client_that_leaves_while_waiting_frees_everything() {
+    run(async {
+        let instance = Instance::always(Act::Nothing).await;
+        let bench = Bench::at(&[&instance.address]);
+        let mut waiting = Box::pin(bench.send(request(Method::GET, Body::Empty)));
+        tokio::select! {
+            _ = &mut waiting => panic!("no answer can come"),
+            () = until("the request was read", || instance.ledger.count() == 1) => {}
+        }
+        assert_eq!(bench.in_flight(), 1);
+        drop(waiting);
+        assert_eq!(bench.in_flight(), 0);
+        until("the instance sees the end", || instance.ledger.closed.get() == 1).await;
+        assert_eq!(bench.open(), 0);
+    });
+}
+
+#[test]
+fn what_says_close_is_not_kept() {
+    for words in [
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\n\r\nok",
+        "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+    ] {
+        run(async {
+            let instance = Instance::start(move |_| Act::SayAndClose(words)).await;
+            let bench = Bench::at(&[&instance.address]);
+            for _ in 0..3 {
+                let (status, text, trip) = bench.get().await;
+                assert_eq!((status, text.as_str(), trip.attempts), (200, "ok", 1));
+            }
+            assert_eq!((instance.ledger.connections.get(), bench.pools.idle()), (3, 0));
+        });
+    }
+}
+
+#[test]
+fn a_kept_connection_that_the_instance_has_closed_costs_no_request_and_no_repeat() {
+    run(async {
+        // Says keep-alive by saying nothing, and closes all the same: the race of every pool.
+        let instance = Instance::always(Act::SayAndClose("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")).await;
+        let bench = Bench::at(&[&instance.address]);
+        for round in 1..=50 {
+            let (sent, trip) = bench.send(post("pay")).await;
+            assert_eq!(read(sent.expect("every POST is answered")).await.0, 200);
+            assert_eq!(trip.attempts, 1);
+            until("the instance has closed", || instance.ledger.closed.get() == round).await;
+        }
+        assert_eq!(instance.ledger.count(), 50, "none was executed twice");
+        assert_eq!(bench.service.measures().attempts(Outcome::Answered), 50);
+    });
+}
+
+#[test]
+fn a_get_on_a_connection_that_dies_under_it_is_answered_over_a_new_one() {
+    run(async {
+        // Every connection serves one request and then closes on the second one after reading it.
+        let instance = Instance::accepting(|mut socket, ledger| async move {
+            use tokio::io::AsyncWriteExt;
+            while let Some(request) = super::instance::read_request(&mut socket).await {
+                let first = ledger.count() % 2 == 0;
+                ledger.requests.borrow_mut().push(request);
+                if !first {
+                    return;
+                }
+                socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("write");
+            }
+        })
+        .await;
+        let bench = Bench::at(&[&instance.address]);
+        assert_eq!(bench.get().await.2.attempts, 1);
+        let (status, _, trip) = bench.get().await;
+        assert_eq!((status, trip.attempts, trip.reused), (200, 2, false));
+        assert_eq!((instance.ledger.count(), instance.ledger.connections.get()), (3, 2));
+        // The same for a POST is a loss that is told, not a second execution.
+        let (sent, trip) = bench.send(post("pay")).await;
+        assert!(matches!(sent, Err(SendFault::Reset)) && trip.reused);
+        assert_eq!(instance.ledger.count(), 4);
+    });
+}
+
+#[test]
+fn an_instance_that_is_gone_gets_nothing_more_and_its_connections_close() {
+    run(async {
+        let (old, new) = (Instance::always(OK).await, Instance::always(OK).await);
+        let bench = Bench::at(&[&old.address]);
+        bench.get().await;
+        assert_eq!(bench.pools.idle(), 1);
+        bench.service.learn(Ok(vec![found(&new.address)]));
+        for _ in 0..10 {
+            assert_eq!(bench.get().await.2.generation, 2);
+        }
+        assert_eq!((old.ledger.count(), new.ledger.count()), (1, 10));
+        until("the idle connection closes", || old.ledger.closed.get() == 1).await;
+        assert_eq!((bench.pools.idle(), bench.open()), (1, 1));
+    });
+}
+
+#[test]
+fn a_request_under_way_at_an_instance_that_is_gone_ends_in_peace() {
+    run(async {
+        let go_on = Rc::new(tokio::sync::Notify::new());
+        let told = Rc::clone(&go_on);
+        let instance = Instance::accepting(move |mut socket, _| {
+            let told = Rc::clone(&told);
+            async move {
+                use tokio::io::AsyncWriteExt;
+                while super::instance::read_request(&mut socket).await.is_some() {
+                    socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n").await.expect("write");
+                    told.notified().await;
+                    socket.write_all(b"late").await.expect("write");
+                }
+            }
+        })
+        .await;
+        let other = Instance::always(OK).await;
+        let bench = Bench::at(&[&instance.address]);
+        let (sent, _) = bench.send(request(Method::GET, Body::Empty)).await;
+        bench.service.learn(Ok(vec![found(&other.address)]));
+        go_on.notify_one();
+        assert_eq!(read(sent.expect("an answer")).await.1, "late");
+        assert_eq!(bench.pools.idle(), 0);
+    });
+}
+
+#[test]
+fn idle_connections_end_with_their_time() {
+    run(async {
+        let instance = Instance::always(OK).await;
+        let bench = Bench::with(&[&instance.address], |config| config.pool.idle = Span::millis(20));
+        bench.get().await;
+        until("the sweep closes it", || instance.ledger.closed.get() == 1).await;
+        assert_eq!((bench.pools.idle(), bench.open()), (0, 0));
+        let aged = Bench::with(&[&instance.address], |config| config.pool.age = Span::millis(20));
+        aged.get().await;
+        until("age closes it", || instance.ledger.closed.get() == 2).await;
+        assert_eq!(aged.open(), 0);
+    });
+}
+
+#[test]
+fn idle_connections_have_a_ceiling_for_each_instance() {
+    run(async {
+        let instance = Instance::always(OK).await;
+        let bench = Bench::with(&[&instance.address], |config| config.pool.idle_max = 1);
+        let ((a, _), (b, _)) = tokio::join!(bench.send(post("a")), bench.send(post("b")));
+        read(a.expect("an answer")).await;
+        read(b.expect("an answer")).await;
+        assert_eq!((instance.ledger.connections.get(), bench.pools.idle()), (2, 1));
+        until("the other one closes", || bench.open() == 1).await;
+    });
+}
+
+#[test]
+fn connections_have_a_ceiling_over_all_instances() {
+    run(async {
+        let slow = Instance::always(Act::Nothing).await;
+        let bench = Bench::with(&[&slow.address], |config| config.pool.connections_max = 1);
+        let mut waiting = Box::pin(bench.send(request(Method::GET, Body::Empty)));
+        tokio::select! {
+            _ = &mut waiting => panic!("no answer can come"),
+            () = until("the request was read", || slow.ledger.count() == 1) => {}
+        }
+        let (sent, trip) = bench.send(request(Method::GET, Body::Empty)).await;
+        assert!(matches!(sent, Err(SendFault::Overloaded)) && !trip.sent);
+        drop(waiting);
+        until("the place is free", || bench.open() == 0).await;
+    });
+}
+
+#[test]
+fn an_idle_connection_gives_its_place_to_another_instance() {
+    run(async {
+        let (one, two) = (Instance::always(OK).await, Instance::always(OK).await);
+        let bench = Bench::with(&[&one.address, &two.address], |config| config.pool.connections_max = 1);
+        for _ in 0..6 {
+            assert_eq!(bench.get().await.0, 200);
+        }
+        assert_eq!((one.ledger.count(), two.ledger.count(), bench.open()), (3, 3, 1));
+    });
+}
+
+#[test]
+fn a_worker_at_the_ceiling_makes_the_others_give_up_an_idle_connection() {
+    run(async {
+        let (one, two) = (Instance::always(OK).await, Instance::always(OK).await);
+        let bench = Bench::with(&[&one.address, &two.address], |config| config.pool.connections_max = 1);
+        bench.get().await;
+        // Another worker of the same process: its pool is its own, the ceiling is shared.
+        let other = Bench { pools: Pools::new(), service: Arc::clone(&bench.service) };
+        assert!(matches!(other.send(request(Method::GET, Body::Empty)).await.0, Err(SendFault::Overloaded)));
+        until("the first worker gives its idle connection up", || bench.open() == 0).await;
+        assert_eq!(other.get().await.0, 200);
+    });
+}
+
+#[test]
+fn a_drain_closes_what_is_idle() {
+    run(async {
+        let instance = Instance::always(OK).await;
+        let bench = Bench::at(&[&instance.address]);
+        bench.get().await;
+        bench.pools.clear();
+        until("the instance sees the end", || instance.ledger.closed.get() == 1).await;
+        assert_eq!((bench.pools.idle(), bench.open()), (0, 0));
+    });
+}
+
+#[test]
+fn an_end_that_arrived_unseen_is_seen_before_a_post_is_written() {
+    use std::io::{Read, Write};
+
+    // The instance is a thread, and the worker stands still until it has closed: the end lies in the kernel, and the runtime has not looked.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("address").to_string();
+    let (closed, wait_closed) = std::sync::mpsc::sync_channel(1);
+    const ROUNDS: usize = 20;
+    let server = std::thread::spawn(move || {
+        let mut served = 0;
+        while served < ROUNDS {
+            let (mut socket, _) = listener.accept().expect("accept");
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\npay") && socket.read(&mut byte).is_ok_and(|read| read == 1) {
+                head.extend(byte);
+            }
+            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").expect("write");
+            drop(socket);
+            served += 1;
+            closed.send(()).expect("the test waits");
+        }
+    });
+    run(async {
+        let bench = Bench::at(&[&address]);
+        for _ in 0..ROUNDS {
+            let (sent, trip) = bench.send(post("pay")).await;
+            assert_eq!((sent.expect("every POST is answered").status().as_u16(), trip.attempts, trip.reused), (200, 1, false));
+            wait_closed.recv_timeout(LONG).expect("the instance closes");
+        }
+    });
+    server.join().expect("the instance served each POST once");
+}

@@ -1,0 +1,92 @@
+//! A request's body on its way to an instance, watched.
+//!
+//! In: the body. Out: the same frames, and what the sender must know of them: when the last one was taken, whether we wait for the client
+//! or for the instance, and the body's own error. Never: buffers.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use wire::body::{Body, BoxError};
+
+/// What is known of an upload while it runs.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    moved: Cell<Instant>,
+    waits_for_client: Cell<bool>,
+    fault: RefCell<Option<BoxError>>,
+}
+
+impl Progress {
+    /// When an instance that may be silent for `within` has been silent too long; later, while it is the client that everybody waits for.
+    pub(crate) fn due(&self, within: Duration) -> Instant {
+        let since = if self.waits_for_client.get() { Instant::now() } else { self.moved.get() };
+        since + within
+    }
+
+    /// The error that the body itself ended in, if it did.
+    pub(crate) fn take_fault(&self) -> Option<BoxError> {
+        self.fault.borrow_mut().take()
+    }
+}
+
+/// A body that notes its progress.
+pub(crate) struct Upload {
+    body: Body,
+    progress: Rc<Progress>,
+}
+
+impl Upload {
+    /// Watches `body`.
+    pub(crate) fn watch(body: Body) -> (Body, Rc<Progress>) {
+        let progress =
+            Rc::new(Progress { moved: Cell::new(Instant::now()), waits_for_client: Cell::new(false), fault: RefCell::new(None) });
+        (Body::boxed(Self { body, progress: Rc::clone(&progress) }), progress)
+    }
+}
+
+/// What hyper is told when the client's body fails; the cause stays with us.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's body ended in an error")]
+struct Cut;
+
+impl http_body::Body for Upload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.progress.waits_for_client.set(polled.is_pending());
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Err(fault))) => {
+                *self.progress.fault.borrow_mut() = Some(fault);
+                Poll::Ready(Some(Err(Cut.into())))
+            }
+            Poll::Ready(frame) => {
+                self.progress.moved.set(Instant::now());
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // Hyper drops a body once it wants no more of it: from now on we wait for the instance alone.
+        self.progress.waits_for_client.set(false);
+        self.progress.moved.set(Instant::now());
+    }
+}

@@ -1,0 +1,204 @@
+//! The door that every request of both tiers comes through.
+//!
+//! In: a request as hyper read it, and its connection. Out: `Exchange<Arrived>`: one host, a canonical target in origin form, no field that
+//! only we may set, no field of another connection, a request id, a place in a trace, a client address.
+//! Refuses: an ambiguous host or target, CONNECT, and whatever the framing guard refused before us.
+//! Never: believes an address, a trace or a reserved field from a peer that the plan does not name.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use contract::headers;
+use contract::reason::Reason;
+use contract::request_id::RequestId;
+use contract::target;
+use contract::trace_context::{self, TraceContext};
+use http::header::{self, HeaderValue};
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderMap, Method, Request};
+use ipnet::IpNet;
+use telemetry::traces::Tracing;
+
+use crate::arrived::{Arrived, Stamp};
+use crate::body::Body;
+use crate::connection::Connection;
+use crate::exchange::Exchange;
+use crate::guard::REFUSED_METHOD;
+use crate::{forwarded, hop_by_hop};
+
+/// Whom the door believes, and what.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// The edge: strangers are believed nothing.
+    Edge {
+        /// Proxies in front of us, whose `X-Forwarded-For` and request ids are believed.
+        proxies: Vec<IpNet>,
+        /// Peers whose trace is continued; every other trace is begun anew.
+        trace: Vec<IpNet>,
+    },
+    /// Behind tier 1, which alone can connect: its request id, trace and forwarded address are believed, and its assertion is let in for `vouch`.
+    Tier1,
+}
+
+/// The door of one generation.
+#[derive(Debug)]
+pub struct Door {
+    trust: Trust,
+    tracing: Arc<Tracing>,
+}
+
+impl Door {
+    /// A door that believes as `trust` says and samples as `tracing` says.
+    #[must_use]
+    pub fn new(trust: Trust, tracing: Arc<Tracing>) -> Self {
+        Self { trust, tracing }
+    }
+
+    /// Names a request before anything is asked of it, so that a refused one has its id and trace too.
+    pub fn stamp<B>(&self, request: &Request<B>, connection: &Connection, at_ms: u64) -> Stamp {
+        let map = request.headers();
+        let peer = connection.peer.ip();
+        let (believe_id, believe_trace, client) = match &self.trust {
+            Trust::Edge { proxies, trace } => {
+                let inside = |networks: &[IpNet]| peer.is_some_and(|ip| forwarded::is_in(ip, networks));
+                (inside(proxies), inside(trace), peer.map(|ip| forwarded::client(ip, map, proxies)))
+            }
+            Trust::Tier1 => (true, true, first_forwarded(map)),
+        };
+        let inbound_id = believe_id.then(|| map.get(&headers::REQUEST_ID)).flatten();
+        let request_id =
+            inbound_id.and_then(|value| RequestId::parse(value.as_bytes())).unwrap_or_else(|| RequestId::new(at_ms, rand::random()));
+        let outer =
+            believe_trace.then(|| single(map, &headers::TRACEPARENT)).flatten().and_then(|value| TraceContext::parse(value.as_bytes()));
+        let (trace, parent) = match outer {
+            Some(outer) => (outer.child(rand::random()), Some(outer.span_id)),
+            None => (TraceContext::start(random_ids(), self.tracing.sample(None, rand::random())), None),
+        };
+        Stamp { request_id, trace, parent, client, at: Instant::now(), at_ms }
+    }
+
+    /// Lets a lawful request in.
+    ///
+    /// # Errors
+    /// The reason why the request is turned away; nothing of it may travel on then.
+    pub fn enter(&self, mut request: Request<Body>, connection: &Rc<Connection>, stamp: Stamp) -> Result<Exchange<Arrived>, Reason> {
+        if request.method().as_str() == REFUSED_METHOD {
+            return Err(connection.line.refusal().map_or(Reason::FramingInvalid, |fault| fault.reason()));
+        }
+        if request.method() == Method::CONNECT {
+            return Err(Reason::MethodNotSupported);
+        }
+        let host = one_host(&request)?;
+        let path = origin_form(request.uri())?;
+        target::check(path.as_str(), request.method() == Method::OPTIONS, false).map_err(|fault| fault.reason())?;
+        *request.uri_mut() = Uri::from(path);
+
+        let map = request.headers_mut();
+        let upgrade = hop_by_hop::strip(map);
+        map.remove(header::EXPECT);
+        join_cookies(map);
+        self.scrub(map, &stamp);
+        if let Trust::Edge { .. } = self.trust {
+            let scheme = if connection.tls.is_some() { "https" } else { "http" };
+            forwarded::write(map, stamp.client, scheme, Some(host.clone()));
+        }
+        map.insert(header::HOST, host);
+        map.insert(headers::REQUEST_ID.clone(), stamp.request_id.header());
+        map.insert(headers::TRACEPARENT.clone(), stamp.trace.header());
+        connection.requests.set(connection.requests.get() + 1);
+        Ok(Exchange::new(request, Arrived { connection: connection.clone(), stamp, upgrade }))
+    }
+
+    /// Takes out what only we may set, and the companions of a trace that was not continued.
+    fn scrub(&self, map: &mut HeaderMap, stamp: &Stamp) {
+        let assertion = match self.trust {
+            Trust::Edge { .. } => None,
+            Trust::Tier1 => single(map, &headers::ASSERTION).cloned(),
+        };
+        headers::scrub(map);
+        if let Some(assertion) = assertion {
+            map.insert(headers::ASSERTION.clone(), assertion);
+        }
+        let lawful = map.get(&headers::TRACESTATE).is_none_or(|state| trace_context::tracestate_is_lawful(state.as_bytes()));
+        if stamp.parent.is_none() || !lawful {
+            map.remove(&headers::TRACESTATE);
+        }
+        if stamp.parent.is_none() {
+            map.remove(&headers::BAGGAGE);
+        }
+    }
+}
+
+/// The value of a field that may stand once; a repeated one counts as absent, because its readers could disagree.
+fn single<'a>(map: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = map.get_all(name).into_iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Tier 1 writes exactly one address.
+fn first_forwarded(map: &HeaderMap) -> Option<IpAddr> {
+    single(map, &headers::X_FORWARDED_FOR)?.to_str().ok()?.parse().ok()
+}
+
+/// Random bytes for a trace id and a span id; all zeroes, which the recommendation forbids, come up once in 2^64 tries and are avoided.
+fn random_ids() -> [u8; 24] {
+    let mut ids: [u8; 24] = rand::random();
+    ids[0] |= 1;
+    ids[16] |= 1;
+    ids
+}
+
+/// The one host that the request names (RFC 9112 §3.2, RFC 9113 §8.3.1).
+fn one_host(request: &Request<Body>) -> Result<HeaderValue, Reason> {
+    let mut hosts = request.headers().get_all(header::HOST).into_iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Err(Reason::HostMalformed);
+    }
+    let authority = request.uri().authority();
+    let text = match (authority, host) {
+        (None, None) => return Err(Reason::HostMissing),
+        (Some(authority), None) => authority.as_str(),
+        (None, Some(host)) => host.to_str().map_err(|_| Reason::HostMalformed)?,
+        (Some(authority), Some(host)) if host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => authority.as_str(),
+        (Some(_), Some(_)) => return Err(Reason::HostMismatch),
+    };
+    if text.is_empty() {
+        return Err(Reason::HostMissing);
+    }
+    let lawful =
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~[]:".contains(&byte)) && text.parse::<http::uri::Authority>().is_ok();
+    if !lawful {
+        return Err(Reason::HostMalformed);
+    }
+    match host {
+        Some(host) => Ok(host.clone()),
+        None => HeaderValue::from_str(text).map_err(|_| Reason::HostMalformed),
+    }
+}
+
+/// The path and query alone; the scheme and authority have become facts of the connection and the host.
+fn origin_form(uri: &Uri) -> Result<PathAndQuery, Reason> {
+    uri.path_and_query().cloned().ok_or(Reason::TargetNotCanonical)
+}
+
+/// HTTP/2 may split cookies over fields; HTTP/1.1 must see one (RFC 9113 §8.2.3).
+fn join_cookies(map: &mut HeaderMap) {
+    let mut crumbs = map.get_all(header::COOKIE).into_iter();
+    if crumbs.next().is_none() || crumbs.next().is_none() {
+        return;
+    }
+    let mut joined = Vec::new();
+    for crumb in map.get_all(header::COOKIE) {
+        if !joined.is_empty() {
+            joined.extend_from_slice(b"; ");
+        }
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    if let Ok(mut value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+        value.set_sensitive(true);
+        map.insert(header::COOKIE, value);
+    }
+}

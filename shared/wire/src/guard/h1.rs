@@ -1,0 +1,277 @@
+//! The reading side of a guarded HTTP/1 connection.
+//!
+//! In: bytes from the peer. Out: the same bytes, as far as they were found lawful, in hyper's own buffer; in place of a head that was not, the one synthetic
+//! request. It reads into the buffer that hyper lends and judges there, so that the usual request is neither copied nor kept; only what
+//! must wait (half a head, the beginning of a next one) moves into a buffer of its own, which is given back when it has run empty.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::guard::fault::GuardFault;
+use crate::guard::message::{Messages, Phase, Verdict};
+use crate::guard::pipe::{Pipe, Wasted, refusal};
+
+/// What hyper reads instead of a head that was refused. It closes, so hyper reads nothing after it and ends the connection itself.
+const REFUSED_HEAD: &[u8] = b"GWREFUSED / HTTP/1.1\r\nhost: refused.invalid\r\nconnection: close\r\n\r\n";
+
+/// Bytes that wait, of which the first `cleared` may be handed on. No `Debug`: they hold credentials.
+#[derive(Default)]
+struct Held {
+    bytes: Vec<u8>,
+    start: usize,
+    cleared: usize,
+}
+
+/// The state of the reading side.
+pub(crate) struct H1 {
+    messages: Messages,
+    held: Held,
+    /// Bytes of [`REFUSED_HEAD`] that were handed on.
+    told: usize,
+}
+
+impl H1 {
+    pub(crate) fn new() -> Self {
+        Self { messages: Messages::new(), held: Held::default(), told: 0 }
+    }
+
+    /// A byte was written.
+    #[inline]
+    pub(crate) fn written(&mut self) {
+        self.messages.written();
+    }
+
+    /// Whether the peer may be sending still when our side closes.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.messages.is_unread() || !self.held.is_empty()
+    }
+
+    pub(crate) fn poll_read<IO>(&mut self, pipe: &mut Pipe<IO>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        if out.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if self.held.hand_on(out) {
+                return Poll::Ready(Ok(()));
+            }
+            match self.messages.phase() {
+                Phase::Refused => return self.tell_refusal(out),
+                Phase::Broken(fault) => return Poll::Ready(Err(refusal(fault))),
+                Phase::Last => return self.poll_last(pipe, cx),
+                Phase::Asked => match pipe.line.poll_upgrade(cx) {
+                    Poll::Ready(granted) => {
+                        self.messages.answered(granted);
+                        continue;
+                    }
+                    Poll::Pending if self.held.is_full_while_asked(self.messages.read_bytes_max()) => return Poll::Pending,
+                    Poll::Pending => {}
+                },
+                Phase::Head | Phase::Length(_) | Phase::Chunks | Phase::Tunnel => {
+                    if !self.held.is_empty() && self.judge_held(pipe) {
+                        continue;
+                    }
+                }
+            }
+            let before = out.filled().len();
+            match pipe.poll_read(cx, out, self.messages.read_bytes_max()) {
+                Poll::Ready(Ok(0)) => {
+                    self.ended(pipe);
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Ok(_)) => self.judge_read(pipe, out, before),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if self.is_late(pipe, cx) => {}
+                Poll::Pending => return Poll::Pending,
+            }
+            if out.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Judges what waits; `false` when more must be read first.
+    fn judge_held<IO>(&mut self, pipe: &mut Pipe<IO>) -> bool {
+        let in_head = self.messages.phase() == Phase::Head;
+        match self.messages.judge(self.held.as_slice(), &pipe.limits) {
+            Ok(Verdict::Pass(bytes)) => {
+                self.held.cleared = bytes;
+                self.passed(pipe, in_head);
+                true
+            }
+            Ok(Verdict::Skip(bytes)) => {
+                self.held.consume(bytes);
+                true
+            }
+            Ok(Verdict::More) => {
+                self.note_broken(pipe);
+                matches!(self.messages.phase(), Phase::Broken(_))
+            }
+            Err(fault) => {
+                self.refuse(pipe, fault);
+                true
+            }
+        }
+    }
+
+    /// Judges what was just read into `out` behind `before`, and leaves there what may be handed on.
+    fn judge_read<IO>(&mut self, pipe: &mut Pipe<IO>, out: &mut ReadBuf<'_>, before: usize) {
+        let in_head = self.messages.phase() == Phase::Head;
+        let fresh = &out.filled()[before..];
+        // What waits stands before what was read, so both are judged together, where it waits.
+        let verdict = if self.held.is_empty() { self.messages.judge(fresh, &pipe.limits) } else { Ok(Verdict::More) };
+        let passed = match verdict {
+            Ok(Verdict::Pass(bytes)) => bytes,
+            Ok(Verdict::Skip(_) | Verdict::More) => 0,
+            Err(fault) => {
+                out.set_filled(before);
+                return self.refuse(pipe, fault);
+            }
+        };
+        if fresh.len() > passed {
+            self.held.push(&fresh[passed..]);
+            out.set_filled(before + passed);
+        }
+        if let Ok(Verdict::Skip(bytes)) = verdict {
+            self.held.consume(bytes);
+        }
+        if passed > 0 {
+            self.passed(pipe, in_head);
+        } else {
+            self.note_broken(pipe);
+        }
+    }
+
+    /// Bytes may go on; if they begin with a head, it is counted and no longer waited for.
+    fn passed<IO>(&mut self, pipe: &mut Pipe<IO>, with_head: bool) {
+        if with_head {
+            pipe.head_deadline.disarm();
+            pipe.line.count_heads(1);
+            if self.messages.asks() {
+                pipe.line.upgrade_asked();
+            }
+        }
+        self.note_broken(pipe);
+    }
+
+    fn note_broken<IO>(&mut self, pipe: &mut Pipe<IO>) {
+        if let Phase::Broken(fault) = self.messages.phase() {
+            pipe.line.refuse(fault);
+            // The length of nothing that follows is known.
+            self.held.forget_behind_cleared();
+        }
+    }
+
+    fn refuse<IO>(&mut self, pipe: &mut Pipe<IO>, fault: GuardFault) {
+        pipe.line.refuse(fault);
+        pipe.head_deadline.disarm();
+        self.messages.refuse();
+        self.held = Held::default();
+    }
+
+    /// Nothing came. Refuses if a head has been waited for too long; else gives back the buffer if nothing is in it.
+    fn is_late<IO>(&mut self, pipe: &mut Pipe<IO>, cx: &mut Context<'_>) -> bool {
+        if self.held.is_empty() {
+            self.held = Held::default();
+            return false;
+        }
+        if self.messages.phase() != Phase::Head {
+            return false;
+        }
+        pipe.head_deadline.arm(pipe.limits.head_time_max);
+        let late = pipe.head_deadline.poll_over(cx);
+        if late {
+            self.refuse(pipe, GuardFault::HeadTimeout);
+        }
+        late
+    }
+
+    /// The peer has ended. hyper knows what that means for a body; a half head it never sees.
+    fn ended<IO>(&mut self, pipe: &mut Pipe<IO>) {
+        if self.messages.phase() == Phase::Head && !self.held.is_empty() {
+            pipe.line.refuse(GuardFault::HeadTruncated);
+            self.held = Held::default();
+        }
+    }
+
+    /// Hands on the synthetic request, and then nothing, not even the end: hyper would take that for a client that has left, and drop the answer.
+    fn tell_refusal(&mut self, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let rest = &REFUSED_HEAD[self.told..];
+        if rest.is_empty() {
+            return Poll::Pending;
+        }
+        let now = rest.len().min(out.remaining());
+        out.put_slice(&rest[..now]);
+        self.told += now;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Behind the last request: tells of the end, throws the rest away.
+    fn poll_last<IO>(&mut self, pipe: &mut Pipe<IO>, cx: &mut Context<'_>) -> Poll<io::Result<()>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let polled = pipe.poll_waste(cx);
+        if pipe.has_wasted() || !self.held.is_empty() {
+            pipe.line.refuse(GuardFault::DataAfterEnd);
+            self.held = Held::default();
+        }
+        match polled {
+            Poll::Ready(Wasted::Ended) => Poll::Ready(Ok(())),
+            Poll::Ready(Wasted::Enough) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Held {
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    fn is_full_while_asked(&self, bytes_max: usize) -> bool {
+        self.as_slice().len() >= bytes_max
+    }
+
+    /// Moves cleared bytes into `out`; `false` when there are none.
+    fn hand_on(&mut self, out: &mut ReadBuf<'_>) -> bool {
+        if self.cleared == 0 {
+            return false;
+        }
+        let now = self.cleared.min(out.remaining());
+        out.put_slice(&self.bytes[self.start..self.start + now]);
+        self.cleared -= now;
+        self.consume(now);
+        true
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.start += bytes;
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn forget_behind_cleared(&mut self) {
+        self.bytes.truncate(self.start + self.cleared);
+        if self.start == self.bytes.len() {
+            *self = Self::default();
+        }
+    }
+}

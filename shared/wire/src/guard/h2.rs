@@ -1,0 +1,237 @@
+//! The counter of HTTP/2 frames.
+//!
+//! In: the bytes of either direction, in any portions. Out: how many requests were begun; or a fault, when frames that cost the server work and
+//! the client nothing exceed what the traffic explains. It reads frame headers (RFC 9113 §4.1) and the preface and nothing else: what frames
+//! mean, and whether they may stand where they stand, is hyper's. It keeps no bytes.
+
+use tokio::time::Instant;
+
+use crate::guard::fault::GuardFault;
+use crate::guard::limits::{Allowance, H2Limits};
+
+/// RFC 9113 §3.4.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HEADER_BYTES: usize = 9;
+
+const DATA: u8 = 0x0;
+const HEADERS: u8 = 0x1;
+const PRIORITY: u8 = 0x2;
+const RST_STREAM: u8 = 0x3;
+const SETTINGS: u8 = 0x4;
+const PING: u8 = 0x6;
+const WINDOW_UPDATE: u8 = 0x8;
+const CONTINUATION: u8 = 0x9;
+const PRIORITY_UPDATE: u8 = 0x10;
+
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+
+/// What a frame header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Frame {
+    length: u32,
+    kind: u8,
+    flags: u8,
+    stream: u32,
+}
+
+/// Finds the frame headers in a stream of bytes.
+#[derive(Debug, Default)]
+struct Frames {
+    header: [u8; HEADER_BYTES],
+    /// Bytes of `header` that are there.
+    have: usize,
+    /// Bytes of the payload that are still to come.
+    left: u32,
+}
+
+impl Frames {
+    /// Moves over `bytes`, and tells `each` frame when its header is complete.
+    #[inline]
+    fn walk(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame) -> Result<(), GuardFault>) -> Result<(), GuardFault> {
+        while !bytes.is_empty() {
+            if self.left > 0 {
+                let now = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+                self.left -= u32::try_from(now).unwrap_or(self.left);
+                bytes = &bytes[now..];
+                continue;
+            }
+            let now = (HEADER_BYTES - self.have).min(bytes.len());
+            self.header[self.have..self.have + now].copy_from_slice(&bytes[..now]);
+            self.have += now;
+            bytes = &bytes[now..];
+            if self.have == HEADER_BYTES {
+                self.have = 0;
+                let [a, b, c, kind, flags, s, t, u, v] = self.header;
+                self.left = u32::from_be_bytes([0, a, b, c]);
+                // The highest bit of the stream identifier is reserved and ignored.
+                each(Frame { length: self.left, kind, flags, stream: u32::from_be_bytes([s & 0x7f, t, u, v]) })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Frames of one kind that may still come.
+#[derive(Debug)]
+struct Bucket {
+    left: u32,
+    refilled: Instant,
+}
+
+impl Bucket {
+    fn new(allowance: Allowance, now: Instant) -> Self {
+        Self { left: allowance.burst, refilled: now }
+    }
+
+    fn earn(&mut self, allowance: Allowance, frames: u32) {
+        self.left = self.left.saturating_add(frames).min(allowance.ceiling());
+    }
+
+    /// Takes one. The clock is asked only when the bucket is empty, which in good faith it never is.
+    fn take(&mut self, allowance: Allowance, now: impl FnOnce() -> Instant) -> bool {
+        if self.left == 0 {
+            let now = now();
+            let millis = now.saturating_duration_since(self.refilled).as_millis();
+            let earned = millis.saturating_mul(u128::from(allowance.per_second)) / 1000;
+            self.left = u32::try_from(earned).unwrap_or(u32::MAX).min(allowance.burst);
+            if self.left == 0 {
+                return false;
+            }
+            self.refilled = now;
+        }
+        self.left -= 1;
+        true
+    }
+}
+
+/// The counts of one connection.
+#[derive(Debug)]
+pub(crate) struct H2 {
+    /// Bytes of the preface that were seen.
+    preface: usize,
+    inbound: Frames,
+    outbound: Frames,
+    counts: Counts,
+}
+
+#[derive(Debug)]
+struct Counts {
+    limits: H2Limits,
+    ping: Bucket,
+    settings: Bucket,
+    priority: Bucket,
+    window_update: Bucket,
+    rst_stream: Bucket,
+    empty_data: Bucket,
+    unknown: Bucket,
+    /// A header block is open: no END_HEADERS yet.
+    in_block: bool,
+    /// The present frame belongs to a header block.
+    in_head_frame: bool,
+    continuations: u32,
+    stream_max: u32,
+    requests: u64,
+}
+
+impl H2 {
+    pub(crate) fn new(limits: H2Limits, now: Instant) -> Self {
+        let counts = Counts {
+            limits,
+            ping: Bucket::new(limits.ping, now),
+            settings: Bucket::new(limits.settings, now),
+            priority: Bucket::new(limits.priority, now),
+            window_update: Bucket::new(limits.window_update, now),
+            rst_stream: Bucket::new(limits.rst_stream, now),
+            empty_data: Bucket::new(limits.empty_data, now),
+            unknown: Bucket::new(limits.unknown, now),
+            in_block: false,
+            in_head_frame: false,
+            continuations: 0,
+            stream_max: 0,
+            requests: 0,
+        };
+        Self { preface: 0, inbound: Frames::default(), outbound: Frames::default(), counts }
+    }
+
+    /// Takes in what the client sent; the number of requests that it began with it.
+    pub(crate) fn read(&mut self, bytes: &[u8], now: impl Fn() -> Instant) -> Result<u64, GuardFault> {
+        let expected = &PREFACE[self.preface..];
+        let (preface, bytes) = bytes.split_at(expected.len().min(bytes.len()));
+        if preface != &expected[..preface.len()] {
+            return Err(GuardFault::H2PrefaceMalformed);
+        }
+        self.preface += preface.len();
+        let requests = self.counts.requests;
+        self.inbound.walk(bytes, |frame| self.counts.received(frame, &now))?;
+        Ok(self.counts.requests - requests)
+    }
+
+    /// Takes in what was sent to the client: it earns the client the frames that it will answer with.
+    pub(crate) fn wrote(&mut self, bytes: &[u8]) {
+        let counts = &mut self.counts;
+        // Our own frames break no ceiling, so there is nothing to hand up.
+        let _ = self.outbound.walk(bytes, |frame| {
+            counts.sent(frame);
+            Ok(())
+        });
+    }
+
+    /// Whether the client has begun a preface or a header block and not ended it.
+    pub(crate) fn in_head(&self) -> bool {
+        self.preface < PREFACE.len() || self.counts.in_block || (self.counts.in_head_frame && self.inbound.left > 0)
+    }
+}
+
+impl Counts {
+    fn received(&mut self, frame: Frame, now: &impl Fn() -> Instant) -> Result<(), GuardFault> {
+        let limits = self.limits;
+        self.in_head_frame = matches!(frame.kind, HEADERS | CONTINUATION);
+        let (within, flood) = match frame.kind {
+            DATA if frame.length == 0 && frame.flags & END_STREAM == 0 => {
+                (self.empty_data.take(limits.empty_data, now), GuardFault::H2FloodEmptyData)
+            }
+            DATA => return Ok(()),
+            HEADERS => {
+                self.begin(frame);
+                return Ok(());
+            }
+            CONTINUATION if self.in_block => {
+                self.in_block = frame.flags & END_HEADERS == 0;
+                self.continuations += 1;
+                (self.continuations <= limits.continuations_max, GuardFault::H2FloodContinuation)
+            }
+            PRIORITY | PRIORITY_UPDATE => (self.priority.take(limits.priority, now), GuardFault::H2FloodPriority),
+            RST_STREAM => (self.rst_stream.take(limits.rst_stream, now), GuardFault::H2FloodRstStream),
+            SETTINGS => (self.settings.take(limits.settings, now), GuardFault::H2FloodSettings),
+            PING => (self.ping.take(limits.ping, now), GuardFault::H2FloodPing),
+            WINDOW_UPDATE => (self.window_update.take(limits.window_update, now), GuardFault::H2FloodWindowUpdate),
+            _ => (self.unknown.take(limits.unknown, now), GuardFault::H2FloodUnknown),
+        };
+        if within { Ok(()) } else { Err(flood) }
+    }
+
+    /// A header block begins; on a stream that is new it is a request, else its trailers.
+    fn begin(&mut self, frame: Frame) {
+        self.in_block = frame.flags & END_HEADERS == 0;
+        self.continuations = 0;
+        if frame.stream > self.stream_max {
+            self.stream_max = frame.stream;
+            self.requests += 1;
+            let limits = self.limits;
+            self.ping.earn(limits.ping, limits.ping.per_request);
+            self.priority.earn(limits.priority, limits.priority.per_request);
+            self.window_update.earn(limits.window_update, limits.window_update.per_request);
+            self.empty_data.earn(limits.empty_data, limits.empty_data.per_request);
+            self.unknown.earn(limits.unknown, limits.unknown.per_request);
+        }
+    }
+
+    fn sent(&mut self, frame: Frame) {
+        if frame.kind == DATA && frame.length > 0 {
+            let limits = self.limits;
+            self.ping.earn(limits.ping, limits.ping.per_data_sent);
+            self.window_update.earn(limits.window_update, limits.window_update.per_data_sent);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! What holds for every input: no panic, one verdict however the bytes are cut, and hyper sees in a head what the guard saw.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use http::{HeaderName, HeaderValue, Method};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{GOODBYE, run, talk};
+use crate::guard::fault::GuardFault;
+use crate::guard::h2::H2;
+use crate::guard::limits::GuardLimits;
+use crate::guard::line::GuardLine;
+use crate::guard::{Guard, REFUSED_METHOD};
+
+/// I/O that brings its parts one by one and then ends.
+struct Parts(VecDeque<Vec<u8>>);
+
+impl AsyncRead for Parts {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(mut part) = self.0.pop_front() {
+            let rest = part.split_off(part.len().min(out.remaining()));
+            out.put_slice(&part);
+            if !rest.is_empty() {
+                self.0.push_front(rest);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Parts {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Everything that can be told of a connection.
+#[derive(Debug, PartialEq)]
+struct Verdict {
+    refusal: Option<GuardFault>,
+    heads: u64,
+    failed: bool,
+    passed: Vec<u8>,
+}
+
+/// Cuts `bytes` at `cuts` and reads them through the guard, `space` bytes at a time.
+fn judge(bytes: &[u8], cuts: &[Index], space: usize) -> Verdict {
+    let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+    places.push(bytes.len());
+    places.sort_unstable();
+    let mut from = 0;
+    let mut parts = VecDeque::new();
+    for place in places {
+        if place > from {
+            parts.push_back(bytes[from..place].to_vec());
+        }
+        from = place;
+    }
+    let line = Arc::new(GuardLine::default());
+    // Nobody writes here, so the depth of pipelines is not what is looked at.
+    let limits = GuardLimits { head_bytes_max: 512, headers_max: 6, target_bytes_max: 64, heads_ahead_max: u32::MAX, ..GuardLimits::default() };
+    let mut guard = Guard::h1(Parts(parts), limits, Arc::clone(&line));
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut passed = Vec::new();
+    let mut buffer = vec![0; space];
+    let failed = loop {
+        let mut out = ReadBuf::new(&mut buffer);
+        match Pin::new(&mut guard).poll_read(&mut cx, &mut out) {
+            Poll::Ready(Ok(())) if out.filled().is_empty() => break false,
+            Poll::Ready(Ok(())) => passed.extend_from_slice(out.filled()),
+            Poll::Ready(Err(_)) => break true,
+            Poll::Pending => break false,
+        }
+        // As the corridor would: whoever asks to leave HTTP is told no.
+        line.settled();
+    };
+    if failed {
+        // How much of a broken body went on depends on the cuts; that it broke does not.
+        passed.clear();
+    }
+    Verdict { refusal: line.refusal(), heads: line.heads(), failed, passed }
+}
+
+/// Pieces of which conversations are made, lawful and not.
+fn piece() -> impl Strategy<Value = String> {
+    let whole = select(vec![
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nA: b\r\n\r\n",
+        "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "\r\n",
+    ])
+    .prop_map(str::to_owned);
+    let fragment = select(vec![
+        "GET ", "/ ", "HTTP/1.1\r\n", "Host: a\r\n", "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", "\r\n", "\n", "\r", " ", ":", "0\r\n", "3\r\n", "abc", "\0", "\t", ",",
+    ])
+    .prop_map(str::to_owned);
+    prop_oneof![4 => whole, 1 => fragment]
+}
+
+fn conversation() -> impl Strategy<Value = Vec<u8>> {
+    let change = (any::<Index>(), select(b"\r\n \t:;,0a\0\x7f\xff#".to_vec()), 0..3_u8);
+    (prop::collection::vec(piece(), 0..6), prop::collection::vec(change, 0..3)).prop_map(|(pieces, changes)| {
+        let mut bytes = pieces.concat().into_bytes();
+        for (place, byte, how) in changes {
+            let place = place.index(bytes.len() + 1);
+            match how {
+                0 => bytes.insert(place, byte),
+                1 if place < bytes.len() => bytes[place] = byte,
+                _ if place < bytes.len() => drop(bytes.remove(place)),
+                _ => {}
+            }
+        }
+        bytes
+    })
+}
+
+fn cuts() -> impl Strategy<Value = Vec<Index>> {
+    prop::collection::vec(any::<Index>(), 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_verdict_does_not_depend_on_the_cuts(bytes in conversation(), first in cuts(), space in 1..200_usize) {
+        let whole = judge(&bytes, &[], 8192);
+        prop_assert_eq!(&judge(&bytes, &first, 8192), &whole);
+        prop_assert_eq!(&judge(&bytes, &first, space), &whole);
+        let every: Vec<_> = bytes.chunks(1).map(<[u8]>::to_vec).collect();
+        let dribbled = judge_parts(every);
+        prop_assert_eq!((dribbled.0, dribbled.1), (whole.refusal, whole.heads));
+    }
+
+    #[test]
+    fn random_bytes_never_panic_and_never_pass(bytes in prop::collection::vec(any::<u8>(), 0..300), cuts in cuts()) {
+        let verdict = judge(&bytes, &cuts, 64);
+        prop_assert_eq!(verdict.heads, 0, "no random bytes make a head");
+    }
+
+    #[test]
+    fn random_frames_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), cut in any::<Index>()) {
+        let now = tokio::time::Instant::now();
+        let whole_input = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &bytes].concat();
+        let mut whole = H2::new(GuardLimits::default().h2, now);
+        let verdict = whole.read(&whole_input, || now);
+        let mut halves = H2::new(GuardLimits::default().h2, now);
+        let (one, two) = whole_input.split_at(cut.index(whole_input.len() + 1));
+        let again = halves.read(one, || now).and_then(|first| halves.read(two, || now).map(|second| first + second));
+        prop_assert_eq!(verdict, again);
+        prop_assert_eq!(whole.in_head(), halves.in_head());
+    }
+}
+
+/// The verdict on parts that are given, without what passed.
+fn judge_parts(parts: Vec<Vec<u8>>) -> (Option<GuardFault>, u64) {
+    let bytes = parts.concat();
+    let every: Vec<_> = (0..bytes.len()).collect();
+    let line = Arc::new(GuardLine::default());
+    let limits = GuardLimits { head_bytes_max: 512, headers_max: 6, target_bytes_max: 64, heads_ahead_max: u32::MAX, ..GuardLimits::default() };
+    let mut guard = Guard::h1(Parts(every.iter().map(|&place| vec![bytes[place]]).collect()), limits, Arc::clone(&line));
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut buffer = vec![0; 64];
+    loop {
+        let mut out = ReadBuf::new(&mut buffer);
+        match Pin::new(&mut guard).poll_read(&mut cx, &mut out) {
+            Poll::Ready(Ok(())) if !out.filled().is_empty() => line.settled(),
+            _ => return (line.refusal(), line.heads()),
+        }
+    }
+}
+
+fn text(alphabet: &'static [u8], lengths: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(select(alphabet.to_vec()), lengths)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A head is rendered from parts of which some are unlawful. If the guard lets it pass, hyper must find exactly those parts in it.
+    #[test]
+    fn hyper_sees_what_the_guard_let_pass(
+        method in prop_oneof![text(b"GETPOS-!~", 1..6), text(b"GET (\t\xff", 1..4)],
+        path in prop_oneof![text(b"abc%20./;=&|{}\"\\^[]@:,'", 0..12), text(b"ab#`<>\xc3\xa9 \0", 0..3)],
+        query in prop::option::of(prop_oneof![text(b"a=b&?/`|{}\\^%", 0..8), text(b"a\"<>#\xff", 0..3)]),
+        fields in prop::collection::vec((text(b"aB-_.~!1", 1..6), prop_oneof![6 => text(b"ab ,;\"=\t\xff:", 0..12), 1 => text(b"a\r\0\x01\x7f", 0..3)]), 0..6),
+    ) {
+        let mut target = [b"/".as_slice(), &path].concat();
+        if let Some(query) = &query {
+            target.push(b'?');
+            target.extend(query);
+        }
+        let mut bytes = [&method, b" ".as_slice(), &target, b" HTTP/1.1\r\nhost: a\r\n"].concat();
+        for (name, value) in &fields {
+            bytes.extend([name, b":".as_slice(), value, b"\r\n"].concat());
+        }
+        bytes.extend(b"\r\n");
+        let mut result = Ok(());
+        run(async {
+            let outcome = talk(&[&bytes, GOODBYE.as_bytes()], Some(GuardLimits::default())).await;
+            result = compare(&outcome, &method, &target, &fields);
+        });
+        result?;
+    }
+}
+
+fn compare(outcome: &super::Outcome, method: &[u8], target: &[u8], fields: &[(Vec<u8>, Vec<u8>)]) -> Result<(), TestCaseError> {
+    if outcome.refusal.is_some() {
+        prop_assert_eq!(outcome.requests().len(), 0, "a refused head is seen by nobody");
+        prop_assert_eq!(outcome.seen.len(), 1);
+        prop_assert_eq!(outcome.seen[0].method.as_str(), REFUSED_METHOD);
+        return Ok(());
+    }
+    prop_assert_eq!(outcome.seen.len(), 2, "hyper refuses nothing that the guard lets pass");
+    let seen = &outcome.seen[0];
+    prop_assert_eq!(&seen.method, &Method::from_bytes(method).expect("the guard took it for a token"));
+    let found = seen.uri.path_and_query().expect("an origin-form target").as_str();
+    prop_assert_eq!(found.as_bytes(), target);
+    let mut expected = http::HeaderMap::new();
+    expected.append("host", HeaderValue::from_static("a"));
+    for (name, value) in fields {
+        let trimmed = crate::guard::octets::trimmed(value);
+        expected.append(HeaderName::from_bytes(name).expect("the guard took it for a name"), HeaderValue::from_bytes(trimmed).expect("and this for a value"));
+    }
+    prop_assert_eq!(&seen.headers, &expected);
+    Ok(())
+}

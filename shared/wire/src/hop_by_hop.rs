@@ -1,0 +1,104 @@
+//! Fields that belong to one connection and must not travel on (RFC 9110 §7.6.1).
+//!
+//! In: the headers of a request or response. Out: the same without connection-scoped fields.
+//! Never: lets `Connection` name a field that the gateway itself set; call it before those are set.
+
+use http::HeaderMap;
+use http::header::{self, HeaderName, HeaderValue};
+
+/// Fields that are always scoped to one connection, whether `Connection` names them or not.
+static SCOPED: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Fields that `Connection` cannot remove: taking them away would change who is asked or how much is read.
+static KEPT: [HeaderName; 4] = [header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION, header::COOKIE];
+
+/// Removes connection-scoped fields and those that `Connection` names, and returns the protocol that was asked for by a lawful upgrade.
+///
+/// `TE: trailers` is kept, because gRPC servers demand it and it says nothing of the connection behind us.
+pub fn strip(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let mut upgrade = None;
+    if headers.contains_key(header::CONNECTION) {
+        let mut named: Vec<HeaderName> = Vec::new();
+        for token in tokens(headers, &header::CONNECTION) {
+            if token.eq_ignore_ascii_case("upgrade") {
+                upgrade = headers.get(header::UPGRADE).cloned();
+            } else if let Ok(name) = HeaderName::from_bytes(token.as_bytes())
+                && !KEPT.contains(&name)
+            {
+                named.push(name);
+            }
+        }
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    let trailers = tokens(headers, &header::TE).any(|token| token.eq_ignore_ascii_case("trailers"));
+    for name in &SCOPED {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    upgrade
+}
+
+/// The comma-separated tokens of every line of a field; text that is not ASCII names nothing.
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|line| line.split(',')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn fields_named_by_connection_go_and_ours_stay() {
+        let mut map =
+            headers(&[("connection", "x-private, Host, close"), ("x-private", "1"), ("host", "a"), ("accept", "*/*"), ("keep-alive", "5")]);
+        assert!(strip(&mut map).is_none());
+        assert_eq!(map.len(), 2);
+        assert!(map.contains_key("host") && map.contains_key("accept"));
+    }
+
+    #[test]
+    fn an_upgrade_is_reported_only_when_connection_names_it() {
+        let mut asked = headers(&[("connection", "Upgrade"), ("upgrade", "websocket")]);
+        assert_eq!(strip(&mut asked).expect("asked"), "websocket");
+        assert!(asked.is_empty());
+        let mut unasked = headers(&[("upgrade", "websocket")]);
+        assert!(strip(&mut unasked).is_none());
+        assert!(unasked.is_empty());
+    }
+
+    #[test]
+    fn te_keeps_trailers_alone() {
+        let mut map = headers(&[("te", "gzip, trailers")]);
+        strip(&mut map);
+        assert_eq!(map.get("te").expect("te"), "trailers");
+        let mut other = headers(&[("te", "gzip")]);
+        strip(&mut other);
+        assert!(other.is_empty());
+    }
+
+    #[test]
+    fn stripping_twice_changes_nothing_more() {
+        let mut map = headers(&[("connection", "te, x-a"), ("te", "trailers"), ("x-a", "1"), ("x-b", "2")]);
+        strip(&mut map);
+        let once = map.clone();
+        strip(&mut map);
+        assert_eq!(map, once);
+    }
+}

@@ -1,0 +1,18 @@
+//! HTTP and TLS as both tiers speak them, one exchange at a time; the only resolver of names.
+
+pub mod arrived;
+pub mod body;
+pub mod connection;
+pub mod counted;
+pub mod door;
+pub mod exchange;
+pub mod fetch;
+pub mod forwarded;
+pub mod guard;
+pub mod hop_by_hop;
+pub mod limits;
+pub mod places;
+pub mod resolver;
+pub mod tasks;
+pub mod tls;
+pub mod upgrade;

@@ -1,0 +1,185 @@
+//! The one name service of the house.
+//!
+//! In: names of hosts and services. Out: addresses and targets, with the shortest time to live and the server that said so. Refuses: what is
+//! no name, and what no server answers in time, each under its own word. Never: caches (whoever asks keeps the answer for its time), asks
+//! the C library, or takes a search domain's answer after an earlier candidate failed without an answer: that could be another host.
+//!
+//! hickory is the wire client, with its own cache, search list and hosts file off; those three stand here, where they can be seen.
+//! Queries over TCP leave a task on the runtime that asked first, so one `Names` belongs to one runtime: the control runtime.
+
+pub mod dialler;
+mod families;
+pub mod fault;
+mod server;
+mod view;
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::rr::{Name, RData, RecordType};
+
+use crate::resolver::fault::NameFault;
+use crate::resolver::server::Records;
+use crate::resolver::view::{Source, View};
+
+/// More items than this in one answer are cut off: no service of ours has a thousand instances under one name.
+pub const ITEMS_MAX: usize = 1024;
+/// How long one server may take over UDP, lost packets repeated; as long again over TCP where an answer does not fit.
+pub const TRY_MS_MAX: u64 = 2_000;
+/// How long a whole question may take, over all servers, search domains and aliases.
+pub const QUESTION_MS_MAX: u64 = 10_000;
+/// How long an address literal stays true.
+const LITERAL_TTL: Duration = Duration::from_secs(86_400);
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// At least one, sorted, none twice, at most [`ITEMS_MAX`].
+    pub items: Vec<T>,
+    /// The shortest time to live of all records on the way, aliases included; may be zero.
+    pub ttl: Duration,
+    /// Who said so: the address of a name server, or `hosts`, or `literal`.
+    pub server: Arc<str>,
+}
+
+/// One record of a service (RFC 2782).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SrvTarget {
+    /// Smaller is used first.
+    pub priority: u16,
+    /// The share among those of one priority; zero is the least.
+    pub weight: u16,
+    /// The name of the host, lower case, without the last dot.
+    pub target: String,
+    /// Its port, never zero.
+    pub port: u16,
+}
+
+/// The name service.
+pub struct Names {
+    source: Source,
+    question: Duration,
+}
+
+impl Names {
+    /// As this machine is set up: `/etc/resolv.conf` (servers, search domains, `ndots`) and `/etc/hosts`, read again when they change.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { source: Source::system(), question: Duration::from_millis(QUESTION_MS_MAX) }
+    }
+
+    /// These servers alone, asked in this order; names are taken as they stand: no search domains, no hosts file.
+    #[must_use]
+    pub fn servers(servers: &[SocketAddr]) -> Self {
+        Self::servers_within(servers, Duration::from_millis(TRY_MS_MAX), Duration::from_millis(QUESTION_MS_MAX))
+    }
+
+    pub(crate) fn servers_within(servers: &[SocketAddr], one_try: Duration, question: Duration) -> Self {
+        Self { source: Source::fixed(servers, one_try), question }
+    }
+
+    /// The addresses of a host, by A and AAAA together. One family that fails does no harm while the other one answers.
+    ///
+    /// # Errors
+    /// When there is no address to be had; see [`NameFault`].
+    pub async fn addresses(&self, name: &str) -> Result<Answer<IpAddr>, NameFault> {
+        if let Some(address) = literal(name) {
+            return Ok(Answer { items: vec![address], ttl: LITERAL_TTL, server: Arc::from("literal") });
+        }
+        let name = parse(name)?;
+        let view = self.source.view();
+        if let Some(answer) = view.hosts(&name) {
+            return Ok(answer);
+        }
+        self.first_candidate(&view, name, async |view, name| families::addresses(view, name).await).await
+    }
+
+    /// The targets of a service name such as `_http._tcp.orders.demo`.
+    ///
+    /// # Errors
+    /// When there is none to be had, also when the service is declared absent by the target `.`; see [`NameFault`].
+    pub async fn services(&self, name: &str) -> Result<Answer<SrvTarget>, NameFault> {
+        let name = parse(name)?;
+        let view = self.source.view();
+        self.first_candidate(&view, name, async |view, name| view.ask(name, RecordType::SRV).await.and_then(targets)).await
+    }
+
+    /// Asks for each candidate of the search list until one is known. Whatever is not a plain no ends the search.
+    async fn first_candidate<T>(
+        &self,
+        view: &View,
+        name: Name,
+        ask: impl AsyncFn(&View, Name) -> Result<Answer<T>, NameFault>,
+    ) -> Result<Answer<T>, NameFault> {
+        let search = async {
+            let mut last = NameFault::NoSuchName;
+            for candidate in view.candidates(name) {
+                match ask(view, candidate).await {
+                    // "No such name" for one candidate must not hide that another one exists without records.
+                    Err(NameFault::NoSuchName) => {}
+                    Err(NameFault::NoRecords) => last = NameFault::NoRecords,
+                    done => return done,
+                }
+            }
+            Err(last)
+        };
+        tokio::time::timeout(self.question, search).await.unwrap_or(Err(NameFault::Timeout))
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+/// An address, bare or in the brackets of a URL.
+fn literal(name: &str) -> Option<IpAddr> {
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    bare.parse().ok()
+}
+
+/// A name in ASCII of at most 255 bytes; internationalised names come in their ASCII form (RFC 5891).
+fn parse(name: &str) -> Result<Name, NameFault> {
+    let lawful = !name.is_empty() && name != "." && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if !lawful {
+        return Err(NameFault::NotAName);
+    }
+    Name::from_ascii(name).map(|name| name.to_lowercase()).map_err(|_| NameFault::NotAName)
+}
+
+/// Reads SRV records; the target `.` says that the service is decidedly not there.
+fn targets(records: Records) -> Result<Answer<SrvTarget>, NameFault> {
+    let mut items = Vec::new();
+    for data in records.data {
+        let RData::SRV(srv) = data else { continue };
+        let target = srv.target.to_lowercase().to_ascii().trim_end_matches('.').to_owned();
+        if !target.is_empty() && srv.port != 0 {
+            items.push(SrvTarget { priority: srv.priority, weight: srv.weight, target, port: srv.port });
+        }
+    }
+    answer(items, records.ttl, records.server)
+}
+
+/// Puts items in order; an answer without any is none.
+fn answer<T: Ord>(mut items: Vec<T>, ttl: Duration, server: Arc<str>) -> Result<Answer<T>, NameFault> {
+    items.sort_unstable();
+    items.dedup();
+    if items.len() > ITEMS_MAX {
+        tracing::warn!(
+            server = &*server,
+            items = items.len(),
+            kept = ITEMS_MAX,
+            "an answer of DNS has too many items; the rest is not used"
+        );
+        items.truncate(ITEMS_MAX);
+    }
+    if items.is_empty() { Err(NameFault::NoRecords) } else { Ok(Answer { items, ttl, server }) }
+}

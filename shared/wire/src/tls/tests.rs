@@ -1,0 +1,383 @@
+//! Real handshakes in memory, and files with one thing wrong about each.
+
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, HandshakeKind};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio_rustls::{TlsConnector, client, server};
+
+use crate::connection::TlsFacts;
+use crate::tls::certificate::Certificate;
+use crate::tls::client::{ClientTerms, ClientTls};
+use crate::tls::clients::ClientAuth;
+use crate::tls::facts::facts;
+use crate::tls::fault::CertificateFault;
+use crate::tls::forge::{Ca, Folder, Leaf, NOW, Pair};
+use crate::tls::handshake::{HandshakeFault, handshake_reason};
+use crate::tls::peers::{PeerList, SanPattern};
+use crate::tls::provider::{TlsMinimum, provider};
+use crate::tls::roots::Roots;
+use crate::tls::server::{ServerTerms, ServerTls};
+
+type Accepted = Result<server::TlsStream<DuplexStream>, HandshakeFault>;
+type Connected = Result<client::TlsStream<DuplexStream>, HandshakeFault>;
+
+/// A CA, its bundle in a folder, and shorthand for what the tests are about.
+struct Bench {
+    folder: Folder,
+    ca: Ca,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (folder, ca) = (Folder::new(), Ca::new("ca"));
+        folder.write("ca.pem", &ca.pem);
+        Self { folder, ca }
+    }
+
+    fn roots(&self) -> Roots {
+        Roots::File(self.folder.path().join("ca.pem"))
+    }
+
+    fn certificate(&self, name: &str, pair: &Pair) -> Certificate {
+        let (chain, key) = pair.lay(&self.folder, name);
+        Certificate::load(&chain, &key, NOW).unwrap()
+    }
+
+    fn server(&self, certificates: &[&[&'static str]]) -> ServerTerms {
+        let certificates = certificates
+            .iter()
+            .enumerate()
+            .map(|(index, names)| self.certificate(&format!("server-{index}"), &self.ca.issue(&Leaf::dns(names))));
+        ServerTerms { certificates: certificates.collect(), clients: None, minimum: TlsMinimum::Tls12, alpn: vec![b"h2", b"http/1.1"] }
+    }
+
+    /// A listener for the other tier: `gw.demo`, clients by list.
+    fn link(&self, peers: &[&str]) -> ServerTls {
+        let clients = ClientAuth::load(&self.folder.path().join("ca.pem"), list(peers)).unwrap();
+        ServerTls::new(&ServerTerms { clients: Some(clients), ..self.server(&[&["gw.demo"]]) }).unwrap()
+    }
+
+    fn client(&self, name: &str) -> ClientTerms {
+        ClientTerms {
+            roots: self.roots(),
+            certificate: None,
+            server_name: name.to_owned(),
+            peers: None,
+            minimum: TlsMinimum::Tls12,
+            alpn: vec![b"h2"],
+        }
+    }
+
+    /// A client with a certificate of `ca`; it is loaded as of a moment in its life.
+    fn client_with(&self, ca: &Ca, leaf: &Leaf) -> ClientTls {
+        let (chain, key) = ca.issue(leaf).lay(&self.folder, "client");
+        let inside = if leaf.years.1 < 2025 { 1_600_000_000 } else { NOW };
+        let certificate = Certificate::load_client(&chain, &key, inside).unwrap();
+        ClientTls::new(&ClientTerms { certificate: Some(certificate), ..self.client("gw.demo") }).unwrap()
+    }
+}
+
+fn list(peers: &[&str]) -> PeerList {
+    PeerList::new(peers.iter().map(|text| SanPattern::parse(text).unwrap()).collect())
+}
+
+/// Both ends at once. The client then reads one byte, so that it hears of a refusal that comes after its own end of the handshake.
+async fn shake(server: &ServerTls, client: &ClientTls) -> (Accepted, Connected) {
+    let (ours, theirs) = duplex(64 * 1024);
+    let connect = async {
+        let mut stream = client.connect(ours).await?;
+        let mut byte = [0];
+        match stream.read_exact(&mut byte).await {
+            Ok(_) => Ok(stream),
+            Err(source) => Err(HandshakeFault { reason: handshake_reason(&source), sni: None, source }),
+        }
+    };
+    let accept = async {
+        let mut stream = server.accept(theirs).await?;
+        stream.write_all(b"!").await.unwrap();
+        stream.flush().await.unwrap();
+        Ok(stream)
+    };
+    tokio::join!(accept, connect)
+}
+
+async fn agree(server: &ServerTls, client: &ClientTls) -> (TlsFacts, client::TlsStream<DuplexStream>) {
+    let (accepted, connected) = shake(server, client).await;
+    let accepted = accepted.unwrap();
+    (facts(accepted.get_ref().1).unwrap(), connected.unwrap())
+}
+
+async fn refusals(server: &ServerTls, client: &ClientTls) -> (&'static str, &'static str) {
+    let (accepted, connected) = shake(server, client).await;
+    (accepted.expect_err("the server accepted").reason, connected.expect_err("the client connected").reason)
+}
+
+/// The DNS names of the certificate that a client was shown.
+fn shown(stream: &client::TlsStream<DuplexStream>) -> Vec<String> {
+    crate::tls::peers::SubjectNames::in_der(&stream.get_ref().1.peer_certificates().unwrap()[0]).unwrap().dns
+}
+
+#[tokio::test]
+async fn an_exact_name_wins_over_a_wildcard_and_the_facts_say_what_was_agreed() {
+    let bench = Bench::new();
+    let server = ServerTls::new(&bench.server(&[&["*.gw.demo"], &["api.gw.demo", "Other.GW.Demo"]])).unwrap();
+    for (asked, served) in
+        [("api.gw.demo", "api.gw.demo"), ("API.gw.demo", "api.gw.demo"), ("other.gw.demo", "api.gw.demo"), ("x.gw.demo", "*.gw.demo")]
+    {
+        let client = ClientTls::new(&bench.client(asked)).unwrap();
+        let (facts, stream) = agree(&server, &client).await;
+        assert_eq!(shown(&stream)[0], served, "{asked}");
+        assert_eq!(facts.sni.as_deref(), Some(asked.to_ascii_lowercase().as_str()));
+        assert_eq!((facts.version, facts.group), ("1.3", Some("X25519MLKEM768")));
+        assert!(facts.cipher.starts_with("TLS_AES_"), "{}", facts.cipher);
+        assert_eq!(facts.peer, None);
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_serves_is_refused_with_its_own_alert() {
+    let bench = Bench::new();
+    let server = ServerTls::new(&bench.server(&[&["api.demo", "*.gw.demo"]])).unwrap();
+    for asked in ["demo", "gw.demo", "a.b.gw.demo", "api.demo.evil", "localhost"] {
+        let client = ClientTls::new(&bench.client(asked)).unwrap();
+        let (accepted, connected) = shake(&server, &client).await;
+        let fault = accepted.expect_err(asked);
+        assert_eq!((fault.reason, fault.sni.as_deref()), ("tls-no-certificate-for-name", Some(asked)));
+        assert_eq!(connected.expect_err(asked).reason, "tls-peer-knows-no-such-name");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_names_no_host_is_refused() {
+    let bench = Bench::new();
+    let server = ServerTls::new(&bench.server(&[&["api.demo"]])).unwrap();
+    let client = ClientTls::new(&bench.client("api.demo")).unwrap();
+    let (ours, theirs) = duplex(64 * 1024);
+    let connector = TlsConnector::from(Arc::clone(client.config()));
+    let address = ServerName::try_from("127.0.0.1").unwrap();
+    let (accepted, connected) = tokio::join!(server.accept(theirs), connector.connect(address, ours));
+    let fault = accepted.unwrap_err();
+    assert_eq!((fault.reason, fault.sni), ("tls-no-certificate-for-name", None));
+    assert_eq!(handshake_reason(&connected.unwrap_err()), "tls-peer-knows-no-such-name");
+}
+
+#[tokio::test]
+async fn a_listed_client_is_let_in_and_known() {
+    let bench = Bench::new();
+    let leaf = Leaf { uris: vec!["spiffe://demo/gw"], ..Leaf::dns(&["security-gw.demo"]) };
+    let client = bench.client_with(&bench.ca, &leaf);
+    let presented = CertificateDer::from_pem_file(bench.folder.path().join("client.pem")).unwrap();
+    for peers in [&["dns:security-gw.demo"][..], &["dns:x", "uri:spiffe://demo/*"], &["dns:*.demo"]] {
+        let (facts, _) = agree(&bench.link(peers), &client).await;
+        let peer = facts.peer.expect("the peer proved who it is");
+        assert_eq!(peer.names, ["security-gw.demo", "spiffe://demo/gw"]);
+        assert_eq!(peer.fingerprint, aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &presented).as_ref());
+    }
+}
+
+#[tokio::test]
+async fn each_wrong_client_has_a_reason_of_its_own() {
+    let bench = Bench::new();
+    let link = bench.link(&["dns:security-gw.demo"]);
+    let good = Leaf::dns(&["security-gw.demo"]);
+
+    let nobody = ClientTls::new(&bench.client("gw.demo")).unwrap();
+    assert_eq!(refusals(&link, &nobody).await, ("peer-certificate-missing", "tls-peer-demands-certificate"));
+
+    let stranger = bench.client_with(&bench.ca, &Leaf::dns(&["other.demo"]));
+    assert_eq!(refusals(&link, &stranger).await, ("peer-not-allowed", "tls-peer-denies-us"));
+
+    let nameless = bench.client_with(&bench.ca, &Leaf::dns(&[]));
+    assert_eq!(refusals(&link, &nameless).await.0, "peer-not-allowed");
+
+    let expired = bench.client_with(&bench.ca, &Leaf { years: (2020, 2022), ..good.clone() });
+    assert_eq!(refusals(&link, &expired).await.0, "peer-certificate-expired");
+
+    let server_only = Leaf { usages: vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth], ..good.clone() };
+    let (chain, key) = bench.ca.issue(&server_only).lay(&bench.folder, "client");
+    let fault = Certificate::load_client(&chain, &key, NOW).unwrap_err();
+    assert!(fault.what.contains("clientAuth"), "{fault}");
+
+    assert_eq!(refusals(&bench.link(&[]), &bench.client_with(&bench.ca, &good)).await.0, "peer-not-allowed");
+}
+
+/// The name is right and the name of the CA is too; only the key is not. A client does not show such a certificate by itself, for the
+/// listener tells whose it takes, so this one insists.
+#[tokio::test]
+async fn a_certificate_of_another_ca_is_not_believed() {
+    let bench = Bench::new();
+    let client = bench.client_with(&Ca::new("ca"), &Leaf::dns(&["security-gw.demo"]));
+    let reason = refusals(&bench.link(&["dns:security-gw.demo"]), &client).await.0;
+    assert!(["peer-certificate-untrusted", "peer-certificate-invalid"].contains(&reason), "{reason}");
+    let client = bench.client_with(&Ca::new("other"), &Leaf::dns(&["security-gw.demo"]));
+    assert_eq!(refusals(&bench.link(&["dns:security-gw.demo"]), &client).await.0, "peer-certificate-untrusted");
+}
+
+#[tokio::test]
+async fn the_server_must_prove_its_name_or_stand_on_the_list() {
+    let bench = Bench::new();
+    let spiffe = Leaf { uris: vec!["spiffe://demo/routing-gw"], ..Leaf::dns(&["gw.demo"]) };
+    let terms = ServerTerms { certificates: vec![bench.certificate("server", &bench.ca.issue(&spiffe))], ..bench.server(&[&["x"]]) };
+    let server = ServerTls::new(&terms).unwrap();
+    let with = |peers: &[&str]| ClientTls::new(&ClientTerms { peers: Some(list(peers)), ..bench.client("gw.demo") }).unwrap();
+
+    agree(&server, &with(&["uri:spiffe://demo/routing-gw"])).await;
+    agree(&server, &with(&["dns:gw.demo"])).await;
+    let (accepted, connected) = shake(&server, &with(&["uri:spiffe://demo/other"])).await;
+    assert_eq!(connected.unwrap_err().reason, "peer-not-allowed");
+    assert!(["tls-peer-denies-us", "tls-alert-from-peer"].contains(&accepted.unwrap_err().reason));
+
+    let elsewhere = Bench::new();
+    for peers in [None, Some(list(&["dns:gw.demo"]))] {
+        let foreign = ClientTls::new(&ClientTerms { peers, ..elsewhere.client("gw.demo") }).unwrap();
+        let reason = shake(&server, &foreign).await.1.unwrap_err().reason;
+        assert!(["peer-certificate-untrusted", "peer-certificate-invalid"].contains(&reason), "{reason}");
+    }
+}
+
+/// A listener that answers with another name than asked for is one that was set up by somebody else.
+#[tokio::test]
+async fn without_a_list_the_name_decides() {
+    let bench = Bench::new();
+    let (chain, key) = bench.ca.issue(&Leaf::dns(&["other.demo"])).lay(&bench.folder, "loose");
+    let chain = CertificateDer::pem_file_iter(chain).unwrap().map(Result::unwrap).collect();
+    let key = rustls_pki_types::PrivateKeyDer::from_pem_file(key).unwrap();
+    let loose = rustls::ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+    let loose = loose.with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let client = ClientTls::new(&bench.client("gw.demo")).unwrap();
+    let (ours, theirs) = duplex(64 * 1024);
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(loose));
+    let (_, connected) = tokio::join!(acceptor.accept(theirs), client.connect(ours));
+    assert_eq!(connected.unwrap_err().reason, "peer-certificate-other-name");
+}
+
+#[tokio::test]
+async fn what_is_no_common_ground_is_said_so() {
+    let bench = Bench::new();
+    let terms = bench.server(&[&["gw.demo"]]);
+    let server = ServerTls::new(&terms).unwrap();
+    let other = ClientTls::new(&ClientTerms { alpn: vec![b"spdy/1"], ..bench.client("gw.demo") }).unwrap();
+    assert_eq!(refusals(&server, &other).await.0, "tls-no-common-protocol");
+
+    let newest = ServerTls::new(&ServerTerms { minimum: TlsMinimum::Tls13, ..terms }).unwrap();
+    let store = bench.roots().load().unwrap();
+    let old = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS12]).unwrap();
+    let old = TlsConnector::from(Arc::new(old.with_root_certificates(store).with_no_client_auth()));
+    for (server, expected) in [(&newest, Err("tls-no-common-version")), (&server, Ok("1.2"))] {
+        let (ours, theirs) = duplex(64 * 1024);
+        let (accepted, _connected) = tokio::join!(server.accept(theirs), old.connect(ServerName::try_from("gw.demo").unwrap(), ours));
+        let agreed = accepted.map(|stream| facts(stream.get_ref().1).unwrap().version).map_err(|fault| fault.reason);
+        assert_eq!(agreed, expected);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_tls_is_malformed_and_silence_is_closed_early() {
+    let bench = Bench::new();
+    let server = ServerTls::new(&bench.server(&[&["gw.demo"]])).unwrap();
+    let cases: [(&[u8], &str); 5] = [
+        (b"GET / HTTP/1.1\r\nhost: gw.demo\r\n\r\n", "tls-malformed"),
+        (b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", "tls-malformed"),
+        (b"\x00\x00\x00\x00\x00\x00", "tls-malformed"),
+        (b"", "tls-closed-early"),
+        (b"\x16\x03\x01\x02\x00\x01\x00", "tls-closed-early"),
+    ];
+    for (bytes, reason) in cases {
+        let (mut ours, theirs) = duplex(64 * 1024);
+        ours.write_all(bytes).await.unwrap();
+        ours.shutdown().await.unwrap();
+        assert_eq!(server.accept(theirs).await.unwrap_err().reason, reason, "{bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn strangers_may_resume_and_peers_prove_themselves_every_time() {
+    let bench = Bench::new();
+    let open = ServerTls::new(&bench.server(&[&["gw.demo"]])).unwrap();
+    let client = ClientTls::new(&bench.client("gw.demo")).unwrap();
+    let mut kinds = Vec::new();
+    for _ in 0..2 {
+        kinds.push(agree(&open, &client).await.1.get_ref().1.handshake_kind());
+    }
+    assert_eq!(kinds[1], Some(HandshakeKind::Resumed), "{kinds:?}");
+
+    let link = bench.link(&["dns:security-gw.demo"]);
+    let peer = bench.client_with(&bench.ca, &Leaf::dns(&["security-gw.demo"]));
+    for _ in 0..3 {
+        let (facts, stream) = agree(&link, &peer).await;
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+        assert!(facts.peer.is_some());
+    }
+}
+
+#[test]
+fn a_pair_with_a_flaw_is_refused_and_the_fault_names_it() {
+    let bench = Bench::new();
+    let good = bench.ca.issue(&Leaf::dns(&["gw.demo"]));
+    let other = bench.ca.issue(&Leaf::dns(&["gw.demo"]));
+    let load = |chain: &str, key: &str| -> CertificateFault {
+        let pair = Pair { chain: chain.to_owned(), key: key.to_owned() };
+        let (chain, key) = pair.lay(&bench.folder, "flawed");
+        Certificate::load(&chain, &key, NOW).expect_err("it was accepted")
+    };
+    let issue = |leaf: Leaf| bench.ca.issue(&leaf);
+    let old = issue(Leaf { years: (2020, 2022), ..Leaf::dns(&["gw.demo"]) });
+    let young = issue(Leaf { years: (2080, 2090), ..Leaf::dns(&["gw.demo"]) });
+    let nameless = issue(Leaf::uri("spiffe://demo/gw"));
+    let client_only = issue(Leaf { usages: vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth], ..Leaf::dns(&["gw.demo"]) });
+    let unrelated = Ca::new("unrelated").pem;
+    let broken = good.chain.replacen("MII", "MIX", 1);
+    let cases = [
+        (load(&good.chain, &other.key), "flawed.key", "does not belong"),
+        (load(&old.chain, &old.key), "flawed.pem", "expired on"),
+        (load(&young.chain, &young.key), "flawed.pem", "not valid before"),
+        (load(&nameless.chain, &nameless.key), "flawed.pem", "no DNS name"),
+        (load(&client_only.chain, &client_only.key), "flawed.pem", "lacks serverAuth"),
+        (load(&format!("{}{}", bench.ca.pem, good.chain), &good.key), "flawed.pem", "out of order"),
+        (load(&format!("{}{unrelated}", good.chain), &good.key), "flawed.pem", "out of order"),
+        (load("", &good.key), "flawed.pem", "no certificate"),
+        (load("hello", &good.key), "flawed.pem", "no certificate"),
+        (load(&good.key, &good.key), "flawed.pem", "no certificate"),
+        (load(&broken, &good.key), "flawed.pem", "not valid"),
+        (load(&good.chain, ""), "flawed.key", "no private key"),
+        (load(&good.chain, &good.chain), "flawed.key", "no private key"),
+        (load(&good.chain, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), "flawed.key", "cannot be used"),
+    ];
+    for (fault, file, what) in cases {
+        assert!(fault.file.ends_with(file) && fault.what.contains(what) && !fault.remedy.is_empty(), "{fault}; expected {what}");
+    }
+    let missing = Certificate::load(&bench.folder.path().join("nowhere"), &bench.folder.path().join("nowhere"), NOW).unwrap_err();
+    assert!(missing.what.contains("cannot be read"), "{missing}");
+}
+
+#[test]
+fn a_good_pair_tells_its_names_and_its_end() {
+    let bench = Bench::new();
+    let pair = bench.ca.issue(&Leaf::dns(&["GW.demo", "*.demo"]));
+    let pair = Pair { chain: format!("{}{}", pair.chain, bench.ca.pem), key: pair.key };
+    let certificate = bench.certificate("good", &pair);
+    assert_eq!(certificate.names(), ["gw.demo", "*.demo"]);
+    assert_eq!(certificate.not_after(), 3_786_912_000);
+    assert!(!format!("{certificate:?}").contains("PRIVATE"));
+}
+
+#[test]
+fn terms_that_cannot_work_are_refused_at_once() {
+    let bench = Bench::new();
+    let none = ServerTerms { certificates: Vec::new(), clients: None, minimum: TlsMinimum::Tls12, alpn: Vec::new() };
+    assert!(ServerTls::new(&none).unwrap_err().what.contains("no certificate"));
+    for name in ["127.0.0.1", "::1", "", "a b", "*.demo"] {
+        assert!(ClientTls::new(&bench.client(name)).is_err(), "{name}");
+    }
+    for text in ["", "nothing", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        let path = bench.folder.write("roots.pem", text);
+        assert!(Roots::File(path.clone()).load().is_err(), "{text}");
+        assert!(ClientAuth::load(&path, PeerList::default()).is_err(), "{text}");
+    }
+    assert!(Roots::WebPki.load().unwrap().len() > 50);
+}

@@ -1,0 +1,18 @@
+//! End-to-end tests: both real tiers as processes, one binary, a module for each promise.
+
+mod check;
+mod demo;
+mod discovery;
+mod drain;
+mod front_door;
+mod killing;
+mod link;
+mod records;
+mod streaming;
+mod trust;
+
+use tests::rig::binaries::Binaries;
+
+/// What Cargo built for these tests.
+const BINARIES: Binaries =
+    Binaries { security: env!("CARGO_BIN_EXE_rig-security-gw"), routing: env!("CARGO_BIN_EXE_rig-routing-gw"), gwctl: env!("CARGO_BIN_EXE_rig-gwctl") };

@@ -70,7 +70,7 @@ impl Account {
         let Some((method, target)) = &self.sampled else { return };
         self.accounts.tracing.record_span(true, || {
             HttpSpan {
-                context: self.stamp.trace.clone(),
+                context: self.stamp.trace,
                 parent: self.stamp.parent,
                 start_ms: self.stamp.at_ms,
                 duration: total,

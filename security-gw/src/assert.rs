@@ -1,15 +1,16 @@
 //! The signed identity that tier 2 believes.
 //!
 //! In: `Exchange<Identified>`. Out: `Exchange<Asserted>`.
-//! Refuses: `Signing`, which only a broken key could cause.
+//! Refuses: `Signing`, which only a broken key or too many forwarded claims could cause; `Credential` when it ended just now.
 //! Never: signs once per request what holds for many; an assertion serves its credential until half its life is over.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use contract::assertion::Signer;
+use contract::assertion::{KeyFault, Signer};
 use contract::caller::Caller;
+use contract::reason::Reason;
 use http::HeaderValue;
 use wire::exchange::Exchange;
 
@@ -44,7 +45,11 @@ pub fn sign(signer: &Signer, cache: &AssertionCache, exchange: Exchange<Identifi
     let assertion = match kept {
         Some(assertion) => assertion,
         None => {
-            let made = signer.sign(caller, now).map_err(|fault| Refusal::Signing(fault.to_string()))?;
+            let made = signer.sign(caller, now).map_err(|fault| match fault {
+                // The credential ended between its proof and here.
+                KeyFault::CallerExpired => Refusal::Credential(Reason::TokenExpired),
+                other => Refusal::Signing(other.to_string()),
+            })?;
             let mut value = HeaderValue::try_from(made.token).map_err(|fault| Refusal::Signing(fault.to_string()))?;
             value.set_sensitive(true);
             let renew_at = made.issued_at + (made.expires_at.saturating_sub(made.issued_at)) / 2;

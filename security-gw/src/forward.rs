@@ -1,7 +1,7 @@
 //! Hands the request to tier 2 and takes its answer.
 //!
 //! In: `Exchange<Asserted>`. Out: the answer of tier 2, its Trail read into the docket and taken out.
-//! Refuses: `Link`; `Limit` when the body grew over its ceiling on the way.
+//! Refuses: `Link`, also when the request body grew over its ceiling on the way.
 //! Never: repeats what tier 2 has answered; lets a reserved field through to the client.
 
 use std::rc::Rc;
@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::headers;
-use contract::reason::Reason;
 use contract::trail::Trail;
 use http::{Response, StatusCode, header};
 use upstream::pool::Pools;
@@ -55,11 +54,7 @@ pub async fn send(
     docket.tier2 = Some(begun.elapsed());
     docket.link_attempts = trip.attempts;
     docket.replica = trip.instance.clone();
-    let mut response = match answer {
-        Ok(response) => response,
-        Err(_) if docket.body_in.exceeded.get() => return Err(Refusal::Limit(Reason::BodyTooLarge)),
-        Err(fault) => return Err(Refusal::Link(fault)),
-    };
+    let mut response = answer.map_err(Refusal::Link)?;
 
     docket.trail = response.headers().get(&headers::TRAIL).and_then(|value| Trail::parse(value.as_bytes()));
     let granted = hop_by_hop::strip(response.headers_mut());

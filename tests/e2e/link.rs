@@ -90,7 +90,7 @@ fn peers_without_the_right_certificate_get_no_connection() {
     for (reason, identity) in [("peer-certificate-missing", with(None)), ("peer-not-allowed", with(Some("stranger.demo")))] {
         assert!(ask(&rig, &identity, Some(&right)).is_err(), "{reason}: an answer came");
         until(&format!("the connection record says {reason}"), || {
-            rig.events("routing").into_iter().find(|record| record["kind"] == "connection" && record["gateway.end"] == reason)
+            rig.events("routing").into_iter().find(|record| record["kind"] == "connection" && record["gateway.reason"] == reason)
         });
         let counted = rig.routing.metric(&format!("gateway_connections_total{{listener=\"link\",end=\"{reason}\"}}"));
         assert!(counted >= 1.0, "{reason} is counted: {:?}", rig.routing.ask("/metrics"));
@@ -124,7 +124,7 @@ fn a_unix_peer_that_is_not_listed_is_refused() {
     let refused = rig.knock("GET /orders/1").with(&rig.editor()).go();
     assert!(["503 link-unavailable", "502 link-reset"].contains(&refused.says().as_str()), "{refused:?}");
     until("the connection record says peer-not-allowed", || {
-        rig.events("routing").into_iter().find(|record| record["kind"] == "connection" && record["gateway.end"] == "peer-not-allowed")
+        rig.events("routing").into_iter().find(|record| record["kind"] == "connection" && record["gateway.reason"] == "peer-not-allowed")
     });
 }
 

@@ -1,9 +1,12 @@
 //! End-to-end tests: both real tiers as processes, one binary, a module for each promise.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test that calls them")]
+
 mod check;
 mod demo;
 mod discovery;
 mod drain;
+mod failures;
 mod front_door;
 mod killing;
 mod link;

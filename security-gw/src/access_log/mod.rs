@@ -155,7 +155,7 @@ impl Record {
         let docket = &self.docket;
         let reason = docket.refused.or(docket.trail.as_ref().and_then(|trail| trail.reason));
         HttpSpan {
-            context: docket.stamp.trace.clone(),
+            context: docket.stamp.trace,
             parent: docket.stamp.parent,
             start_ms: docket.stamp.at_ms,
             duration: total,

@@ -35,7 +35,10 @@ impl Address {
             return Ok(Self::Unix(path));
         }
         text.parse().map(Self::Tcp).map_err(|_| {
-            (format!("{text:?} is not an address"), "write IP:PORT as in 127.0.0.1:8443 or [::]:8443, or unix:PATH; names are not resolved here".to_owned())
+            (
+                format!("{text:?} is not an address"),
+                "write IP:PORT as in 127.0.0.1:8443 or [::]:8443, or unix:PATH; names are not resolved here".to_owned(),
+            )
         })
     }
 

@@ -25,7 +25,12 @@ use crate::serve::Hall;
 use crate::tier::Tier;
 
 /// Serves one request.
-pub(crate) async fn answer<T: Tier>(hall: Rc<Hall<T>>, connection: Rc<Connection>, open: Rc<Open>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+pub(crate) async fn answer<T: Tier>(
+    hall: Rc<Hall<T>>,
+    connection: Rc<Connection>,
+    open: Rc<Open>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     let flight = open.request();
     let asked_upgrade = request.headers().contains_key(header::UPGRADE);
     let walked = match catch_unwind(AssertUnwindSafe(|| T::serve(&hall.worker, &connection, request))) {

@@ -102,7 +102,13 @@ pub async fn live<T: Tier>(boot: Boot<T>, mut leave: Leave, ready: impl FnOnce(&
     };
 
     let (life, watch) = Life::begin();
-    let kit = Kit { tier: Arc::clone(&tier), control: control.clone(), plan: Arc::clone(&host), figures: Arc::clone(&figures), life: watch.clone() };
+    let kit = Kit {
+        tier: Arc::clone(&tier),
+        control: control.clone(),
+        plan: Arc::clone(&host),
+        figures: Arc::clone(&figures),
+        life: watch.clone(),
+    };
     let (lanes, workers) = crew(&kit).await?;
     drop(kit);
 
@@ -113,7 +119,10 @@ pub async fn live<T: Tier>(boot: Boot<T>, mut leave: Leave, ready: impl FnOnce(&
 
     descriptors::warn_if_few(host.limits.connections_max);
     for plan in host.listeners.iter().filter(|plan| plan.is_plaintext()) {
-        tracing::warn!(listener = &*plan.name, "allow_plaintext: requests on this listener can be read and changed by whoever is in between");
+        tracing::warn!(
+            listener = &*plan.name,
+            "allow_plaintext: requests on this listener can be read and changed by whoever is in between"
+        );
     }
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(tier = T::NAME, listeners = ?places.listeners, admin = places.admin, workers = host.workers, took_ms, "ready");
@@ -149,7 +158,10 @@ fn bind(host: &HostPlan, inherited: &mut Inherited) -> Result<(Vec<Listener>, Li
         None => Listener::bind(&host.admin.address, host.admin.mode)?,
     };
     if inherited.left() > 0 {
-        tracing::warn!(sockets = inherited.left(), "inherited sockets that no listener is named after are closed, with what waits in their queues");
+        tracing::warn!(
+            sockets = inherited.left(),
+            "inherited sockets that no listener is named after are closed, with what waits in their queues"
+        );
     }
     Ok((listeners, admin))
 }
@@ -158,15 +170,28 @@ fn bind(host: &HostPlan, inherited: &mut Inherited) -> Result<(Vec<Listener>, Li
 fn control<T: Tier>(host: &HostPlan) -> Result<Control, BootError> {
     let tasks = Tasks::on(Handle::current());
     let names = Arc::new(if host.dns_servers.is_empty() { Names::system() } else { Names::servers(&host.dns_servers) });
-    let fetcher = Fetcher::new(Arc::clone(&names), &host.roots).map_err(|fault| BootError::new(format!("{} {}", fault.file, fault.what), fault.remedy))?;
+    let fetcher = Fetcher::new(Arc::clone(&names), &host.roots)
+        .map_err(|fault| BootError::new(format!("{} {}", fault.file, fault.what), fault.remedy))?;
     let metrics = Metrics::new();
     let records = Records::open(&host.records, &metrics)
         .map_err(|fault| BootError::new(fault.to_string(), "create the folder, and let this user write to it"))?;
     let resource = Resource { service: T::NAME.to_owned(), version: BUILD.to_owned(), instance: format!("{}", std::process::id()) };
     let spawner = tasks.clone();
-    let tracing = Tracing::start(&host.traces, &resource, Arc::new(OtlpClient::new(&fetcher, tasks.clone())), &metrics, move |name, work| spawner.spawn(name, work))
+    let tracing =
+        Tracing::start(&host.traces, &resource, Arc::new(OtlpClient::new(&fetcher, tasks.clone())), &metrics, move |name, work| {
+            spawner.spawn(name, work)
+        })
         .map_err(|fault| BootError::new(fault.to_string(), "see traces.otlp.endpoint"))?;
-    Ok(Control { tasks, names, fetcher: Arc::new(fetcher), metrics, clock: Clock::system(), records, tracing: Arc::new(tracing), generation: 1 })
+    Ok(Control {
+        tasks,
+        names,
+        fetcher: Arc::new(fetcher),
+        metrics,
+        clock: Clock::system(),
+        records,
+        tracing: Arc::new(tracing),
+        generation: 1,
+    })
 }
 
 /// The version of this build.
@@ -179,7 +204,9 @@ async fn crew<T: Tier>(kit: &Kit<T>) -> Result<(Vec<Lane>, Vec<Worker>), BootErr
     for index in 0..kit.plan.workers {
         let (lane, receiver) = Lane::new();
         let started = worker::start(index, kit.clone(), receiver);
-        workers.push(started.map_err(|error| BootError::new(format!("worker {index} cannot be started: {error}"), "write fewer workers, or raise the limit of threads"))?);
+        workers.push(started.map_err(|error| {
+            BootError::new(format!("worker {index} cannot be started: {error}"), "write fewer workers, or raise the limit of threads")
+        })?);
         lanes.push(lane);
     }
     for (index, worker) in workers.iter_mut().enumerate() {

@@ -105,7 +105,8 @@ fn whole_life<T: Tier>(host: HostPlan, tier: T::Plan, shown: String, begun: Inst
         .thread_name("control")
         .build()
         .map_err(|error| BootError::new(format!("the control runtime cannot be made: {error}"), "raise the limit of open files"))?;
-    let outcome = runtime.block_on(async { boot::live::<T>(Boot { host, tier, shown, inherited, begun }, Leave::on_signals()?, |_| {}).await });
+    let outcome =
+        runtime.block_on(async { boot::live::<T>(Boot { host, tier, shown, inherited, begun }, Leave::on_signals()?, |_| {}).await });
     // Background work has nothing left to finish.
     runtime.shutdown_background();
     outcome

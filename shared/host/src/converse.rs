@@ -214,13 +214,16 @@ fn ending(talk: Talk, connection: &Connection, open: &Open) -> (Ending, Cause) {
         let cause = if let Talk::Broke(error) = talk { Some(error.into()) } else { None };
         return (Ending::refused(fault.code()), cause);
     }
+    let calm = || Ending::calm(if open.is_closing() { "drained" } else { open.asked().unwrap_or("closed") });
     match talk {
-        Talk::Ended if open.is_closing() => (Ending::calm("drained"), None),
-        Talk::Ended => (Ending::calm(open.asked().unwrap_or("closed")), None),
+        Talk::Ended => (calm(), None),
         Talk::Stopped(why) => (Ending::calm(why), None),
         Talk::Panicked(_) => (Ending::failed("internal-error"), None),
         Talk::Broke(error) => {
-            let ending = if error.is_incomplete_message() || error.is_canceled() || is_socket_fault(&error) {
+            let ending = if is_socket_fault(&error) && open.is_resting() {
+                // Many clients hang up without a farewell once they are done, or were told to go away.
+                calm()
+            } else if error.is_incomplete_message() || error.is_canceled() || is_socket_fault(&error) {
                 Ending::calm("client-gone")
             } else if error.is_body_write_aborted() || error.is_user() {
                 // The answer broke off: an instance died, or the tier gave up on it. Its request record tells which.

@@ -185,7 +185,13 @@ impl Dealer {
         let (reason, pause) = match error.raw_os_error() {
             Some(EMFILE | ENFILE | ENOBUFS | ENOMEM) => ("out-of-descriptors", Some(EXHAUSTED_PAUSE)),
             // The client left while it waited, or a firewall forbids it: the next one is not concerned (accept(2)).
-            _ if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted | io::ErrorKind::PermissionDenied) => ("client-gone", None),
+            _ if matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted | io::ErrorKind::PermissionDenied
+            ) =>
+            {
+                ("client-gone", None)
+            }
             _ => ("other", Some(EXHAUSTED_PAUSE)),
         };
         self.figures.accept_failed(listener, reason);

@@ -13,7 +13,12 @@ pub(crate) fn warn_if_few(connections_max: usize) {
     let needed = connections_max.saturating_mul(PER_CONNECTION).saturating_add(BESIDE);
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     if let Some(limit) = soft_limit(&limits).filter(|limit| *limit < needed) {
-        tracing::warn!(limit, needed, connections_max, "few open files are allowed; raise the limit (ulimit -n, LimitNOFILE=) or lower connections_max");
+        tracing::warn!(
+            limit,
+            needed,
+            connections_max,
+            "few open files are allowed; raise the limit (ulimit -n, LimitNOFILE=) or lower connections_max"
+        );
     }
 }
 

@@ -88,7 +88,10 @@ impl Leave {
     /// # Errors
     /// When the kernel does not let us.
     pub fn on_signals() -> Result<Self, BootError> {
-        let take = |kind, name| signal(kind).map_err(|error| BootError::new(format!("{name} cannot be handled: {error}"), "look for a sandbox that forbids sigaction"));
+        let take = |kind, name| {
+            signal(kind)
+                .map_err(|error| BootError::new(format!("{name} cannot be handled: {error}"), "look for a sandbox that forbids sigaction"))
+        };
         Ok(Self::Signals { term: take(SignalKind::terminate(), "SIGTERM")?, int: take(SignalKind::interrupt(), "SIGINT")? })
     }
 

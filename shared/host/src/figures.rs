@@ -48,16 +48,25 @@ impl Figures {
     /// Registers the metrics for listeners with these names, in the order of the plan.
     pub fn register(metrics: &Metrics, listeners: impl Iterator<Item = Arc<str>>) -> Self {
         let open = metrics.register_gauge_family::<Labels<1>>(metric::CONNECTIONS_OPEN, "Connections that are open");
-        let handshakes = metrics.register_histogram_family::<Labels<1>>(metric::HANDSHAKE_DURATION, "Time of TLS handshakes that succeeded", HANDSHAKE_BOUNDS);
+        let handshakes = metrics.register_histogram_family::<Labels<1>>(
+            metric::HANDSHAKE_DURATION,
+            "Time of TLS handshakes that succeeded",
+            HANDSHAKE_BOUNDS,
+        );
         let listeners = listeners.map(|name| {
             let labels = [(label::LISTENER, name.to_string().into())];
-            OfListener { name: name.to_string(), open: open.get_or_create_owned(&labels), handshakes: handshakes.get_or_create_owned(&labels) }
+            OfListener {
+                name: name.to_string(),
+                open: open.get_or_create_owned(&labels),
+                handshakes: handshakes.get_or_create_owned(&labels),
+            }
         });
         Self {
             listeners: listeners.collect(),
             ended: metrics.register_family(metric::CONNECTIONS, "Connections that have ended, by how"),
             accept_failures: metrics.register_family(metric::ACCEPT_FAILURES, "Connections that could not be accepted or dealt, by why"),
-            accept_pauses: metrics.register_counter(metric::ACCEPT_PAUSES, "Times that accepting waited because connections_max was reached"),
+            accept_pauses: metrics
+                .register_counter(metric::ACCEPT_PAUSES, "Times that accepting waited because connections_max was reached"),
             panics: metrics.register_counter(metric::PANICS, "Panics caught while a request or connection was served"),
         }
     }

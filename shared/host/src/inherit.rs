@@ -44,7 +44,8 @@ impl Inherited {
         for place in 0..passed.len() {
             let name = names.next().map(str::to_owned);
             let listener = take(&mut passed, place).map_err(|error| {
-                let what = format!("inherited descriptor {place} ({}) cannot be listened on: {error}", name.as_deref().unwrap_or("no name"));
+                let what =
+                    format!("inherited descriptor {place} ({}) cannot be listened on: {error}", name.as_deref().unwrap_or("no name"));
                 BootError::new(what, "pass stream sockets that listen: in systemd, ListenStream= with Accept=no")
             })?;
             sockets.push((name, listener));

@@ -132,7 +132,9 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
 
 fn tcp_error(address: SocketAddr, error: &io::Error) -> BootError {
     let remedy = match error.kind() {
-        io::ErrorKind::AddrInUse => format!("find its holder with `ss -ltnp 'sport = :{}'` and stop it, or choose another port", address.port()),
+        io::ErrorKind::AddrInUse => {
+            format!("find its holder with `ss -ltnp 'sport = :{}'` and stop it, or choose another port", address.port())
+        }
         io::ErrorKind::PermissionDenied => "grant CAP_NET_BIND_SERVICE, choose a port from 1024 up, or let systemd bind it".to_owned(),
         io::ErrorKind::AddrNotAvailable => "no interface has that address: see `ip address`".to_owned(),
         _ => "choose another address".to_owned(),
@@ -144,7 +146,9 @@ fn bind_unix(path: &Path, mode: u32) -> Result<Listener, BootError> {
     let fault = |error: io::Error| {
         let remedy = match error.kind() {
             io::ErrorKind::NotFound => "create its folder first",
-            io::ErrorKind::AddrInUse => "a process listens on it, or the file is no socket: stop that process, remove the file or choose another path",
+            io::ErrorKind::AddrInUse => {
+                "a process listens on it, or the file is no socket: stop that process, remove the file or choose another path"
+            }
             _ => "choose a path in a folder that this user may write to",
         };
         BootError::new(format!("cannot listen on unix:{}: {error}", path.display()), remedy)

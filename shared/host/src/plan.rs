@@ -146,7 +146,11 @@ fn workers(asked: Option<u32>, report: &mut Report) -> Option<usize> {
         None => Some(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
         Some(number @ 1..=WORKERS_MAX) => usize::try_from(number).ok(),
         Some(number) => {
-            report.complain("workers", format!("{number} workers cannot be run"), format!("write a number from 1 to {WORKERS_MAX}, or leave it out for one per core"));
+            report.complain(
+                "workers",
+                format!("{number} workers cannot be run"),
+                format!("write a number from 1 to {WORKERS_MAX}, or leave it out for one per core"),
+            );
             None
         }
     }
@@ -192,7 +196,11 @@ fn limits(config: &LimitsConfig, report: &mut Report) -> Option<LimitsPlan> {
     let mut sound = true;
     let mut at_least = |key: &str, value: u64, least: u64, unit: &str| {
         if value < least {
-            report.complain(&format!("limits.{key}"), format!("{value} {unit} would let nothing through"), format!("write {least} {unit} or more"));
+            report.complain(
+                &format!("limits.{key}"),
+                format!("{value} {unit} would let nothing through"),
+                format!("write {least} {unit} or more"),
+            );
             sound = false;
         }
     };
@@ -233,11 +241,19 @@ fn clashes(admin: &AdminPlan, listeners: &[ListenerPlan], report: &mut Report) {
     let mut addresses = BTreeSet::from([admin.address.to_string()]);
     for (index, listener) in listeners.iter().enumerate() {
         if !names.insert(listener.name.to_string()) {
-            report.complain(&format!("listen[{index}].name"), format!("the name {:?} is taken", listener.name), "give every listener a name of its own; \"admin\" is the operator's door");
+            report.complain(
+                &format!("listen[{index}].name"),
+                format!("the name {:?} is taken", listener.name),
+                "give every listener a name of its own; \"admin\" is the operator's door",
+            );
         }
         let free_port = matches!(listener.address, Address::Tcp(address) if address.port() == 0);
         if !free_port && !addresses.insert(listener.address.to_string()) {
-            report.complain(&format!("listen[{index}].address"), format!("{} is bound by another listener of this file", listener.address), "give every listener an address of its own");
+            report.complain(
+                &format!("listen[{index}].address"),
+                format!("{} is bound by another listener of this file", listener.address),
+                "give every listener an address of its own",
+            );
         }
     }
 }

@@ -55,30 +55,44 @@ pub(crate) fn check_all(configs: &[ListenConfig], base: &Path, report: &mut Repo
         return None;
     }
     // Every entry is checked, so that every complaint comes out at once.
-    let plans: Vec<_> = configs.iter().enumerate().map(|(index, config)| check(config, &format!("listen[{index}]"), base, report)).collect();
+    let plans: Vec<_> =
+        configs.iter().enumerate().map(|(index, config)| check(config, &format!("listen[{index}]"), base, report)).collect();
     plans.into_iter().collect()
 }
 
 fn check(config: &ListenConfig, key: &str, base: &Path, report: &mut Report) -> Option<ListenerPlan> {
     let name = name(&config.name, key, report);
-    let address = Address::parse(&config.address, base).map_err(|(what, remedy)| report.complain(&format!("{key}.address"), what, remedy)).ok();
+    let address =
+        Address::parse(&config.address, base).map_err(|(what, remedy)| report.complain(&format!("{key}.address"), what, remedy)).ok();
     let redirect = redirect(config.redirect_to.as_deref(), key, report);
     let tls = config.tls.as_ref().map(|tls| server_tls(tls, &format!("{key}.tls"), base, report));
     let address = address?;
     let peers = match (&address, &config.unix) {
         (Address::Unix(_), Some(unix)) => unix_peers(unix, &format!("{key}.unix"), report),
         (Address::Unix(_), None) => {
-            report.complain(&format!("{key}.unix"), "nothing says who may connect to this Unix socket", "add unix: { uids: [UID] } with the user id of the other process");
+            report.complain(
+                &format!("{key}.unix"),
+                "nothing says who may connect to this Unix socket",
+                "add unix: { uids: [UID] } with the user id of the other process",
+            );
             None
         }
         (Address::Tcp(_), Some(_)) => {
-            report.complain(&format!("{key}.unix"), "a TCP address has no user ids", "take the section out, or write the address as unix:PATH");
+            report.complain(
+                &format!("{key}.unix"),
+                "a TCP address has no user ids",
+                "take the section out, or write the address as unix:PATH",
+            );
             None
         }
         (Address::Tcp(_), None) => Some((0, Vec::new())),
     };
     if matches!(address, Address::Tcp(_)) && config.tls.is_none() && config.redirect_to.is_none() && !config.allow_plaintext {
-        report.complain(key, "requests would be served over TCP without TLS", "add a tls section, or redirect_to; allow_plaintext: true if nobody else can reach this network");
+        report.complain(
+            key,
+            "requests would be served over TCP without TLS",
+            "add a tls section, or redirect_to; allow_plaintext: true if nobody else can reach this network",
+        );
         return None;
     }
     let (mode, uids) = peers?;
@@ -94,7 +108,11 @@ fn name(name: &str, key: &str, report: &mut Report) -> Option<Arc<str>> {
     // The names travel in LISTEN_FDNAMES, whose separator is the colon, and in metric labels.
     let lawful = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(lawful) {
-        report.complain(&format!("{key}.name"), format!("{name:.80?} is no name for a listener"), format!("write 1 to {NAME_BYTES_MAX} letters, digits, dots, dashes or underscores"));
+        report.complain(
+            &format!("{key}.name"),
+            format!("{name:.80?} is no name for a listener"),
+            format!("write 1 to {NAME_BYTES_MAX} letters, digits, dots, dashes or underscores"),
+        );
         return None;
     }
     Some(name.into())
@@ -108,12 +126,18 @@ fn redirect(origin: Option<&str>, key: &str, report: &mut Report) -> Option<Opti
     let Some(text) = origin else { return Some(None) };
     let is_origin = |uri: &Uri| {
         let scheme = uri.scheme() == Some(&Scheme::HTTPS) || uri.scheme() == Some(&Scheme::HTTP);
-        scheme && uri.authority().is_some_and(|authority| !authority.as_str().contains('@')) && uri.path_and_query().is_none_or(|path| path == "/")
+        scheme
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && uri.path_and_query().is_none_or(|path| path == "/")
     };
     match text.parse::<Uri>() {
         Ok(uri) if is_origin(&uri) => Some(Some(text.trim_end_matches('/').to_owned())),
         _ => {
-            report.complain(&format!("{key}.redirect_to"), format!("{text:.120?} is no origin"), "write scheme and host, as in https://gateway.example or https://localhost:8443");
+            report.complain(
+                &format!("{key}.redirect_to"),
+                format!("{text:.120?} is no origin"),
+                "write scheme and host, as in https://gateway.example or https://localhost:8443",
+            );
             None
         }
     }
@@ -166,7 +190,11 @@ fn server_tls(config: &TlsConfig, key: &str, base: &Path, report: &mut Report) -
             }
         }
         if clients.peers.is_empty() {
-            report.complain(&format!("{key}.clients.peers"), "no client could ever connect", "list the names of those who may, as in dns:security-gw.demo");
+            report.complain(
+                &format!("{key}.clients.peers"),
+                "no client could ever connect",
+                "list the names of those who may, as in dns:security-gw.demo",
+            );
         }
         let whole = !patterns.is_empty() && patterns.len() == clients.peers.len();
         match ClientAuth::load(&files::resolve(base, &clients.ca), PeerList::new(patterns)) {

@@ -208,6 +208,12 @@ impl Open {
         self.closing.get()
     }
 
+    /// Whether no request is in flight.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        self.in_flight.get() == 0
+    }
+
     /// HTTP begins; the connection rests until the first request.
     pub fn speaks_http(&self, has_goaway: bool) {
         self.stage.set(Stage::Http);

@@ -39,11 +39,14 @@ fn hide<'s>(value: &mut Value, schemas: &[&'s Value], root: &'s Value) {
     match value {
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
-                if member.is_string() && TELLTALE.iter().any(|part| name.to_ascii_lowercase().contains(part)) && !is_reference(name, member) {
+                if member.is_string() && TELLTALE.iter().any(|part| name.to_ascii_lowercase().contains(part)) && !is_reference(name, member)
+                {
                     *member = HIDDEN.into();
                     continue;
                 }
-                let of = |schema: &&'s Value| schema.get("properties").and_then(|all| all.get(name)).or_else(|| schema.get("additionalProperties"));
+                let of = |schema: &&'s Value| {
+                    schema.get("properties").and_then(|all| all.get(name)).or_else(|| schema.get("additionalProperties"))
+                };
                 let inner: Vec<&Value> = schemas.iter().filter_map(of).collect();
                 hide(member, &inner, root);
             }

@@ -85,7 +85,14 @@ async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt
     let roster = Rc::new(Roster::new(Rest { first: kit.plan.limits.head, idle: kit.plan.limits.idle }));
     let clock = kit.control.clock.clone();
     let worker = Rc::new(kit.tier.worker(Seat { index, records: Rc::clone(&records), control: kit.control.clone() }));
-    let hall = Rc::new(Hall::<T> { worker, plan: kit.plan, roster: Rc::clone(&roster), records: Rc::clone(&records), figures: kit.figures, clock });
+    let hall = Rc::new(Hall::<T> {
+        worker,
+        plan: kit.plan,
+        roster: Rc::clone(&roster),
+        records: Rc::clone(&records),
+        figures: kit.figures,
+        clock,
+    });
     // Nobody waits for it if the boot was given up.
     let _ = ready.send(());
 

@@ -1,5 +1,7 @@
 //! HTTP/2 over TLS: chosen by ALPN, told to go away at the drain, its facts in the record.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "what surprises a test must end it")]
+
 mod rig;
 
 use std::future::poll_fn;

@@ -68,6 +68,7 @@ fn a_panic_costs_one_request() {
     assert_eq!(client.get("/").unwrap(), (200, "hello".to_owned()), "the same connection serves on");
     assert!(process.admin("/metrics").1.contains("gateway_panics_total 1"));
     drop(client);
+    process.wait_until("/metrics", |_, body| body.contains("end=\"closed\""));
     let (_, records) = process.stop();
     assert_eq!((field(&records, "gateway.end"), records[0]["gateway.requests"].as_u64()), (vec!["closed"], Some(2)));
 }

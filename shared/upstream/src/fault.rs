@@ -5,6 +5,7 @@
 use contract::reason::Reason;
 use thiserror::Error;
 use wire::body::BoxError;
+use wire::counted::Exceeded;
 
 /// Why [`crate::send::send`] has no response.
 #[derive(Debug, Error)]
@@ -47,6 +48,7 @@ impl SendFault {
             Self::Timeout => Reason::UpstreamTimeout,
             Self::Deadline => Reason::DeadlineExceeded,
             Self::Overloaded => Reason::Overloaded,
+            Self::RequestBody(cause) if cause.is::<Exceeded>() => Reason::BodyTooLarge,
             Self::RequestBody(_) => Reason::FramingInvalid,
         }
     }
@@ -60,6 +62,7 @@ impl SendFault {
             Self::Timeout => Reason::LinkTimeout,
             Self::Deadline => Reason::DeadlineExceeded,
             Self::Overloaded => Reason::Overloaded,
+            Self::RequestBody(cause) if cause.is::<Exceeded>() => Reason::BodyTooLarge,
             Self::RequestBody(_) => Reason::FramingInvalid,
         }
     }

@@ -3,8 +3,6 @@
 //! In: two GET heads, as curl and as a browser send them, and a stream of HTTP/2 frames. Out: time per request. Run with
 //! `cargo bench -p wire --bench guard`, on a quiet machine, and take the lowest of three runs.
 
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
-
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::io;
@@ -154,6 +152,8 @@ fn bodies(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("16 KiB of a body");
     group.throughput(Throughput::Bytes(16 * 1024));
     let mut space = vec![0; 64 * 1024];
+    let mut plain = First(None, vec![b'x'; 16 * 1024]);
+    group.bench_function("the read alone", |bench| bench.iter(|| read_once(&mut plain, &mut space)));
     let by_length = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999999999999\r\n\r\n".to_vec();
     let mut guard = Guard::h1(First(Some(by_length), vec![b'x'; 16 * 1024]), h1_limits(), Arc::new(GuardLine::default()));
     group.bench_function("h1 by length", |bench| bench.iter(|| read_once(&mut guard, &mut space)));

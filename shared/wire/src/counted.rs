@@ -17,8 +17,6 @@ use crate::body::{Body, BoxError};
 pub struct BodyCount {
     /// Bytes read.
     pub bytes: Cell<u64>,
-    /// Whether the body went over its ceiling and was cut off.
-    pub exceeded: Cell<bool>,
 }
 
 /// The body and its account.
@@ -56,7 +54,6 @@ impl http_body::Body for Counted {
             let bytes = self.count.bytes.get().saturating_add(data.len() as u64);
             self.count.bytes.set(bytes);
             if bytes > self.bytes_max {
-                self.count.exceeded.set(true);
                 self.inner = Body::Empty;
                 return Poll::Ready(Some(Err(Box::new(Exceeded { bytes_max: self.bytes_max }))));
             }
@@ -85,7 +82,6 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
         assert_eq!(runtime.block_on(body.collect()).is_ok(), passes);
         assert_eq!(count.bytes.get(), bytes as u64);
-        assert_eq!(count.exceeded.get(), !passes);
     }
 
     #[test]

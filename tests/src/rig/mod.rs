@@ -61,7 +61,6 @@ impl Rig {
     }
 
     /// A request to the front door, described as `METHOD /path`.
-    #[must_use]
     pub fn knock(&self, line: &str) -> Knock<'_> {
         Knock::new(self, line)
     }

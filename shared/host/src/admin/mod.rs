@@ -54,7 +54,15 @@ pub(crate) struct Admin<T: Tier> {
 
 impl<T: Tier> Admin<T> {
     /// The door of a process that is about to serve.
-    pub(crate) fn new(tier: Arc<T>, host: &HostPlan, places: &Places, lanes: &[Lane], control: Control, life: LifeWatch, shown: String) -> Arc<Self> {
+    pub(crate) fn new(
+        tier: Arc<T>,
+        host: &HostPlan,
+        places: &Places,
+        lanes: &[Lane],
+        control: Control,
+        life: LifeWatch,
+        shown: String,
+    ) -> Arc<Self> {
         let listeners: BTreeMap<&str, &str> = places.listeners.iter().map(|(name, address)| (&**name, address.as_str())).collect();
         let plaintext: Vec<&str> = host.listeners.iter().filter(|plan| plan.is_plaintext()).map(|plan| &*plan.name).collect();
         let generation = json!({
@@ -68,7 +76,16 @@ impl<T: Tier> Admin<T> {
             "workers": host.workers,
         });
         let is_tcp = matches!(host.admin.address, Address::Tcp(_));
-        Arc::new(Self { tier, control, life, open: lanes.iter().map(Lane::count).collect(), connections_max: host.limits.connections_max, is_tcp, config: shown.into(), generation })
+        Arc::new(Self {
+            tier,
+            control,
+            life,
+            open: lanes.iter().map(Lane::count).collect(),
+            connections_max: host.limits.connections_max,
+            is_tcp,
+            config: shown.into(),
+            generation,
+        })
     }
 
     /// All pages under their protective layers.
@@ -122,7 +139,11 @@ fn typed(content_type: &'static str, text: String) -> Response {
 
 async fn literal_host(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if is_literal(host) { next.run(request).await } else { (StatusCode::MISDIRECTED_REQUEST, "come by address, not by name\n").into_response() }
+    if is_literal(host) {
+        next.run(request).await
+    } else {
+        (StatusCode::MISDIRECTED_REQUEST, "come by address, not by name\n").into_response()
+    }
 }
 
 /// An address or `localhost`, with or without a port.

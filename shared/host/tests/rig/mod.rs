@@ -1,5 +1,6 @@
 //! A whole process in a thread: real sockets, real workers, and a tier of a few lines that answers by path.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what surprises a test must end it")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::HashSet;
@@ -13,7 +14,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use host::boot::{Boot, Departure, Places, live};
-use host::config::{AdminConfig, CertificateConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TlsConfig, TlsVersion, TrustRootsConfig, UnixConfig};
+use host::config::{
+    AdminConfig, CertificateConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TlsConfig, TlsVersion, TrustRootsConfig, UnixConfig,
+};
 use host::drain::Leave;
 use host::inherit::Inherited;
 use host::plan::{HostPlan, HostSections};

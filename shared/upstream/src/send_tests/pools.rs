@@ -274,6 +274,7 @@ fn an_end_that_arrived_unseen_is_seen_before_a_post_is_written() {
     // The instance is a thread, and the worker stands still until it has closed: the end lies in the kernel, and the runtime has not looked.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("address").to_string();
+    let (close, wait_close) = std::sync::mpsc::sync_channel(1);
     let (closed, wait_closed) = std::sync::mpsc::sync_channel(1);
     const ROUNDS: usize = 20;
     let server = std::thread::spawn(move || {
@@ -286,6 +287,7 @@ fn an_end_that_arrived_unseen_is_seen_before_a_post_is_written() {
                 head.extend(byte);
             }
             socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").expect("write");
+            wait_close.recv_timeout(LONG).expect("the answer has been read");
             drop(socket);
             served += 1;
             closed.send(()).expect("the test waits");
@@ -296,6 +298,8 @@ fn an_end_that_arrived_unseen_is_seen_before_a_post_is_written() {
         for _ in 0..ROUNDS {
             let (sent, trip) = bench.send(post("pay")).await;
             assert_eq!((sent.expect("every POST is answered").status().as_u16(), trip.attempts, trip.reused), (200, 1, false));
+            assert_eq!(bench.pools.idle(), 1, "it was kept, for it was good");
+            close.send(()).expect("the instance waits");
             wait_closed.recv_timeout(LONG).expect("the instance closes");
         }
     });

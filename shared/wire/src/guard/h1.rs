@@ -43,9 +43,9 @@ impl H1 {
         self.messages.written();
     }
 
-    /// Whether the peer may be sending still when our side closes.
+    /// Whether the peer may be sending still what nobody will read when our side closes. A tunnel closes one direction at a time.
     pub(crate) fn is_unread(&self) -> bool {
-        self.messages.is_unread() || !self.held.is_empty()
+        self.messages.is_unread() || (!self.held.is_empty() && self.messages.phase() != Phase::Tunnel)
     }
 
     pub(crate) fn poll_read<IO>(&mut self, pipe: &mut Pipe<IO>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>>
@@ -161,8 +161,6 @@ impl H1 {
     fn note_broken<IO>(&mut self, pipe: &mut Pipe<IO>) {
         if let Phase::Broken(fault) = self.messages.phase() {
             pipe.line.refuse(fault);
-            // The length of nothing that follows is known.
-            self.held.forget_behind_cleared();
         }
     }
 
@@ -267,11 +265,39 @@ impl Held {
         }
         self.bytes.extend_from_slice(bytes);
     }
+}
 
-    fn forget_behind_cleared(&mut self) {
-        self.bytes.truncate(self.start + self.cleared);
-        if self.start == self.bytes.len() {
-            *self = Self::default();
-        }
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Waker;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::guard::limits::GuardLimits;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_usual_request_needs_no_buffer_and_the_others_give_theirs_back() {
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let mut pipe = Pipe::new(server, GuardLimits::default(), Arc::default());
+        let mut h1 = H1::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut space = [0; 8192];
+        let mut read = |h1: &mut H1| {
+            let mut out = ReadBuf::new(&mut space);
+            h1.poll_read(&mut pipe, &mut cx, &mut out).map(|_| out.filled().len())
+        };
+        let request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok";
+        client.write_all(request).await.expect("room");
+        assert_eq!(read(&mut h1), Poll::Ready(request.len()));
+        assert_eq!(h1.held.bytes.capacity(), 0, "nothing was copied");
+        client.write_all(&request[..20]).await.expect("room");
+        assert!(read(&mut h1).is_pending());
+        assert_eq!(h1.held.as_slice().len(), 20);
+        client.write_all(&request[20..]).await.expect("room");
+        assert_eq!(read(&mut h1), Poll::Ready(request.len()));
+        assert!(read(&mut h1).is_pending());
+        assert_eq!(h1.held.bytes.capacity(), 0, "an idle connection holds nothing");
     }
 }

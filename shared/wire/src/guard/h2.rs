@@ -23,6 +23,7 @@ const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
 const PRIORITY_UPDATE: u8 = 0x10;
 
+const ACK: u8 = 0x1;
 const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 
@@ -228,10 +229,111 @@ impl Counts {
     }
 
     fn sent(&mut self, frame: Frame) {
-        if frame.kind == DATA && frame.length > 0 {
-            let limits = self.limits;
-            self.ping.earn(limits.ping, limits.ping.per_data_sent);
-            self.window_update.earn(limits.window_update, limits.window_update.per_data_sent);
+        let limits = self.limits;
+        match frame.kind {
+            DATA if frame.length > 0 => {
+                self.ping.earn(limits.ping, limits.ping.per_data_sent);
+                self.window_update.earn(limits.window_update, limits.window_update.per_data_sent);
+            }
+            // What we ask has to be answered: hyper measures the path with PINGs of its own while a client uploads.
+            PING if frame.flags & ACK == 0 => self.ping.earn(limits.ping, 1),
+            SETTINGS if frame.flags & ACK == 0 => self.settings.earn(limits.settings, 1),
+            _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const WINDOW: &[u8] = b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01";
+
+    fn connection(now: Instant) -> H2 {
+        let mut h2 = H2::new(H2Limits::default(), now);
+        h2.read(PREFACE, || now).expect("the preface");
+        h2
+    }
+
+    #[test]
+    fn a_download_of_200_mib_earns_its_window_updates() {
+        let now = Instant::now();
+        let mut h2 = connection(now);
+        let data = [b"\0\x40\0\0\0\0\0\0\x01".as_slice(), &[0; 16 * 1024]].concat();
+        // Up to 1000 frames are under way before the client speaks; then it speaks of the stream and of the connection for each.
+        for _ in 0..1000 {
+            h2.wrote(&data);
+        }
+        for _ in 1000..12_800 {
+            h2.wrote(&data);
+            h2.read(&WINDOW.repeat(2), || now).expect("no flood");
+        }
+        for _ in 0..1000 {
+            h2.read(&WINDOW.repeat(2), || now).expect("no flood");
+        }
+        // What was earned is no licence for ever.
+        let flood = WINDOW.repeat(17_000);
+        assert_eq!(h2.read(&flood, || now), Err(GuardFault::H2FloodWindowUpdate));
+    }
+
+    #[test]
+    fn small_messages_earn_as_much_as_large_ones() {
+        let now = Instant::now();
+        let mut h2 = connection(now);
+        for _ in 0..100_000 {
+            h2.wrote(b"\0\0\x01\0\0\0\0\0\x01x");
+            h2.read(&WINDOW.repeat(2), || now).expect("no flood");
+        }
+    }
+
+    #[test]
+    fn our_own_pings_may_be_answered() {
+        let now = Instant::now();
+        let mut h2 = connection(now);
+        let ping = |flags: u8| [[0, 0, 8, PING, flags, 0, 0, 0, 0].as_slice(), &[0; 8]].concat();
+        for _ in 0..10_000 {
+            h2.wrote(&ping(0));
+            h2.read(&ping(ACK), || now).expect("it was asked for");
+        }
+        for _ in 0..200 {
+            h2.wrote(&ping(ACK));
+            h2.read(&ping(0), || now).expect("the burst");
+        }
+        assert_eq!(h2.read(&ping(0), || now), Err(GuardFault::H2FloodPing), "our answers earn nothing");
+    }
+
+    #[test]
+    fn our_own_empty_frames_earn_nothing() {
+        let now = Instant::now();
+        let mut h2 = connection(now);
+        for _ in 0..2000 {
+            h2.wrote(b"\0\0\0\0\0\0\0\0\x01");
+        }
+        assert!(h2.read(&WINDOW.repeat(1001), || now).is_err());
+    }
+
+    #[test]
+    fn time_fills_a_bucket_up_to_its_burst_and_no_further() {
+        let now = Instant::now();
+        let mut h2 = connection(now);
+        h2.read(&WINDOW.repeat(1000), || now).expect("the burst");
+        let later = now + Duration::from_secs(10);
+        h2.read(&WINDOW.repeat(200), || later).expect("20 a second");
+        assert!(h2.read(WINDOW, || later).is_err());
+        let much_later = now + Duration::from_secs(100_000);
+        let mut h2 = connection(now);
+        h2.read(&WINDOW.repeat(1000), || now).expect("the burst");
+        h2.read(&WINDOW.repeat(1000), || much_later).expect("the burst again");
+        assert!(h2.read(WINDOW, || much_later).is_err());
+    }
+
+    #[test]
+    fn requests_are_counted_once_and_trailers_not() {
+        let now = Instant::now();
+        let mut h2 = connection(now);
+        let headers = |stream: u8| [0, 0, 0, HEADERS, END_HEADERS, 0, 0, 0, stream];
+        assert_eq!(h2.read(&[headers(1), headers(1), headers(3), headers(1), headers(5)].concat(), || now), Ok(3));
     }
 }

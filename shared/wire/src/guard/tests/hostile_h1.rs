@@ -239,6 +239,7 @@ fn bodies_are_refused_before_they_are_whole() {
             assert_eq!(outcome.refusal, Some(fault), "{name}");
             assert_eq!(whole(&outcome), 0, "{name}: {outcome:?}");
             assert_eq!(outcome.seen.len(), 1, "{name}: nothing behind it is read: {outcome:?}");
+            assert!(outcome.answer.starts_with("HTTP/1.1 400 ") && outcome.answer.ends_with(fault.code()), "{name}: {outcome:?}");
         }
     });
 }

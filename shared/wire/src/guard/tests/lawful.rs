@@ -112,6 +112,8 @@ fn behind_a_granted_upgrade_anything_passes() {
         let mut echo = [0; 3];
         client.read_exact(&mut echo).await.expect("open");
         assert_eq!((&echo, line.refusal(), line.heads()), (b"\n\n\n", None, 1));
+        client.shutdown().await.expect("open");
+        assert_eq!(client.read(&mut echo).await.expect("open"), 0, "the other side ends too");
     });
 }
 

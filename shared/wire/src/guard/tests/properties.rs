@@ -55,23 +55,20 @@ struct Verdict {
     passed: Vec<u8>,
 }
 
-/// Cuts `bytes` at `cuts` and reads them through the guard, `space` bytes at a time.
-fn judge(bytes: &[u8], cuts: &[Index], space: usize) -> Verdict {
+/// `bytes` in parts, cut at `cuts`.
+fn parts(bytes: &[u8], cuts: &[Index]) -> Parts {
     let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
-    places.push(bytes.len());
+    places.extend([0, bytes.len()]);
     places.sort_unstable();
-    let mut from = 0;
-    let mut parts = VecDeque::new();
-    for place in places {
-        if place > from {
-            parts.push_back(bytes[from..place].to_vec());
-        }
-        from = place;
-    }
+    Parts(places.windows(2).map(|ends| bytes[ends[0]..ends[1]].to_vec()).filter(|part| !part.is_empty()).collect())
+}
+
+/// Reads `parts` through the guard, `space` bytes at a time.
+fn judge(parts: Parts, space: usize) -> Verdict {
     let line = Arc::new(GuardLine::default());
     // Nobody writes here, so the depth of pipelines is not what is looked at.
     let limits = GuardLimits { head_bytes_max: 512, headers_max: 6, target_bytes_max: 64, heads_ahead_max: u32::MAX, ..GuardLimits::default() };
-    let mut guard = Guard::h1(Parts(parts), limits, Arc::clone(&line));
+    let mut guard = Guard::h1(parts, limits, Arc::clone(&line));
     let mut cx = Context::from_waker(Waker::noop());
     let mut passed = Vec::new();
     let mut buffer = vec![0; space];
@@ -139,18 +136,17 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_verdict_does_not_depend_on_the_cuts(bytes in conversation(), first in cuts(), space in 1..200_usize) {
-        let whole = judge(&bytes, &[], 8192);
-        prop_assert_eq!(&judge(&bytes, &first, 8192), &whole);
-        prop_assert_eq!(&judge(&bytes, &first, space), &whole);
-        let every: Vec<_> = bytes.chunks(1).map(<[u8]>::to_vec).collect();
-        let dribbled = judge_parts(every);
-        prop_assert_eq!((dribbled.0, dribbled.1), (whole.refusal, whole.heads));
+    fn the_verdict_does_not_depend_on_the_cuts(bytes in conversation(), cuts in cuts(), space in 1..200_usize) {
+        let whole = judge(parts(&bytes, &[]), 8192);
+        prop_assert_eq!(&judge(parts(&bytes, &cuts), 8192), &whole);
+        prop_assert_eq!(&judge(parts(&bytes, &cuts), space), &whole);
+        let dribbled = Parts(bytes.iter().map(|&byte| vec![byte]).collect());
+        prop_assert_eq!(&judge(dribbled, space), &whole);
     }
 
     #[test]
     fn random_bytes_never_panic_and_never_pass(bytes in prop::collection::vec(any::<u8>(), 0..300), cuts in cuts()) {
-        let verdict = judge(&bytes, &cuts, 64);
+        let verdict = judge(parts(&bytes, &cuts), 64);
         prop_assert_eq!(verdict.heads, 0, "no random bytes make a head");
     }
 
@@ -165,24 +161,6 @@ proptest! {
         let again = halves.read(one, || now).and_then(|first| halves.read(two, || now).map(|second| first + second));
         prop_assert_eq!(verdict, again);
         prop_assert_eq!(whole.in_head(), halves.in_head());
-    }
-}
-
-/// The verdict on parts that are given, without what passed.
-fn judge_parts(parts: Vec<Vec<u8>>) -> (Option<GuardFault>, u64) {
-    let bytes = parts.concat();
-    let every: Vec<_> = (0..bytes.len()).collect();
-    let line = Arc::new(GuardLine::default());
-    let limits = GuardLimits { head_bytes_max: 512, headers_max: 6, target_bytes_max: 64, heads_ahead_max: u32::MAX, ..GuardLimits::default() };
-    let mut guard = Guard::h1(Parts(every.iter().map(|&place| vec![bytes[place]]).collect()), limits, Arc::clone(&line));
-    let mut cx = Context::from_waker(Waker::noop());
-    let mut buffer = vec![0; 64];
-    loop {
-        let mut out = ReadBuf::new(&mut buffer);
-        match Pin::new(&mut guard).poll_read(&mut cx, &mut out) {
-            Poll::Ready(Ok(())) if !out.filled().is_empty() => line.settled(),
-            _ => return (line.refusal(), line.heads()),
-        }
     }
 }
 

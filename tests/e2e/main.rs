@@ -10,6 +10,7 @@ mod failures;
 mod front_door;
 mod killing;
 mod link;
+mod readme;
 mod records;
 mod streaming;
 mod trust;

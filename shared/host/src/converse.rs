@@ -214,7 +214,7 @@ fn ending(talk: Talk, connection: &Connection, open: &Open) -> (Ending, Cause) {
         let cause = if let Talk::Broke(error) = talk { Some(error.into()) } else { None };
         return (Ending::refused(fault.code()), cause);
     }
-    let calm = || Ending::calm(if open.is_closing() { "drained" } else { open.asked().unwrap_or("closed") });
+    let calm = || Ending::calm(open.asked().unwrap_or(if open.is_closing() { "drained" } else { "closed" }));
     match talk {
         Talk::Ended => (calm(), None),
         Talk::Stopped(why) => (Ending::calm(why), None),

@@ -47,20 +47,30 @@ struct Entrant {
     story: Story,
 }
 
-/// Serves a connection to its end. Its place under the ceilings is given back after its record was written.
-pub(crate) async fn serve<T: Tier>(hall: Rc<Hall<T>>, dealt: Dealt) {
+/// Takes a connection into the roster, at once, and serves it to its end once it is polled: a worker that is asked to leave between the two
+/// must know of it. Its place under the ceilings is given back after its record was written.
+pub(crate) fn serve<T: Tier>(hall: Rc<Hall<T>>, dealt: Dealt) -> impl Future<Output = ()> + 'static {
     let Dealt { id, listener, socket, ticket } = dealt;
-    let Some(plan) = hall.plan.listeners.get(listener) else { return };
-    let story = Story::begin(&hall, id, listener, &plan.name);
+    let story = Story::begin(&hall, id, listener);
     let entrant = Entrant { id, listener, opened: Instant::now(), open: hall.roster.enter(id, story.line()), story };
     let place = Place { hall: Rc::clone(&hall), id, _ticket: ticket };
+    async move {
+        if let Some(plan) = hall.plan.listeners.get(listener) {
+            admit(&hall, plan, entrant, socket).await;
+        }
+        drop(place);
+    }
+}
+
+/// Learns who is at the other end, and whether they may be.
+async fn admit<T: Tier>(hall: &Rc<Hall<T>>, plan: &ListenerPlan, entrant: Entrant, socket: Accepted) {
     match socket {
         Accepted::Tcp(stream, peer) => {
             entrant.story.peer.set(Some(PeerAddress::Tcp(peer)));
             match TcpStream::from_std(stream).and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
                 Ok(stream) => {
                     entrant.story.local.set(stream.local_addr().ok());
-                    greet(&hall, plan, entrant, stream).await;
+                    greet(hall, plan, entrant, stream).await;
                 }
                 Err(error) => entrant.story.end(Ending::failed("socket-failed"), Some(&error)),
             }
@@ -71,7 +81,7 @@ pub(crate) async fn serve<T: Tier>(hall: Rc<Hall<T>>, dealt: Dealt) {
                 entrant.story.peer.set(Some(PeerAddress::Unix { uid, pid: cred.pid() }));
                 // The kernel shows this id for every user that has none here: it proves nobody.
                 if uid != UNMAPPED_UID && plan.uids.contains(&uid) {
-                    greet(&hall, plan, entrant, stream).await;
+                    greet(hall, plan, entrant, stream).await;
                 } else {
                     entrant.story.end(Ending::refused("peer-not-allowed"), None);
                 }
@@ -79,7 +89,6 @@ pub(crate) async fn serve<T: Tier>(hall: Rc<Hall<T>>, dealt: Dealt) {
             Err(error) => entrant.story.end(Ending::failed("socket-failed"), Some(&error)),
         },
     }
-    drop(place);
 }
 
 /// The place of a connection in the roster and under the ceilings.

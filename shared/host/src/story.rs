@@ -71,7 +71,8 @@ pub(crate) struct Story {
 
 impl Story {
     /// A connection has come to this worker.
-    pub(crate) fn begin<T: Tier>(hall: &Hall<T>, id: u64, listener: usize, listener_name: &Arc<str>) -> Self {
+    pub(crate) fn begin<T: Tier>(hall: &Hall<T>, id: u64, listener: usize) -> Self {
+        let name = hall.plan.listeners.get(listener).map(|plan| Arc::clone(&plan.name));
         Self {
             peer: Cell::new(None),
             local: Cell::new(None),
@@ -81,7 +82,7 @@ impl Story {
             ending: Cell::new(Ending::calm("cut")),
             id,
             listener,
-            listener_name: Arc::clone(listener_name),
+            listener_name: name.unwrap_or_else(|| Arc::from("unknown")),
             time_ms: hall.clock.now_ms(),
             opened: Instant::now(),
             line: Arc::default(),

@@ -1,3 +1,5 @@
+//! Services as written: what is lawful, and what is complained about.
+
 use super::*;
 use crate::config::Balance;
 

@@ -1,3 +1,5 @@
+//! Discovery against a scripted name service: what each answer and failure does.
+
 use std::collections::HashMap;
 use std::sync::Mutex;
 

@@ -1,3 +1,5 @@
+//! Pickers: distribution, exclusion, and that a pick costs the same among many.
+
 use proptest::prelude::*;
 
 use super::*;

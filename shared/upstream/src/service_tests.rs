@@ -1,3 +1,5 @@
+//! A service at run time: its generations, its endpoints, its end.
+
 use super::*;
 use crate::config::{DiscoverConfig, ServiceConfig};
 use crate::lookup::{Addresses, Targets};

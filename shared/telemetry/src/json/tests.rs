@@ -1,3 +1,5 @@
+//! A JSON line reads back as what was written, whatever the values hold.
+
 use std::net::IpAddr;
 use std::time::Duration;
 

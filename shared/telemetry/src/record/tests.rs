@@ -1,3 +1,5 @@
+//! The books of the record sinks balance, whatever the sinks do.
+
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

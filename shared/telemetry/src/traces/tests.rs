@@ -1,3 +1,5 @@
+//! Sampled spans arrive at a collector, and nothing a collector does is felt elsewhere.
+
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -4,6 +4,8 @@
 //! bare LF, sizes that overflow, and trailer fields that are malformed or that change what the head said. It holds no data, and of a trailer
 //! section only up to `trailer_bytes_max` bytes, until the section has ended.
 
+use contract::headers::RESERVED_PREFIX;
+
 use crate::guard::fault::GuardFault;
 use crate::guard::field::{self, Line};
 use crate::guard::limits::GuardLimits;
@@ -151,7 +153,7 @@ impl At {
 
 fn is_forbidden(name: &[u8]) -> bool {
     // The gateway's own header space is nothing that an outsider says, at either end of a message.
-    name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"x-gw-"))
+    name.get(..RESERVED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX.as_bytes()))
         || TRAILERS_FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
 }
 

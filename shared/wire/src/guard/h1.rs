@@ -300,4 +300,30 @@ mod tests {
         assert!(read(&mut h1).is_pending());
         assert_eq!(h1.held.bytes.capacity(), 0, "an idle connection holds nothing");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_pipeline_waits_in_the_socket() {
+        let (mut client, server) = tokio::io::duplex(1024 * 1024);
+        let mut pipe = Pipe::new(server, GuardLimits::default(), Arc::default());
+        let mut h1 = H1::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut space = vec![0; 400 * 1024];
+        let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        let by_length = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789";
+        // The bodies come when their heads have been read, and everything else with them.
+        let (half, rest) = chunked.split_at(chunked.len() - 8);
+        client.write_all(half.as_bytes()).await.expect("room");
+        for bytes in [format!("{rest}{}", &by_length[..by_length.len() - 5]), format!("56789{}", chunked.repeat(10_000))] {
+            let mut out = ReadBuf::new(&mut space);
+            assert!(h1.poll_read(&mut pipe, &mut cx, &mut out).is_ready());
+            client.write_all(bytes.as_bytes()).await.expect("room");
+        }
+        for _ in 0..500 {
+            let mut out = ReadBuf::new(&mut space);
+            pipe.line.settled();
+            h1.messages.written();
+            assert!(h1.poll_read(&mut pipe, &mut cx, &mut out).is_ready());
+            assert!(h1.held.as_slice().len() <= 16 * 1024, "{}", h1.held.as_slice().len());
+        }
+    }
 }

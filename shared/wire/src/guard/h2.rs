@@ -305,6 +305,22 @@ mod tests {
     }
 
     #[test]
+    fn continuations_are_counted_within_one_head() {
+        let now = Instant::now();
+        let mut h2 = connection(now);
+        let frame = |kind: u8, flags: u8, stream: u8| [0, 0, 0, kind, flags, 0, 0, 0, stream];
+        for stream in [1, 3, 5] {
+            h2.read(&frame(HEADERS, 0, stream), || now).expect("a head begins");
+            for _ in 0..4 {
+                h2.read(&frame(CONTINUATION, 0, stream), || now).expect("it goes on");
+            }
+            assert!(h2.in_head());
+            h2.read(&frame(CONTINUATION, END_HEADERS, stream), || now).expect("it ends");
+            assert!(!h2.in_head());
+        }
+    }
+
+    #[test]
     fn our_own_empty_frames_earn_nothing() {
         let now = Instant::now();
         let mut h2 = connection(now);

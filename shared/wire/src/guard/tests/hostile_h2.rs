@@ -39,6 +39,7 @@ const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 0x01, b'a'];
 const END: &[u8] = &[0x82, 0x86, 0x04, 0x04, b'/', b'e', b'n', b'd', 0x41, 0x01, b'a'];
 const POST: &[u8] = &[0x83, 0x86, 0x84, 0x41, 0x01, b'a'];
 
+const HEADER_BYTES: usize = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -125,7 +126,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Vec<u8>, GuardFault, bool)> {
     vec![
         ("PING flood", ping.repeat(201), ping.repeat(200), H2FloodPing, true),
         ("PING answers nobody asked for", pong.repeat(201), pong.repeat(200), H2FloodPing, true),
-        ("SETTINGS flood", settings.repeat(32), settings.repeat(31), H2FloodSettings, true),
+        ("SETTINGS flood", settings.repeat(40), settings.repeat(31), H2FloodSettings, true),
         ("PRIORITY flood", priority.repeat(201), priority.repeat(200), H2FloodPriority, true),
         ("WINDOW_UPDATE flood", window.repeat(1001), window.repeat(1000), H2FloodWindowUpdate, true),
         ("flood of unknown frames", grease.repeat(101), grease.repeat(100), H2FloodUnknown, true),
@@ -213,6 +214,27 @@ fn a_preface_or_a_header_block_that_does_not_come_is_not_waited_for() {
             let ended = timeout(Duration::from_secs(60), served).await.is_ok();
             assert_eq!((ended, line.refusal()), (late, late.then_some(HeadTimeout)), "{bytes:?}");
         }
+    });
+}
+
+/// Each read ends inside the next head, so that one is always open; none is late.
+#[test]
+fn heads_that_overlap_are_not_late() {
+    run(async {
+        let (mut client, server) = tokio::io::duplex(ROOM);
+        let line = Arc::new(GuardLine::default());
+        let served = tokio::task::spawn_local(serve(server, Some(GuardLimits::default()), Arc::clone(&line), Rc::default()));
+        let heads: Vec<_> = (0..10).flat_map(|number| get(number * 2 + 1)).collect();
+        let len = get(1).len();
+        client.write_all(&[opening(), heads[..HEADER_BYTES + 1].to_vec()].concat()).await.expect("there is room");
+        for number in 0..8 {
+            advance(Duration::from_secs(5)).await;
+            tokio::task::yield_now().await;
+            let from = number * len + HEADER_BYTES + 1;
+            client.write_all(&heads[from..from + len]).await.expect("there is room");
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((line.refusal(), served.is_finished(), line.heads()), (None, false, 9));
     });
 }
 

@@ -1,6 +1,8 @@
 //! Peers that are too slow, each with one that is just fast enough. The clock is paused and moves when everybody waits.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -8,7 +10,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, advance, timeout};
 
 use super::{GOODBYE, ROOM, Seen, run, serve_h1};
@@ -107,6 +109,40 @@ fn a_peer_that_takes_nothing_is_dropped() {
         let stall = GuardLimits::default().write_stall_max;
         assert!((stall..stall * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
         assert_eq!(line.bytes_out(), 1024);
+    });
+}
+
+/// Who copies from one side to the other flushes while a write waits, and TCP says each time that it is flushed.
+#[test]
+fn a_flush_in_between_is_no_progress() {
+    run(async {
+        let (_client, server) = tokio::io::duplex(1024);
+        let line = Arc::new(GuardLine::default());
+        let mut guard = Guard::h1(server, GuardLimits::default(), Arc::clone(&line));
+        guard.write_all(&[b'x'; 1024]).await.expect("room");
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut seconds = 0;
+        while Pin::new(&mut guard).poll_write(&mut cx, b"x").is_pending() {
+            assert!(Pin::new(&mut guard).poll_flush(&mut cx).is_ready());
+            advance(Duration::from_secs(1)).await;
+            seconds += 1;
+            assert!(seconds < 60);
+        }
+        assert_eq!(line.refusal(), Some(GuardFault::Stalled));
+    });
+}
+
+#[test]
+fn who_closes_on_half_a_head_lingers_no_longer_than_otherwise() {
+    run(async {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let limits = GuardLimits::default();
+        let mut guard = Guard::h1(server, limits, Arc::default());
+        client.write_all(b"GET / HT").await.expect("room");
+        assert!(timeout(Duration::from_millis(1), guard.read_u8()).await.is_err());
+        let began = Instant::now();
+        guard.shutdown().await.expect("open");
+        assert!((limits.linger_time_max..limits.linger_time_max * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
     });
 }
 

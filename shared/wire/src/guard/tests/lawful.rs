@@ -21,13 +21,14 @@ use crate::guard::line::GuardLine;
 const CONVERSATION: &str = "GET /1?a=b HTTP/1.1\r\nHost: a\r\nX: \u{e9}\r\n\r\n\
     POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
     \r\nPOST /3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n\
-    PUT http://a/4 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    PUT http://a/4 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n\
+    POST /5 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nbye\r\n0\r\n\r\n";
 
 #[test]
 fn a_pipeline_is_the_same_however_it_arrives() {
     run(async {
         let direct = alone(CONVERSATION).await;
-        assert_eq!(direct.seen.len(), 5);
+        assert_eq!(direct.seen.len(), 6);
         let bytes = format!("{CONVERSATION}{GOODBYE}");
         for size in [1, 2, 3, 7, 64, bytes.len()] {
             let parts: Vec<_> = bytes.as_bytes().chunks(size).collect();
@@ -50,6 +51,14 @@ fn long_bodies_arrive_whole() {
         assert_eq!(outcome.refusal, None);
         let lengths: Vec<_> = outcome.seen.iter().map(|seen| seen.body.as_ref().map(|body| body == data.as_bytes())).collect();
         assert_eq!(lengths, [Some(true), Some(true), Some(true), Some(false)], "three bodies and a goodbye without one");
+    });
+}
+
+#[test]
+fn a_long_pipeline_that_is_answered_is_no_deep_one() {
+    run(async {
+        let outcome = guarded(&"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100)).await;
+        assert_eq!((outcome.refusal, outcome.requests().len()), (None, 101));
     });
 }
 
@@ -175,6 +184,28 @@ fn one_read_brings_one_message_and_small_buffers_are_no_hindrance() {
         }
         // The empty line before the third request is not handed on.
         assert_eq!(String::from_utf8([first, rest].concat()).expect("text"), CONVERSATION.replace("hello\r\nPOST", "helloPOST"));
+    });
+}
+
+#[test]
+fn what_waits_behind_an_upgrade_is_bounded_and_a_tunnel_loses_nothing_when_one_side_closes() {
+    run(async {
+        let (mut client, server) = tokio::io::duplex(ROOM);
+        let line = Arc::new(GuardLine::default());
+        let mut guard = Guard::h1(server, GuardLimits::default(), Arc::clone(&line));
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").await.expect("room");
+        assert!(read(&mut guard, 8192).is_ready());
+        let behind = vec![b'x'; 1024 * 1024];
+        client.write_all(&behind).await.expect("room");
+        client.shutdown().await.expect("open");
+        assert!(read(&mut guard, 8192).is_pending());
+        assert!(line.bytes_in() < 16 * 1024, "{}", line.bytes_in());
+        line.upgraded();
+        assert_eq!(read(&mut guard, 10), Poll::Ready(vec![b'x'; 10]));
+        guard.shutdown().await.expect("open");
+        let mut rest = Vec::new();
+        guard.read_to_end(&mut rest).await.expect("all that was sent");
+        assert_eq!(rest.len(), behind.len() - 10);
     });
 }
 

@@ -1,6 +1,30 @@
 //! The corridor of routing-gw: every room in the order in which a request meets it.
 //!
-//! A room left out or exchanged does not compile, because each demands the fact that the one before proved. `Routes::find` demands `Vouched`:
+//! A room left out or exchanged does not compile, because each demands the fact that the one before proved. `verify` demands `Arrived`:
+//!
+//! ```
+//! use contract::assertion::Verifier;
+//! use routing_gw::{facts::Vouched, refusal::Refusal, vouch::{self, VouchCache}};
+//! use settings::live::Live;
+//! use wire::{arrived::Arrived, exchange::Exchange};
+//! fn right(verifier: &Live<Verifier>, cache: &VouchCache, arrived: Exchange<Arrived>) -> Result<Exchange<Vouched>, Refusal> {
+//!     vouch::verify(verifier, cache, arrived, 0)
+//! }
+//! ```
+//!
+//! Without `door`, there is only a request:
+//!
+//! ```compile_fail,E0308
+//! use contract::assertion::Verifier;
+//! use routing_gw::{facts::Vouched, refusal::Refusal, vouch::{self, VouchCache}};
+//! use settings::live::Live;
+//! use wire::{body::Body, exchange::Exchange};
+//! fn door_left_out(verifier: &Live<Verifier>, cache: &VouchCache, request: http::Request<Body>) -> Result<Exchange<Vouched>, Refusal> {
+//!     vouch::verify(verifier, cache, Exchange::new(request, ()), 0)
+//! }
+//! ```
+//!
+//! `Routes::find` demands `Vouched`:
 //!
 //! ```
 //! use routing_gw::{facts::{Routed, Vouched}, refusal::Refusal, route::Routes};
@@ -66,7 +90,16 @@
 //! }
 //! ```
 //!
-//! And nobody outside the rooms can make a fact up:
+//! A fact can be read by everybody:
+//!
+//! ```
+//! use contract::caller::Caller;
+//! fn read(permitted: &routing_gw::facts::Permitted) -> &Caller {
+//!     permitted.caller()
+//! }
+//! ```
+//!
+//! And nobody outside the rooms can make one up:
 //!
 //! ```compile_fail,E0624
 //! use std::sync::Arc;

@@ -1,6 +1,26 @@
 //! The corridor of security-gw: every room in the order in which a request meets it.
 //!
-//! A room left out or exchanged does not compile, because each demands the fact that the one before proved. `identify` demands `Admitted`:
+//! A room left out or exchanged does not compile, because each demands the fact that the one before proved. `admit` demands `Arrived`:
+//!
+//! ```
+//! use security_gw::{docket::Docket, facts::Admitted, limits, refusal::Refusal};
+//! use wire::{arrived::Arrived, exchange::Exchange, limits::Limits};
+//! fn right(ceilings: &Limits, arrived: Exchange<Arrived>, docket: &mut Docket) -> Result<Exchange<Admitted>, Refusal> {
+//!     limits::admit(ceilings, arrived, docket)
+//! }
+//! ```
+//!
+//! Without `door`, there is only a request:
+//!
+//! ```compile_fail,E0308
+//! use security_gw::{docket::Docket, facts::Admitted, limits, refusal::Refusal};
+//! use wire::{body::Body, exchange::Exchange, limits::Limits};
+//! fn door_left_out(ceilings: &Limits, request: http::Request<Body>, docket: &mut Docket) -> Result<Exchange<Admitted>, Refusal> {
+//!     limits::admit(ceilings, Exchange::new(request, ()), docket)
+//! }
+//! ```
+//!
+//! `identify` demands `Admitted`:
 //!
 //! ```
 //! use security_gw::{authenticate::Authenticate, docket::Docket, facts::{Admitted, Identified}, refusal::Refusal};
@@ -68,7 +88,16 @@
 //! }
 //! ```
 //!
-//! And nobody outside the rooms can make a fact up:
+//! A fact can be read by everybody:
+//!
+//! ```
+//! use wire::arrived::Arrived;
+//! fn read(admitted: &security_gw::facts::Admitted) -> &Arrived {
+//!     admitted.arrived()
+//! }
+//! ```
+//!
+//! And nobody outside the rooms can make one up:
 //!
 //! ```compile_fail,E0624
 //! use wire::arrived::Arrived;

@@ -22,11 +22,11 @@ use wire::tasks::Tasks;
 use crate::admin::{self, Admin};
 use crate::deal::{Dealer, Lane};
 use crate::descriptors;
-use crate::drain::{Leave, Life, LifeWatch, Phase};
+use crate::drain::{self, Departure, Leave, Life, LifeWatch, Phase};
 use crate::figures::Figures;
 use crate::inherit::Inherited;
 use crate::listen::Listener;
-use crate::plan::{DrainPlan, HostPlan};
+use crate::plan::HostPlan;
 use crate::tier::{BootError, Control, Tier};
 use crate::worker::{self, Kit, Worker};
 
@@ -35,9 +35,6 @@ const START_MAX: Duration = Duration::from_secs(60);
 
 /// How long a worker may take to make its state.
 const WORKER_START_MAX: Duration = Duration::from_secs(10);
-
-/// How long workers may take to drop what was cut.
-const CUT_MAX: Duration = Duration::from_secs(3);
 
 /// How long the last records and spans may take to reach their sinks.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
@@ -63,17 +60,6 @@ pub struct Places {
     pub listeners: Vec<(Arc<str>, String)>,
     /// The operator's door.
     pub admin: String,
-}
-
-/// How a life ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Departure {
-    /// Everything that was in flight has finished.
-    Drained,
-    /// Something was cut at the deadline.
-    Cut,
-    /// A second signal ended it at once.
-    AtOnce,
 }
 
 /// Lives one life on the current runtime, which becomes the control runtime. `ready` is told where the process can be reached.
@@ -131,8 +117,9 @@ pub async fn live<T: Tier>(boot: Boot<T>, mut leave: Leave, ready: impl FnOnce(&
     let why = leave.asked().await;
     tracing::info!(why, wait = ?host.drain.wait, deadline = ?host.drain.deadline, "draining");
     tier.draining();
+    let ended = workers.into_iter().map(|worker| worker.ended).collect();
     let departure = tokio::select! {
-        departure = depart(&life, host.drain, acceptors, workers) => departure,
+        departure = drain::depart(&life, host.drain, acceptors, ended) => departure,
         why = leave.asked() => {
             tracing::warn!(why, "asked a second time; ending at once");
             life.advance(Phase::Cut);
@@ -230,30 +217,6 @@ fn accept(dealer: Arc<Dealer>, listeners: Vec<Listener>, life: &LifeWatch) -> Jo
         });
     }
     acceptors
-}
-
-/// Leaves by the phases of [`crate::drain`].
-async fn depart(life: &Life, plan: DrainPlan, mut acceptors: JoinSet<()>, workers: Vec<Worker>) -> Departure {
-    life.advance(Phase::Leaving);
-    sleep(plan.wait).await;
-    life.advance(Phase::Closing);
-    let all = async {
-        // The last acceptor takes the lanes with it, by which the workers know that nobody else will come.
-        while acceptors.join_next().await.is_some() {}
-        for worker in workers {
-            let _ = worker.ended.await;
-        }
-    };
-    tokio::pin!(all);
-    if timeout_at(tokio::time::Instant::now() + plan.deadline, &mut all).await.is_ok() {
-        return Departure::Drained;
-    }
-    tracing::warn!(deadline = ?plan.deadline, "requests were still in flight at the deadline; they are cut");
-    life.advance(Phase::Cut);
-    if timeout(CUT_MAX, &mut all).await.is_err() {
-        tracing::error!("a worker did not end within {CUT_MAX:?}; its records may be lost");
-    }
-    Departure::Cut
 }
 
 /// What was recorded reaches its sinks.

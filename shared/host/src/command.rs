@@ -13,8 +13,8 @@ use settings::report::Report;
 use tokio::runtime::Builder;
 
 use crate::args::{self, Order};
-use crate::boot::{self, BUILD, Boot, Departure};
-use crate::drain::Leave;
+use crate::boot::{self, BUILD, Boot};
+use crate::drain::{Departure, Leave};
 use crate::health;
 use crate::inherit::Inherited;
 use crate::plan::HostPlan;

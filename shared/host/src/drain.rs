@@ -4,9 +4,14 @@
 //! for `drain.wait`; then the accept queues are emptied and closed and every connection is asked to end after what it is doing; what is still
 //! open at `drain.deadline` is cut. A second signal ends at once. Never: closes a queue with connections in it.
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout, timeout_at};
+
+use crate::plan::DrainPlan;
 use crate::tier::BootError;
 
 /// Where the process stands in its life.
@@ -21,6 +26,9 @@ pub enum Phase {
     /// The deadline has passed; whatever is left is cut.
     Cut,
 }
+
+/// How long workers may take to drop what was cut.
+const CUT_MAX: Duration = Duration::from_secs(3);
 
 /// Moves the process from phase to phase; only ever forward.
 #[derive(Debug)]
@@ -109,6 +117,42 @@ impl Leave {
             },
         }
     }
+}
+
+/// How a life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Everything that was in flight has finished.
+    Drained,
+    /// Something was cut at the deadline.
+    Cut,
+    /// A second signal ended it at once.
+    AtOnce,
+}
+
+/// Leaves phase by phase. `ended` are the workers, each told when it has ended.
+pub(crate) async fn depart(life: &Life, plan: DrainPlan, mut acceptors: JoinSet<()>, ended: Vec<oneshot::Receiver<()>>) -> Departure {
+    life.advance(Phase::Leaving);
+    sleep(plan.wait).await;
+    life.advance(Phase::Closing);
+    let all = async {
+        // The last acceptor takes the lanes with it, by which the workers know that nobody else will come.
+        while acceptors.join_next().await.is_some() {}
+        for worker in ended {
+            // A worker that broke down has ended too.
+            let _ = worker.await;
+        }
+    };
+    tokio::pin!(all);
+    if timeout_at(tokio::time::Instant::now() + plan.deadline, &mut all).await.is_ok() {
+        return Departure::Drained;
+    }
+    tracing::warn!(deadline = ?plan.deadline, "requests were still in flight at the deadline; they are cut");
+    life.advance(Phase::Cut);
+    if timeout(CUT_MAX, &mut all).await.is_err() {
+        tracing::error!("a worker did not end within {CUT_MAX:?}; its records may be lost");
+    }
+    Departure::Cut
 }
 
 #[cfg(test)]

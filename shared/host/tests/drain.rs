@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use host::address::Address;
-use host::boot::Departure;
 use host::config::DrainConfig;
+use host::drain::Departure;
 use host::inherit::Inherited;
 use host::listen::Listener;
 use settings::units::Span;

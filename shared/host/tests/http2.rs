@@ -8,8 +8,8 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use host::boot::Departure;
 use host::config::{DrainConfig, LimitsConfig};
+use host::drain::Departure;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::{self, SendRequest};

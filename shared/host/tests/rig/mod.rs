@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use host::boot::{Boot, Departure, Places, live};
+use host::boot::{Boot, Places, live};
 use host::config::{
     AdminConfig, CertificateConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TlsConfig, TlsVersion, TrustRootsConfig, UnixConfig,
 };
-use host::drain::Leave;
+use host::drain::{Departure, Leave};
 use host::inherit::Inherited;
 use host::plan::{HostPlan, HostSections};
 use host::tier::{BootError, Control, Health, Seat, Tier};
@@ -36,106 +36,6 @@ use wire::connection::Connection;
 
 /// Nothing in these tests should take so long.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
-
-/// A tier that answers by path: `/worker` its index, `/panic`, `/slow` once the gate is open, `/upgrade` by echoing bytes; else `hello`.
-pub(crate) struct Tiny {
-    gate: Arc<Gate>,
-}
-
-/// What the tests see and steer of a tiny tier.
-#[derive(Debug)]
-pub(crate) struct Gate {
-    pub(crate) open: watch::Sender<bool>,
-    pub(crate) waiting: watch::Sender<usize>,
-    pub(crate) drained: AtomicUsize,
-}
-
-impl Gate {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { open: watch::channel(false).0, waiting: watch::channel(0).0, drained: AtomicUsize::new(0) })
-    }
-
-    /// Waits until `number` requests stand at the gate.
-    pub(crate) fn wait_for(&self, number: usize) {
-        let started = Instant::now();
-        while *self.waiting.borrow() < number {
-            assert!(started.elapsed() < LONG, "only {} requests came to the gate", *self.waiting.borrow());
-            std::thread::yield_now();
-        }
-    }
-}
-
-pub(crate) struct TinyWorker {
-    index: usize,
-    gate: Arc<Gate>,
-}
-
-impl Tier for Tiny {
-    const NAME: &'static str = "tiny";
-    type Config = Value;
-    type Plan = Arc<Gate>;
-    type Worker = TinyWorker;
-
-    fn check(_: Value, _: &Path, _: &mut Report) -> Option<(HostPlan, Arc<Gate>)> {
-        None
-    }
-
-    async fn start(plan: Arc<Arc<Gate>>, _: Control) -> Result<Arc<Self>, BootError> {
-        Ok(Arc::new(Self { gate: Arc::clone(&plan) }))
-    }
-
-    fn worker(self: &Arc<Self>, seat: Seat) -> TinyWorker {
-        TinyWorker { index: seat.index, gate: Arc::clone(&self.gate) }
-    }
-
-    fn serve(
-        worker: &Rc<TinyWorker>,
-        connection: &Rc<Connection>,
-        request: Request<Incoming>,
-    ) -> impl Future<Output = Response<Body>> + 'static {
-        let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
-        async move {
-            if request.uri().path() == "/upgrade" {
-                return echo(&connection, request);
-            }
-            let text = match request.uri().path() {
-                "/worker" => worker.index.to_string(),
-                "/panic" => panic!("a bug"),
-                "/slow" => {
-                    worker.gate.waiting.send_modify(|number| *number += 1);
-                    let _ = worker.gate.open.subscribe().wait_for(|open| *open).await;
-                    "slow".to_owned()
-                }
-                _ => "hello".to_owned(),
-            };
-            Response::new(Body::from(text.into_bytes()))
-        }
-    }
-
-    fn readiness(&self) -> Vec<Health> {
-        vec![Health { name: "gate".to_owned(), ready: true, detail: "is there".to_owned() }]
-    }
-
-    fn draining(&self) {
-        self.gate.drained.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Leaves HTTP and sends back what comes.
-fn echo(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
-    let upgrade = hyper::upgrade::on(request);
-    tokio::task::spawn_local(async move {
-        let stream = hyper_util::rt::TokioIo::new(upgrade.await.unwrap());
-        let (mut from, mut to) = tokio::io::split(stream);
-        let _ = tokio::io::copy(&mut from, &mut to).await;
-    });
-    connection.line.upgraded();
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
-    response.headers_mut().insert("connection", http::HeaderValue::from_static("upgrade"));
-    response.headers_mut().insert("upgrade", http::HeaderValue::from_static("echo"));
-    response
-}
 
 /// What a test wants of the process.
 pub(crate) struct Wish {
@@ -310,65 +210,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
-}
-
-/// A plain HTTP/1.1 client that never retries.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
-}
-
-impl Client {
-    pub(crate) fn to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, LONG).unwrap();
-        stream.set_read_timeout(Some(LONG)).unwrap();
-        Self { stream }
-    }
-
-    /// Sends a request and leaves the answer where it is.
-    pub(crate) fn send(&mut self, path: &str) {
-        write!(self.stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").unwrap();
-    }
-
-    /// Sends a request; its status and body, or `None` when the connection ended instead.
-    pub(crate) fn get(&mut self, path: &str) -> Option<(u16, String)> {
-        self.send(path);
-        self.read().map(|answer| (answer.status, answer.body))
-    }
-
-    /// Reads one answer with `Content-Length`; `None` when the connection ended before it.
-    pub(crate) fn read(&mut self) -> Option<Answer> {
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            match self.stream.read(&mut byte) {
-                Ok(0) => return None,
-                Ok(_) => head.push(byte[0]),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("no answer within {LONG:?}"),
-                Err(_) => return None,
-            }
-        }
-        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |text| text.parse().unwrap());
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).ok()?;
-        Some(Answer { status, head, body: String::from_utf8(body).unwrap() })
-    }
-
-    /// Whether the other side has ended the connection, which it must do.
-    pub(crate) fn is_closed(&mut self) -> bool {
-        let mut byte = [0];
-        match self.stream.read(&mut byte) {
-            Ok(number) => number == 0,
-            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
-        }
-    }
-}
-
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) head: String,
-    pub(crate) body: String,
 }
 
 /// The values of one field over all records.

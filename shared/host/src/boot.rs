@@ -13,7 +13,7 @@ use telemetry::record::Records;
 use telemetry::traces::{Resource, Tracing};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::time::timeout;
 use wire::fetch::Fetcher;
 use wire::fetch::otlp::OtlpClient;
 use wire::resolver::Names;

@@ -15,6 +15,9 @@
 //! - *Closing.* Accepting until `EWOULDBLOCK` and closing in the same breath loses nobody that had finished its handshake before the last look.
 //!   A connection whose handshake ends between that look and close(2), some microseconds, is reset; only passing the descriptor on closes that
 //!   gap, which is why a rolling upgrade inherits and why `drain.wait` exists for those in front.
+//! - *Taken means known.* A worker must enter a connection into its roster in the breath in which it takes it from its lane. When the task of the
+//!   connection did that itself, a worker that was asked to leave on a busy machine saw an empty lane and an empty roster, and left: up to all
+//!   of 16 clients lost their request. (`tests/drain.rs`, `closing_serves_whoever_has_connected_before_it`, run 24 at once.)
 //! - *The ceiling.* It is asked for after the socket has become readable, so idle listeners hold no place that a busy one could use.
 
 use std::io;

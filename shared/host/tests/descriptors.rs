@@ -10,7 +10,8 @@ use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::rig::{Client, LONG, Process, Wish};
+use crate::rig::client::Client;
+use crate::rig::{LONG, Process, Wish};
 
 const CHILD: &str = "HOST_TEST_FEW_DESCRIPTORS";
 

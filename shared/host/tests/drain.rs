@@ -13,7 +13,8 @@ use host::inherit::Inherited;
 use host::listen::Listener;
 use settings::units::Span;
 
-use crate::rig::{Client, Process, Wish, field, gathered};
+use crate::rig::client::Client;
+use crate::rig::{Process, Wish, field, gathered};
 
 #[test]
 fn what_is_in_flight_finishes_and_the_queue_is_emptied() {

@@ -10,7 +10,8 @@ use host::drain::Departure;
 use serde_json::Value;
 use settings::units::Span;
 
-use crate::rig::{Client, LONG, Pem, Process, Wish, connections, field};
+use crate::rig::client::Client;
+use crate::rig::{LONG, Pem, Process, Wish, connections, field};
 
 #[test]
 fn connections_are_dealt_evenly() {

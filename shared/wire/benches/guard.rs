@@ -1,7 +1,7 @@
 //! What the framing guard costs per request, with hyper behind it and by itself.
 //!
 //! In: two GET heads, as curl and as a browser send them, and a stream of HTTP/2 frames. Out: time per request. Run with
-//! `cargo bench -p wire --bench guard`, on a quiet machine, and take the lowest of three runs.
+//! `cargo bench -p wire --bench guard`, on a quiet machine, and take the lowest of several runs.
 
 use std::convert::Infallible;
 use std::hint::black_box;

@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what surprises a test must end it")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod client;
+pub(crate) mod tiny;
+
 use std::collections::HashSet;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
@@ -20,9 +21,7 @@ use host::config::{
 use host::drain::{Departure, Leave};
 use host::inherit::Inherited;
 use host::plan::{HostPlan, HostSections};
-use host::tier::{BootError, Control, Health, Seat, Tier};
-use http::{Request, Response};
-use hyper::body::Incoming;
+use host::tier::BootError;
 use serde_json::Value;
 use settings::report::Report;
 use settings::units::Span;
@@ -30,9 +29,9 @@ use telemetry::logs::LogsConfig;
 use telemetry::record::Kind;
 use telemetry::record::config::{RecordsConfig, SinkConfig, TargetConfig};
 use telemetry::traces::config::TracesConfig;
-use tokio::sync::watch;
-use wire::body::Body;
-use wire::connection::Connection;
+
+use crate::rig::client::Client;
+use crate::rig::tiny::{Gate, Tiny};
 
 /// Nothing in these tests should take so long.
 pub(crate) const LONG: Duration = Duration::from_secs(20);

@@ -32,7 +32,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self { open: watch::channel(false).0, waiting: watch::channel(0).0, drained: AtomicUsize::new(0) })
     }
 

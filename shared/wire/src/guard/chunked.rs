@@ -1,8 +1,8 @@
 //! The strict reader of chunked bodies (RFC 9112 §7.1).
 //!
-//! In: body bytes in any portions. Out: how many of them belong to the body, and whether it has ended. It refuses chunk extensions, white space,
-//! bare LF, sizes that overflow, and trailer fields that are malformed or that change what the head said. It holds no data, and of a trailer
-//! section only up to `trailer_bytes_max` bytes, until the section has ended.
+//! In: body bytes in any portions. Out: how many of them belong to the body, and whether it has ended. It refuses chunk extensions, white
+//! space, bare LF, sizes that overflow, and trailer fields that are malformed or that change what the head said. It holds no data, and of a
+//! trailer section only up to `trailer_bytes_max` bytes, until the section has ended.
 
 use contract::headers::RESERVED_PREFIX;
 

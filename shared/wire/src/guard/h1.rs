@@ -1,8 +1,9 @@
 //! The reading side of a guarded HTTP/1 connection.
 //!
-//! In: bytes from the peer. Out: the same bytes, as far as they were found lawful, in hyper's own buffer; in place of a head that was not, the one synthetic
-//! request. It reads into the buffer that hyper lends and judges there, so that the usual request is neither copied nor kept; only what
-//! must wait (half a head, the beginning of a next one) moves into a buffer of its own, which is given back when it has run empty.
+//! In: bytes from the peer. Out: the same bytes, as far as they were found lawful, in hyper's own buffer; in place of a head that was not,
+//! the one synthetic request. It reads into the buffer that hyper lends and judges there, so that the usual request is neither copied nor
+//! kept; only what must wait (half a head, the beginning of a next one) moves into a buffer of its own, which is given back when it has run
+//! empty.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -10,19 +11,12 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::guard::fault::GuardFault;
+use crate::guard::held::Held;
 use crate::guard::message::{Messages, Phase, Verdict};
 use crate::guard::pipe::{Pipe, Wasted, refusal};
 
 /// What hyper reads instead of a head that was refused. It closes, so hyper reads nothing after it and ends the connection itself.
 const REFUSED_HEAD: &[u8] = b"GWREFUSED / HTTP/1.1\r\nhost: refused.invalid\r\nconnection: close\r\n\r\n";
-
-/// Bytes that wait, of which the first `cleared` may be handed on. No `Debug`: they hold credentials.
-#[derive(Default)]
-struct Held {
-    bytes: Vec<u8>,
-    start: usize,
-    cleared: usize,
-}
 
 /// The state of the reading side.
 pub(crate) struct H1 {
@@ -68,7 +62,7 @@ impl H1 {
                         self.messages.answered(granted);
                         continue;
                     }
-                    Poll::Pending if self.held.is_full_while_asked(self.messages.read_bytes_max()) => return Poll::Pending,
+                    Poll::Pending if self.held.as_slice().len() >= self.messages.read_bytes_max() => return Poll::Pending,
                     Poll::Pending => {}
                 },
                 Phase::Head | Phase::Length(_) | Phase::Chunks | Phase::Tunnel => {
@@ -99,7 +93,7 @@ impl H1 {
         let in_head = self.messages.phase() == Phase::Head;
         match self.messages.judge(self.held.as_slice(), &pipe.limits) {
             Ok(Verdict::Pass(bytes)) => {
-                self.held.cleared = bytes;
+                self.held.approve(bytes);
                 self.passed(pipe, in_head);
                 true
             }
@@ -196,7 +190,8 @@ impl H1 {
         }
     }
 
-    /// Hands on the synthetic request, and then nothing, not even the end: hyper would take that for a client that has left, and drop the answer.
+    /// Hands on the synthetic request, and then nothing, not even the end: hyper would take that for a client that has left, and drop the
+    /// answer.
     fn tell_refusal(&mut self, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let rest = &REFUSED_HEAD[self.told..];
         if rest.is_empty() {
@@ -225,48 +220,6 @@ impl H1 {
     }
 }
 
-impl Held {
-    fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-
-    fn is_empty(&self) -> bool {
-        self.start == self.bytes.len()
-    }
-
-    fn is_full_while_asked(&self, bytes_max: usize) -> bool {
-        self.as_slice().len() >= bytes_max
-    }
-
-    /// Moves cleared bytes into `out`; `false` when there are none.
-    fn hand_on(&mut self, out: &mut ReadBuf<'_>) -> bool {
-        if self.cleared == 0 {
-            return false;
-        }
-        let now = self.cleared.min(out.remaining());
-        out.put_slice(&self.bytes[self.start..self.start + now]);
-        self.cleared -= now;
-        self.consume(now);
-        true
-    }
-
-    fn consume(&mut self, bytes: usize) {
-        self.start += bytes;
-        if self.start == self.bytes.len() {
-            self.bytes.clear();
-            self.start = 0;
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        if self.start > 0 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
-        }
-        self.bytes.extend_from_slice(bytes);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -291,14 +244,14 @@ mod tests {
         let request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok";
         client.write_all(request).await.expect("room");
         assert_eq!(read(&mut h1), Poll::Ready(request.len()));
-        assert_eq!(h1.held.bytes.capacity(), 0, "nothing was copied");
+        assert_eq!(h1.held.capacity(), 0, "nothing was copied");
         client.write_all(&request[..20]).await.expect("room");
         assert!(read(&mut h1).is_pending());
         assert_eq!(h1.held.as_slice().len(), 20);
         client.write_all(&request[20..]).await.expect("room");
         assert_eq!(read(&mut h1), Poll::Ready(request.len()));
         assert!(read(&mut h1).is_pending());
-        assert_eq!(h1.held.bytes.capacity(), 0, "an idle connection holds nothing");
+        assert_eq!(h1.held.capacity(), 0, "an idle connection holds nothing");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,17 +1,17 @@
 //! The counter of HTTP/2 frames.
 //!
-//! In: the bytes of either direction, in any portions. Out: how many requests were begun; or a fault, when frames that cost the server work and
-//! the client nothing exceed what the traffic explains. It reads frame headers (RFC 9113 §4.1) and the preface and nothing else: what frames
-//! mean, and whether they may stand where they stand, is hyper's. It keeps no bytes.
+//! In: the bytes of either direction, in any portions. Out: how many requests were begun; or a fault, when frames that cost the server work
+//! and the client nothing exceed what the traffic explains. It reads frame headers (RFC 9113 §4.1) and the preface and nothing else: what
+//! frames mean, and whether they may stand where they stand, is hyper's. It keeps no bytes.
 
 use tokio::time::Instant;
 
 use crate::guard::fault::GuardFault;
+use crate::guard::frames::{Frame, Frames};
 use crate::guard::limits::{Allowance, H2Limits};
 
 /// RFC 9113 §3.4.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const HEADER_BYTES: usize = 9;
 
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
@@ -26,52 +26,6 @@ const PRIORITY_UPDATE: u8 = 0x10;
 const ACK: u8 = 0x1;
 const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
-
-/// What a frame header says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Frame {
-    length: u32,
-    kind: u8,
-    flags: u8,
-    stream: u32,
-}
-
-/// Finds the frame headers in a stream of bytes.
-#[derive(Debug, Default)]
-struct Frames {
-    header: [u8; HEADER_BYTES],
-    /// Bytes of `header` that are there.
-    have: usize,
-    /// Bytes of the payload that are still to come.
-    left: u32,
-}
-
-impl Frames {
-    /// Moves over `bytes`, and tells `each` frame when its header is complete.
-    #[inline]
-    fn walk(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame) -> Result<(), GuardFault>) -> Result<(), GuardFault> {
-        while !bytes.is_empty() {
-            if self.left > 0 {
-                let now = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
-                self.left -= u32::try_from(now).unwrap_or(self.left);
-                bytes = &bytes[now..];
-                continue;
-            }
-            let now = (HEADER_BYTES - self.have).min(bytes.len());
-            self.header[self.have..self.have + now].copy_from_slice(&bytes[..now]);
-            self.have += now;
-            bytes = &bytes[now..];
-            if self.have == HEADER_BYTES {
-                self.have = 0;
-                let [a, b, c, kind, flags, s, t, u, v] = self.header;
-                self.left = u32::from_be_bytes([0, a, b, c]);
-                // The highest bit of the stream identifier is reserved and ignored.
-                each(Frame { length: self.left, kind, flags, stream: u32::from_be_bytes([s & 0x7f, t, u, v]) })?;
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Frames of one kind that may still come.
 #[derive(Debug)]
@@ -180,7 +134,7 @@ impl H2 {
 
     /// Whether the client has begun a preface or a header block and not ended it.
     pub(crate) fn in_head(&self) -> bool {
-        self.preface < PREFACE.len() || self.counts.in_block || (self.counts.in_head_frame && self.inbound.left > 0)
+        self.preface < PREFACE.len() || self.counts.in_block || (self.counts.in_head_frame && self.inbound.is_in_payload())
     }
 }
 

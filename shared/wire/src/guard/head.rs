@@ -1,8 +1,8 @@
 //! The strict reader of HTTP/1 request heads.
 //!
-//! In: the bytes of a head, as many as there are; what was read of it before is not read again. Out: once it is complete, its length and what it
-//! says about framing. It refuses what RFC 9112 calls an error and what it leaves to taste: whatever two readers could frame differently.
-//! It copies nothing, allocates nothing, and forgets every name and value when it is done.
+//! In: the bytes of a head, as many as there are; what was read of it before is not read again. Out: once it is complete, its length and
+//! what it says about framing. It refuses what RFC 9112 calls an error and what it leaves to taste: whatever two readers could frame
+//! differently. It copies nothing, allocates nothing, and forgets every name and value when it is done.
 
 use std::ops::Range;
 
@@ -62,7 +62,8 @@ struct Options {
 }
 
 impl HeadReader {
-    /// Reads on in `bytes`, which begin with the head and hold all that was shown before. `None` while it is lawful so far and not complete.
+    /// Reads on in `bytes`, which begin with the head and hold all that was shown before. `None` while it is lawful so far and not
+    /// complete.
     pub(crate) fn read(&mut self, bytes: &[u8], limits: &GuardLimits) -> Result<Option<Head>, GuardFault> {
         // Nothing behind the ceiling is looked at, so that the verdict does not depend on how much arrived at once.
         let window = &bytes[..bytes.len().min(limits.head_bytes_max)];

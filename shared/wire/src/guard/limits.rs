@@ -51,8 +51,8 @@ impl Default for GuardLimits {
 
 /// Allowances for the HTTP/2 frames that cost the server work and the client nothing.
 ///
-/// What clients in good faith send follows what is sent to them, so an allowance grows with traffic: a download of 200 MiB brings some 25 000
-/// WINDOW_UPDATEs, and gRPC's bandwidth probe one PING per round trip while data flows. A plain rate would stop either, or stop nobody.
+/// What clients in good faith send follows what is sent to them, so an allowance grows with traffic: a download of 200 MiB brings some 25
+/// 000 WINDOW_UPDATEs, and gRPC's bandwidth probe one PING per round trip while data flows. A plain rate would stop either, or stop nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct H2Limits {
     /// PING, acknowledgements too. nghttp2 lets 1000 unanswered ones pile up.

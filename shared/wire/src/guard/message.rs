@@ -1,7 +1,8 @@
 //! What may pass on an HTTP/1 connection, one message after another.
 //!
-//! In: the bytes that stand at the front, and the corridor's word on an upgrade. Out: how many of them may be handed on. It hands on a head only
-//! whole and lawful, never bytes of two messages at once, and nothing behind a message that was the last or that asked to leave HTTP. It does no I/O.
+//! In: the bytes that stand at the front, and the corridor's word on an upgrade. Out: how many of them may be handed on. It hands on a head
+//! only whole and lawful, never bytes of two messages at once, and nothing behind a message that was the last or that asked to leave HTTP.
+//! It does no I/O.
 
 use crate::guard::chunked::ChunkReader;
 use crate::guard::fault::GuardFault;

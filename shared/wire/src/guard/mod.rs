@@ -1,31 +1,32 @@
 //! The framing guard: what stands between TLS and hyper, and reads the same bytes more strictly.
 //!
-//! In: the I/O of one accepted connection. Out: I/O for hyper that carries only what has one meaning. It refuses whatever two readers could frame
-//! differently, heads and frames beyond their ceilings, and peers that are too slow. It never changes, reorders or invents a byte of a
-//! lawful message, keeps no copy of one that arrives whole, and judges nothing but framing: what a path, a host or a token means is the corridor's.
+//! In: the I/O of one accepted connection. Out: I/O for hyper that carries only what has one meaning. It refuses whatever two readers could
+//! frame differently, heads and frames beyond their ceilings, and peers that are too slow. It never changes, reorders or invents a byte of
+//! a lawful message, keeps no copy of one that arrives whole, and judges nothing but framing: what a path, a host or a token means is the
+//! corridor's.
 //!
 //! # What the corridor and the host owe it
 //!
-//! - The corridor looks at the method first. [`REFUSED_METHOD`] is no request: it answers with the reason of [`GuardLine::refusal`], nothing else. When
-//!   a request body fails with `InvalidData`, the same call says why; an answer to it still reaches the client.
-//! - For every HTTP/1.1 request with `Connection: upgrade` *and* `Upgrade` it calls [`GuardLine::upgraded`] just before it returns a 101, or
-//!   [`GuardLine::settled`] on every other way out. For other requests it calls neither.
-//! - The host gives hyper `max_headers` of at least `headers_max` and a buffer of at least `head_bytes_max`, leaves `half_close` off, and sets the idle
-//!   timeout between requests. For HTTP/2 it also bounds how long a response body may wait for the client's flow-control window: a window of
-//!   zero is lawful, and shows in no I/O.
+//! - The corridor looks at the method first. [`REFUSED_METHOD`] is no request: it answers with the reason of [`GuardLine::refusal`],
+//!   nothing else. When a request body fails with `InvalidData`, the same call says why; an answer to it still reaches the client.
+//! - For every HTTP/1.1 request with `Connection: upgrade` *and* `Upgrade` it calls [`GuardLine::upgraded`] just before it returns a 101,
+//!   or [`GuardLine::settled`] on every other way out. For other requests it calls neither.
+//! - The host gives hyper `max_headers` of at least `headers_max` and a buffer of at least `head_bytes_max`, leaves `half_close` off, and
+//!   sets the idle timeout between requests. For HTTP/2 it also bounds how long a response body may wait for the client's flow-control
+//!   window: a window of zero is lawful, and shows in no I/O.
 //!
 //! # How a refusal travels
 //!
-//! In or before a head: hyper reads one synthetic request in its place and nothing after it. So earlier answers of a pipeline go out first, the refusal
-//! walks the corridor and gets its record and its problem document, and hyper closes because the request says so. Then the guard listens on
-//! for a bounded while, so that no reset overtakes the answer. In a body: an I/O error, for the message is hyper's already. On HTTP/2: an
-//! I/O error that ends the connection.
+//! In or before a head: hyper reads one synthetic request in its place and nothing after it. So earlier answers of a pipeline go out first,
+//! the refusal walks the corridor and gets its record and its problem document, and hyper closes because the request says so. Then the
+//! guard listens on for a bounded while, so that no reset overtakes the answer. In a body: an I/O error, for the message is hyper's
+//! already. On HTTP/2: an I/O error that ends the connection.
 //!
 //! # Pipelines
 //!
-//! How many heads wait for an answer the guard cannot know, and need not: it hands on one message per read and keeps at most `head_bytes_max` and one read
-//! of 16 KiB, while hyper serves one request and reads one ahead. The rest stays in the peer's socket. `heads_ahead_max` bounds the heads handed on since a byte
-//! was last written, whatever reads behind it.
+//! How many heads wait for an answer the guard cannot know, and need not: it hands on one message per read and keeps at most
+//! `head_bytes_max` and one read of 16 KiB, while hyper serves one request and reads one ahead. The rest stays in the peer's socket.
+//! `heads_ahead_max` bounds the heads handed on since a byte was last written, whatever reads behind it.
 //!
 //! # What hyper alone accepts
 //!
@@ -48,37 +49,41 @@
 //! | PING, SETTINGS, PRIORITY, WINDOW_UPDATE, unknown frames without end | serves on (20 000 PINGs tried) | `h2-flood-…` |
 //! | a head or a preface that dribbles, a peer that reads nothing | waits, unless its one timer is set | `head-timeout`, `stalled` |
 //!
-//! hyper itself refuses: different `Content-Length`s, signs and lists in them, folding, space before the colon, bare CR, NUL, `Transfer-Encoding` on 1.0, two
-//! spaces, unknown versions, sizes that overflow, LF inside chunk extensions and trailers. The guard refuses them before, because only so they get a record
-//! and a problem document. h2 itself bounds resets not yet accepted (20), CONTINUATIONs in a row (6), and empty DATA (100 in the life of a connection).
+//! hyper itself refuses: different `Content-Length`s, signs and lists in them, folding, space before the colon, bare CR, NUL,
+//! `Transfer-Encoding` on 1.0, two spaces, unknown versions, sizes that overflow, LF inside chunk extensions and trailers. The guard
+//! refuses them before, because only so they get a record and a problem document. h2 itself bounds resets not yet accepted (20),
+//! CONTINUATIONs in a row (6), and empty DATA (100 in the life of a connection).
 //!
-//! Stricter than RFC 9112 on purpose: one empty line before a request is dropped and a second refused; chunk extensions are refused (nobody sends them,
-//! smugglers do); host names take letters, digits, `-`, `_` and dots; `Connection` may not name framing fields. obs-text passes in values (`field.rs` says why).
+//! Stricter than RFC 9112 on purpose: one empty line before a request is dropped and a second refused; chunk extensions are refused (nobody
+//! sends them, smugglers do); host names take letters, digits, `-`, `_` and dots; `Connection` may not name framing fields. obs-text passes
+//! in values (`field.rs` says why).
 //!
 //! # What it costs
 //!
-//! The lowest of three runs on a shared machine with load 4 on 2 cores, so compare within the table only. With hyper: a whole connection in memory, 1000 requests
-//! one after another, an empty answer each.
+//! The lowest of five runs on two cores shared with a load of 4 to 7. With hyper (a whole connection in memory, 1000 requests one after
+//! another, an empty answer each) the difference lies within the noise of that machine; the lines below it are the steady ones.
 //!
 //! | | without | with |
 //! |---|---|---|
-//! | GET by curl, 87 bytes, hyper and all | 0.99 µs | 1.17 µs |
-//! | GET by a browser, 942 bytes, hyper and all | 2.14 µs | 2.28 µs |
+//! | GET by curl, 87 bytes, hyper and all | 0.91 µs | 1.04 µs |
+//! | GET by a browser, 942 bytes, hyper and all | 2.14 µs | 2.25 µs |
 //! | reading the head of 87 bytes, no hyper | 0.003 µs | 0.09 µs |
 //! | reading the head of 942 bytes, no hyper | 0.01 µs | 0.31 µs |
-//! | reading 16 KiB of a body: by length, chunked, HTTP/2 DATA | @PLAIN@ µs | 0.14, 0.17, 0.14 µs |
-//! | reading an HTTP/2 HEADERS frame | | 0.025 µs |
+//! | reading 16 KiB of a body: by length, chunked, HTTP/2 DATA | 0.11 µs | 0.13, 0.15, 0.13 µs |
+//! | reading an HTTP/2 HEADERS frame | not measured | 0.02 µs |
 //!
-//! No allocation, no copy and no timer for a request that arrives in one read. To measure again, on a quiet machine: `cargo bench -p wire --bench guard`, three
-//! times, and take the lowest.
+//! No allocation, no copy and no timer for a request that arrives in one read. To measure again, on a quiet machine: `cargo bench -p wire
+//! --bench guard`, several times, and take the lowest.
 
 pub(crate) mod authority;
 pub(crate) mod chunked;
 pub mod fault;
 pub(crate) mod field;
+pub(crate) mod frames;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod head;
+pub(crate) mod held;
 pub mod limits;
 pub mod line;
 pub(crate) mod message;
@@ -131,9 +136,9 @@ struct H2Side {
 impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
     /// Guards an HTTP/1 connection.
     ///
-    /// Reading gives hyper one message after another, each head whole and lawful. In place of the first that is not, it gives one request with the method
-    /// [`REFUSED_METHOD`] and then nothing; the corridor answers that with the reason of [`GuardLine::refusal`]. A fault inside a body is an error of
-    /// kind `InvalidData`, a stalled write one of kind `TimedOut`.
+    /// Reading gives hyper one message after another, each head whole and lawful. In place of the first that is not, it gives one request
+    /// with the method [`REFUSED_METHOD`] and then nothing; the corridor answers that with the reason of [`GuardLine::refusal`]. A fault
+    /// inside a body is an error of kind `InvalidData`, a stalled write one of kind `TimedOut`.
     pub fn h1(io: IO, limits: GuardLimits, line: Arc<GuardLine>) -> Self {
         Self { pipe: Pipe::new(io, limits, line), side: Side::H1(H1::new()) }
     }

@@ -1,7 +1,7 @@
 //! A deadline that costs nothing until something is late.
 //!
-//! In: when to begin, how long. Out: whether it is over, with the task woken when it is. Never: more than one timer, made when first needed and
-//! used again.
+//! In: when to begin, how long. Out: whether it is over, with the task woken when it is. Never: more than one timer, made when first needed
+//! and used again.
 
 use std::fmt;
 use std::future::Future;

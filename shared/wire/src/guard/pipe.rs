@@ -1,7 +1,7 @@
 //! The connection below the guard: every byte counted, every wait bounded.
 //!
-//! In: the I/O of a connection. Out: the same reads and writes, bounded in size and time. It refuses a peer that takes nothing of what is written to it,
-//! and ends a refused connection so that the answer arrives. It never looks at a byte.
+//! In: the I/O of a connection. Out: the same reads and writes, bounded in size and time. It refuses a peer that takes nothing of what is
+//! written to it, and ends a refused connection so that the answer arrives. It never looks at a byte.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

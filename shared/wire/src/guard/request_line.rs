@@ -1,8 +1,8 @@
 //! The first line of a request, read strictly (RFC 9112 §3).
 //!
-//! In: bytes that begin with the line. Out: what of it decides over framing, and its length; or that bytes are missing. It takes exactly one SP
-//! between the parts, origin-form, absolute-form of http and https, `*` for OPTIONS, HTTP/1.0 and HTTP/1.1. It never judges what a path means:
-//! that is `contract::target`'s, in the corridor, where a refusal has a path to be recorded with.
+//! In: bytes that begin with the line. Out: what of it decides over framing, and its length; or that bytes are missing. It takes exactly
+//! one SP between the parts, origin-form, absolute-form of http and https, `*` for OPTIONS, HTTP/1.0 and HTTP/1.1. It never judges what a
+//! path means: that is `contract::target`'s, in the corridor, where a refusal has a path to be recorded with.
 
 use std::ops::Range;
 

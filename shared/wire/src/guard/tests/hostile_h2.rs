@@ -1,4 +1,5 @@
-//! Hostile HTTP/2: floods of frames that cost the client nothing, each with a lawful twin, and with what hyper alone makes of the same bytes.
+//! Hostile HTTP/2: floods of frames that cost the client nothing, each with a lawful twin, and with what hyper alone makes of the same
+//! bytes.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -116,7 +117,9 @@ fn went_on(outcome: &Outcome) -> bool {
 }
 
 /// Name, hostile bytes, lawful twin, the guard's verdict, whether hyper alone serves the last request all the same.
-fn cases() -> Vec<(&'static str, Vec<u8>, Vec<u8>, GuardFault, bool)> {
+type Case = (&'static str, Vec<u8>, Vec<u8>, GuardFault, bool);
+
+fn cases() -> Vec<Case> {
     let ping = frame(6, 0, 0, b"12345678");
     let pong = frame(6, 1, 0, b"12345678");
     let settings = frame(4, 0, 0, b"");
@@ -169,7 +172,9 @@ fn what_hyper_alone_does() {
         let endless = frame(6, 0, 0, b"12345678").repeat(20_000);
         assert!(went_on(&talk(&[opening(), endless].concat(), None).await), "20 000 PINGs are nothing to hyper");
         // What h2 bounds by itself, for the life of a connection or in a row; the guard's own ceilings stand behind these.
-        for (name, last_good, first_bad) in [("empty DATA", posted(100), posted(101)), ("resets", reset(20), reset(21)), ("CONTINUATION", continued(6), continued(7))] {
+        for (name, last_good, first_bad) in
+            [("empty DATA", posted(100), posted(101)), ("resets", reset(20), reset(21)), ("CONTINUATION", continued(6), continued(7))]
+        {
             assert!(went_on(&talk(&[opening(), last_good].concat(), None).await), "{name}");
             assert!(!went_on(&talk(&[opening(), first_bad].concat(), None).await), "{name}");
         }
@@ -266,7 +271,9 @@ fn a_long_download_is_no_flood() {
         let (client, server) = tokio::io::duplex(64 * 1024);
         let line = Arc::new(GuardLine::default());
         let guard = Guard::h2(server, limits, Arc::clone(&line));
-        tokio::task::spawn_local(async { hyper::server::conn::http2::Builder::new(Here).serve_connection(TokioIo::new(guard), service_fn(large)).await });
+        tokio::task::spawn_local(async {
+            hyper::server::conn::http2::Builder::new(Here).serve_connection(TokioIo::new(guard), service_fn(large)).await
+        });
         // Small windows make the client say often that it has taken something.
         let (mut sender, connection) = hyper::client::conn::http2::Builder::new(Here)
             .initial_stream_window_size(65_535)

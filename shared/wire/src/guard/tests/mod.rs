@@ -127,8 +127,8 @@ async fn alone(bytes: &str) -> Outcome {
     talk(&[bytes.as_bytes(), GOODBYE.as_bytes()], None).await
 }
 
-/// Runs a test on the kind of runtime that a worker is, with its clock paused. A test that waits for what never comes fails at once, for then the
-/// clock moves on.
+/// Runs a test on the kind of runtime that a worker is, with its clock paused. A test that waits for what never comes fails at once, for
+/// then the clock moves on.
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
     let bounded = async { tokio::time::timeout(Duration::from_secs(30 * 24 * 3600), test).await };

@@ -67,7 +67,8 @@ fn parts(bytes: &[u8], cuts: &[Index]) -> Parts {
 fn judge(parts: Parts, space: usize) -> Verdict {
     let line = Arc::new(GuardLine::default());
     // Nobody writes here, so the depth of pipelines is not what is looked at.
-    let limits = GuardLimits { head_bytes_max: 512, headers_max: 6, target_bytes_max: 64, heads_ahead_max: u32::MAX, ..GuardLimits::default() };
+    let limits =
+        GuardLimits { head_bytes_max: 512, headers_max: 6, target_bytes_max: 64, heads_ahead_max: u32::MAX, ..GuardLimits::default() };
     let mut guard = Guard::h1(parts, limits, Arc::clone(&line));
     let mut cx = Context::from_waker(Waker::noop());
     let mut passed = Vec::new();
@@ -105,7 +106,23 @@ fn piece() -> impl Strategy<Value = String> {
     ])
     .prop_map(str::to_owned);
     let fragment = select(vec![
-        "GET ", "/ ", "HTTP/1.1\r\n", "Host: a\r\n", "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", "\r\n", "\n", "\r", " ", ":", "0\r\n", "3\r\n", "abc", "\0", "\t", ",",
+        "GET ",
+        "/ ",
+        "HTTP/1.1\r\n",
+        "Host: a\r\n",
+        "Content-Length: 3\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "\r\n",
+        "\n",
+        "\r",
+        " ",
+        ":",
+        "0\r\n",
+        "3\r\n",
+        "abc",
+        "\0",
+        "\t",
+        ",",
     ])
     .prop_map(str::to_owned);
     prop_oneof![4 => whole, 1 => fragment]
@@ -214,7 +231,10 @@ fn compare(outcome: &super::Outcome, method: &[u8], target: &[u8], fields: &[(Ve
     expected.append("host", HeaderValue::from_static("a"));
     for (name, value) in fields {
         let trimmed = crate::guard::octets::trimmed(value);
-        expected.append(HeaderName::from_bytes(name).expect("the guard took it for a name"), HeaderValue::from_bytes(trimmed).expect("and this for a value"));
+        expected.append(
+            HeaderName::from_bytes(name).expect("the guard took it for a name"),
+            HeaderValue::from_bytes(trimmed).expect("and this for a value"),
+        );
     }
     prop_assert_eq!(&seen.headers, &expected);
     Ok(())

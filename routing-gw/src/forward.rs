@@ -71,7 +71,7 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Permitted>, trail: &mut 
 fn introduce(map: &mut HeaderMap, known: &Permitted) {
     let caller = known.caller();
     for (name, _) in &known.route().claim_headers {
-        map.remove(name);
+        headers::remove_folded(map, name);
     }
     if caller.is_anonymous() {
         return;
@@ -88,9 +88,10 @@ fn introduce(map: &mut HeaderMap, known: &Permitted) {
     }
 }
 
-/// Sets a header, unless the text is too long for one or could break out of it.
+/// Sets a header, unless the text is too long for one, could break out of it, or would be read without the white space around it as another one.
 fn set(map: &mut HeaderMap, name: &HeaderName, text: &str) {
     if text.len() <= CLAIM_BYTES_MAX
+        && text.trim_matches([' ', '\t']) == text
         && let Ok(value) = HeaderValue::from_str(text)
     {
         map.insert(name.clone(), value);

@@ -46,8 +46,8 @@ pub struct VouchCache {
 struct Kept {
     caller: Arc<Caller>,
     expires_at: u64,
-    /// The verifier that proved it; another one means other keys.
-    verifier: usize,
+    /// The verifier that proved it; another one means other keys. Held so that its address is not given to a later one.
+    verifier: Arc<Verifier>,
 }
 
 /// Verifies the assertion, or takes the verification that was made of the same one.
@@ -61,14 +61,13 @@ pub fn verify(verifier: &Live<Verifier>, cache: &VouchCache, mut exchange: Excha
     let mut key = [0; 32];
     key.copy_from_slice(digest(&SHA256, assertion.as_bytes()).as_ref());
     let verifier = verifier.load_full();
-    let proof = Arc::as_ptr(&verifier).addr();
-    let caller = match cache.find(&key, proof, now) {
+    let caller = match cache.find(&key, &verifier, now) {
         Some(caller) => caller,
         None => {
             let text = assertion.to_str().map_err(|_| Refusal::Assertion(AssertionFault::Malformed))?;
             let vouch = verifier.verify(text, now).map_err(Refusal::Assertion)?;
             let caller = Arc::new(vouch.caller);
-            cache.keep(key, Kept { caller: caller.clone(), expires_at: vouch.expires_at, verifier: proof });
+            cache.keep(key, Kept { caller: caller.clone(), expires_at: vouch.expires_at, verifier });
             caller
         }
     };
@@ -77,8 +76,8 @@ pub fn verify(verifier: &Live<Verifier>, cache: &VouchCache, mut exchange: Excha
 
 impl VouchCache {
     /// An assertion is believed until, not at, the second in which it expires.
-    fn find(&self, key: &[u8; 32], verifier: usize, now: u64) -> Option<Arc<Caller>> {
-        let holds = |kept: &Kept| kept.verifier == verifier && now < kept.expires_at;
+    fn find(&self, key: &[u8; 32], verifier: &Arc<Verifier>, now: u64) -> Option<Arc<Caller>> {
+        let holds = |kept: &Kept| Arc::ptr_eq(&kept.verifier, verifier) && now < kept.expires_at;
         let mut halves = self.halves.borrow_mut();
         let [young, old] = &mut *halves;
         if let Some(kept) = young.get(key) {
@@ -97,5 +96,29 @@ impl VouchCache {
             halves[0].clear();
         }
         halves[0].insert(key, kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verifier() -> Arc<Verifier> {
+        let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        Arc::new(Verifier::new(jwks, vec!["i".to_owned()], "a".to_owned()).expect("verifier"))
+    }
+
+    #[test]
+    fn a_verification_dies_with_its_keys_and_no_later_keys_revive_it() {
+        let cache = VouchCache::default();
+        let first = verifier();
+        cache.keep([0; 32], Kept { caller: Arc::new(Caller::anonymous()), expires_at: 100, verifier: first.clone() });
+        assert!(cache.find(&[0; 32], &first, 99).is_some());
+        assert!(cache.find(&[0; 32], &first, 100).is_none());
+        drop(first);
+        // Whatever the allocator does, none of these can stand where the first stood.
+        for _ in 0..100 {
+            assert!(cache.find(&[0; 32], &verifier(), 99).is_none());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The signed identity that tier 2 believes.
 //!
 //! In: `Exchange<Identified>`. Out: `Exchange<Asserted>`.
-//! Refuses: `Signing`, which only a broken key or too many forwarded claims could cause; `Credential` when it ended just now.
+//! Refuses: `Signing`, which only a broken key could cause; `Credential` when it ended just now or says more than an assertion holds.
 //! Never: signs once per request what holds for many; an assertion serves its credential until half its life is over.
 
 use std::cell::RefCell;
@@ -48,6 +48,8 @@ pub fn sign(signer: &Signer, cache: &AssertionCache, exchange: Exchange<Identifi
             let made = signer.sign(caller, now).map_err(|fault| match fault {
                 // The credential ended between its proof and here.
                 KeyFault::CallerExpired => Refusal::Credential(Reason::TokenExpired),
+                // Nothing is wrong with the key: the token says more than the link can carry, and only a smaller one helps.
+                KeyFault::TooLarge => Refusal::Credential(Reason::TokenTooLarge),
                 other => Refusal::Signing(other.to_string()),
             })?;
             let mut value = HeaderValue::try_from(made.token).map_err(|fault| Refusal::Signing(fault.to_string()))?;

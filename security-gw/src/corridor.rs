@@ -109,7 +109,7 @@
 use std::rc::Rc;
 
 use contract::headers;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use wire::arrived::Stamp;
 use wire::body::Body;
@@ -134,6 +134,10 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
             refusal.answer(&stamp)
         }
     };
+    // hyper takes the body out of an answer to HEAD in HTTP/1 alone; in HTTP/2 a client would break the stream off for it (RFC 9110 §9.3.2).
+    if record.docket().method == Method::HEAD {
+        *response.body_mut() = Body::Empty;
+    }
     // The client can name its request to us, whatever became of it.
     response.headers_mut().insert(headers::REQUEST_ID.clone(), stamp.request_id.header());
     access_log::follow(record, response)

@@ -93,7 +93,7 @@ fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = 
         report.unknown_name(&format!("{key}.service"), "service", &route.service, "services", services.into_iter());
     }
     let methods = methods(&route.methods, key, report);
-    let hosts = route.hosts.iter().map(|host| host.to_ascii_lowercase().into_boxed_str()).collect();
+    let hosts = hosts(&route.hosts, key, report);
     let claim_headers = claim_headers(&route.claim_headers, key, report);
     let requirement = match (&route.require, route.public) {
         (Some(_), true) => {
@@ -110,7 +110,7 @@ fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = 
     Some(RoutePlan {
         name: route.name.clone(),
         pattern: pattern?,
-        demands: Demands { hosts, methods: methods? },
+        demands: Demands { hosts: hosts?, methods: methods? },
         service: route.service.clone(),
         requirement: requirement?,
         timeout: route.timeout.map_or(TIMEOUT_DEFAULT, Span::get),
@@ -135,8 +135,41 @@ fn claim_headers(written: &BTreeMap<String, String>, key: &str, report: &mut Rep
 }
 
 /// Fields with a meaning of their own.
-static FORBIDDEN_CLAIM_HEADERS: [HeaderName; 6] =
-    [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::AUTHORIZATION, header::COOKIE];
+static FORBIDDEN_CLAIM_HEADERS: [HeaderName; 11] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::UPGRADE,
+    header::TE,
+    header::TRAILER,
+    header::EXPECT,
+    header::CONTENT_TYPE,
+];
+
+/// A host that no request can name would leave the route's requests to a less specific one, which may be public.
+fn hosts(names: &[String], key: &str, report: &mut Report) -> Option<Vec<Box<str>>> {
+    let mut hosts = Vec::with_capacity(names.len());
+    for (index, name) in names.iter().enumerate() {
+        let bracketed = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let lawful = match bracketed {
+            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => name.split('.').all(|label| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')),
+        };
+        if lawful {
+            hosts.push(name.to_ascii_lowercase().into_boxed_str());
+        } else {
+            report.complain(
+                &format!("{key}.hosts[{index}]"),
+                format!("no request can name the host {name:?}"),
+                "write a whole name without port, wildcard or dot at the end, as in api.example.com",
+            );
+        }
+    }
+    (hosts.len() == names.len()).then_some(hosts)
+}
 
 fn methods(names: &[String], key: &str, report: &mut Report) -> Option<Vec<Method>> {
     let mut methods = Vec::with_capacity(names.len());
@@ -201,4 +234,30 @@ fn overlap(one: &Demands, other: &Demands) -> bool {
     };
     let methods = one.methods.is_empty() || other.methods.is_empty() || one.methods.iter().any(|method| other.methods.contains(method));
     hosts && methods
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_no_request_can_name_is_a_mistake() {
+        for (name, lawful) in [
+            ("api.example.com", true),
+            ("API", true),
+            ("[::1]", true),
+            ("10.0.0.1", true),
+            ("", false),
+            ("*.example.com", false),
+            ("a.test:8443", false),
+            ("a.test.", false),
+            ("a..b", false),
+            ("[::1", false),
+            ("https://a.test", false),
+        ] {
+            let mut report = Report::default();
+            assert_eq!(hosts(&[name.to_owned()], "routes[0]", &mut report).is_some(), lawful, "{name}");
+            assert_eq!(report.is_clean(), lawful, "{name}");
+        }
+    }
 }

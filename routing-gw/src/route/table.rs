@@ -92,8 +92,10 @@ impl Table {
     /// Finds the most specific route: literal before parameter, longer before shorter, whole path before prefix.
     #[must_use]
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Found {
-        let mut search = Search { table: self, host: without_port(host), method, others: Vec::new() };
-        match search.descend(&self.root, path.strip_prefix('/').unwrap_or(path)) {
+        // `OPTIONS *` asks of the server and not of a path, so no pattern takes it.
+        let Some(rest) = path.strip_prefix('/') else { return Found::Nothing };
+        let mut search = Search { table: self, host: bare(host), method, others: Vec::new() };
+        match search.descend(&self.root, rest) {
             Some(index) => Found::Route(index),
             None if search.others.is_empty() => Found::Nothing,
             None => Found::OtherMethods(search.others),
@@ -147,12 +149,13 @@ impl Search<'_> {
     }
 }
 
-/// `example.test:8443` and `[::1]:8443` without their ports.
-fn without_port(host: &str) -> &str {
-    match host.rfind(':') {
+/// `example.test:8443`, `example.test.` and `[::1]:8443` without port and root dot: to servers behind us they are one host, so to the table too.
+fn bare(host: &str) -> &str {
+    let name = match host.rfind(':') {
         Some(colon) if !host.ends_with(']') && !host[..colon].ends_with(':') => &host[..colon],
         _ => host,
-    }
+    };
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -195,10 +198,18 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_no_part_of_a_host() {
-        assert_eq!(without_port("a.test:80"), "a.test");
-        assert_eq!(without_port("[::1]:80"), "[::1]");
-        assert_eq!(without_port("[::1]"), "[::1]");
+    fn port_and_root_dot_are_no_part_of_a_host() {
+        assert_eq!(bare("a.test:80"), "a.test");
+        assert_eq!(bare("a.test.:80"), "a.test");
+        assert_eq!(bare("a.test."), "a.test");
+        assert_eq!(bare("[::1]:80"), "[::1]");
+        assert_eq!(bare("[::1]"), "[::1]");
+    }
+
+    #[test]
+    fn no_pattern_takes_the_server_as_a_whole() {
+        let table = table(&[("/", &[], &[]), ("/{any}", &[], &[])]);
+        assert_eq!(table.find("h", "*", &Method::OPTIONS), Found::Nothing);
     }
 
     #[test]

@@ -68,7 +68,8 @@ fn request(line: &mut Line<'_>, docket: &Docket) {
     };
     let host = docket.host.as_ref().map(http::HeaderValue::as_bytes);
     let host = host.or_else(|| docket.target.authority().map(|authority| authority.as_str().as_bytes()));
-    if let Some(host) = host {
+    // What stands before an `@` may be a password; the door refuses such a host, but its request is recorded.
+    if let Some(host) = host.and_then(|host| host.rsplit(|byte| *byte == b'@').next()) {
         line.bytes_lossy(field::SERVER_ADDRESS, host);
     }
     let path = docket.target.path().as_bytes();

@@ -43,9 +43,32 @@ pub static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// An underscore counts as a hyphen: CGI and WSGI servers fold both into one variable, so `x_gw_subject` would reach them as `x-gw-subject`.
 #[must_use]
 pub fn is_reserved(name: &HeaderName) -> bool {
-    let name = name.as_str().as_bytes();
-    let prefix = RESERVED_PREFIX.as_bytes();
-    name.len() >= prefix.len() && name.iter().zip(prefix).all(|(found, wanted)| found == wanted || (*wanted == b'-' && *found == b'_'))
+    folds_to_prefix(name, RESERVED_PREFIX)
+}
+
+/// Whether a name begins with `prefix`, which is in lower case, where an underscore counts as a hyphen.
+#[must_use]
+pub fn folds_to_prefix(name: &HeaderName, prefix: &str) -> bool {
+    let (name, prefix) = (name.as_str().as_bytes(), prefix.as_bytes());
+    name.len() >= prefix.len() && name.iter().zip(prefix).all(|(found, wanted)| fold(*found) == fold(*wanted))
+}
+
+/// Whether two names are one to a server that counts an underscore as a hyphen.
+#[must_use]
+pub fn folds_to(name: &HeaderName, other: &HeaderName) -> bool {
+    name.as_str().len() == other.as_str().len() && folds_to_prefix(name, other.as_str())
+}
+
+/// Removes a header under every spelling that a server could take for it.
+pub fn remove_folded(headers: &mut HeaderMap, name: &HeaderName) {
+    headers.remove(name);
+    while let Some(alias) = headers.keys().find(|found| folds_to(found, name)).cloned() {
+        headers.remove(alias);
+    }
+}
+
+fn fold(byte: u8) -> u8 {
+    if byte == b'_' { b'-' } else { byte }
 }
 
 /// Removes every reserved header, and says how many names it removed.
@@ -79,6 +102,18 @@ mod tests {
         assert_eq!(headers.len(), 4);
         assert!(headers.values().all(|value| value == "kept"));
         assert_eq!(scrub(&mut headers), 0);
+    }
+
+    #[test]
+    fn a_name_goes_under_every_spelling() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-user-role", "x_user_role", "x-user_role", "x-user-roles", "x-user"] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("a"));
+        }
+        remove_folded(&mut headers, &HeaderName::from_static("x-user-role"));
+        assert!(headers.len() == 2 && headers.contains_key("x-user-roles") && headers.contains_key("x-user"));
+        remove_folded(&mut headers, &HeaderName::from_static("x_user"));
+        assert_eq!(headers.len(), 1);
     }
 
     #[test]

@@ -27,7 +27,9 @@ pub(crate) fn judge(terms: &Terms, claims: &Map<String, Value>, now: u64) -> Res
             return Err(Reason::TokenNotYetValid);
         }
     }
-    let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty() && !subject.chars().any(char::is_control));
+    // White space around it would be lost in a header, and the subject would be another one there.
+    let is_subject = |subject: &&str| !subject.is_empty() && subject.trim() == *subject && !subject.chars().any(char::is_control);
+    let subject = claims.get("sub").and_then(Value::as_str).filter(is_subject);
     let caller = Caller {
         subject: subject.ok_or(Reason::TokenClaimsInvalid)?.to_owned(),
         issuer: terms.issuer().to_owned(),

@@ -122,13 +122,15 @@ impl Endpoint {
         self.gone.store(true, Ordering::Relaxed);
     }
 
-    /// Claims the trial after a penalty has run out: others go on avoiding it until this one has told how it went.
-    pub(crate) fn claim_trial(&self, now_ms: u64) {
+    /// Claims the trial after a penalty has run out: others go on avoiding it until this one has told how it went. `true` when this is one.
+    pub(crate) fn claim_trial(&self, now_ms: u64) -> bool {
         let until = self.avoid_until_ms.load(Ordering::Relaxed);
-        if until != 0 && until <= now_ms {
+        let is_trial = until != 0 && until <= now_ms;
+        if is_trial {
             // Whoever loses the race tries as well; that costs one more attempt and nothing else.
             let _ = self.avoid_until_ms.compare_exchange(until, now_ms + AVOID_MS_FIRST, Ordering::Relaxed, Ordering::Relaxed);
         }
+        is_trial
     }
 
     /// A connection that was begun at `begun_ms` could not be made.
@@ -223,7 +225,8 @@ mod tests {
         endpoint.connect_failed(10, 10);
         let over = 10 + AVOID_MS_FIRST;
         assert!(!endpoint.is_avoided(over));
-        endpoint.claim_trial(over);
+        assert!(endpoint.claim_trial(over));
+        assert!(!endpoint.claim_trial(over), "one is enough");
         assert!(endpoint.is_avoided(over));
         assert!(!endpoint.is_avoided(over + AVOID_MS_FIRST));
     }

@@ -25,7 +25,7 @@ use crate::measures::Outcome;
 use crate::outgoing::{copy, is_repeatable, prepare};
 use crate::pick::Tried;
 use crate::pool::Pools;
-use crate::service::Service;
+use crate::service::{Picked, Service};
 use crate::trip::Trip;
 use crate::upload::{Progress, Upload};
 
@@ -60,7 +60,7 @@ struct Journey<'a> {
     deadline: Option<Instant>,
     trip: &'a mut Trip,
     tried: Tried,
-    /// No pooled connection any more: the last attempt found one dead.
+    /// No pooled connection any more: the last attempt found one dead, or the instance is on trial.
     fresh: bool,
     progress: Option<Rc<Progress>>,
 }
@@ -130,11 +130,14 @@ impl Journey<'_> {
     }
 
     fn next_endpoint(&mut self) -> Result<Arc<Endpoint>, SendFault> {
-        let Some((endpoint, generation)) = self.service.pick(|| self.pools.random(), &self.tried) else {
+        let Some(Picked { endpoint, generation, is_trial }) = self.service.pick(|| self.pools.random(), &self.tried) else {
             self.service.measures().attempt(Outcome::NoInstances);
             return Err(SendFault::NoInstances);
         };
         self.tried.add(&endpoint);
+        // What failed was connecting, so that is tried again: over a connection of before the failure nothing would be learned, and the
+        // instance would go from trial to trial for as long as that connection lives.
+        let _ = is_trial;
         self.trip.attempts += 1;
         self.trip.generation = generation;
         self.trip.instance = Some(Arc::clone(&endpoint));

@@ -38,6 +38,16 @@ pub struct Service {
     clock: Clock,
 }
 
+/// An instance for one attempt.
+#[derive(Debug)]
+pub(crate) struct Picked {
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// The generation of the set that it was picked from.
+    pub(crate) generation: u64,
+    /// The first attempt after a penalty.
+    pub(crate) is_trial: bool,
+}
+
 /// What discovery last heard.
 #[derive(Debug, Default)]
 struct News {
@@ -190,16 +200,16 @@ impl Service {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The instance for the next attempt of a request that has tried `tried`, and the generation it is of.
-    pub(crate) fn pick(&self, random: impl FnMut() -> u64, tried: &Tried) -> Option<(Arc<Endpoint>, u64)> {
+    /// The instance for the next attempt of a request that has tried `tried`.
+    pub(crate) fn pick(&self, random: impl FnMut() -> u64, tried: &Tried) -> Option<Picked> {
         let set = self.endpoints.load();
         let now_ms = moment::now_ms();
         let endpoint = match self.plan.balance {
             Balance::LeastRequest => pick::least_request(&set, random, tried, now_ms),
             Balance::RoundRobin => pick::round_robin(&set, self.turn.fetch_add(1, Ordering::Relaxed), tried, now_ms),
         }?;
-        endpoint.claim_trial(now_ms);
-        Some((Arc::clone(endpoint), set.generation()))
+        let is_trial = endpoint.claim_trial(now_ms);
+        Some(Picked { endpoint: Arc::clone(endpoint), generation: set.generation(), is_trial })
     }
 
     pub(crate) fn ceiling(&self) -> &Arc<Ceiling> {

@@ -1,6 +1,6 @@
 //! A request body that is counted while it streams and cut off at its ceiling.
 //!
-//! In: a body. Out: the same frames. Refuses: the first frame over the ceiling, and all behind it. Never: holds a byte back.
+//! In: a body. Out: the same frames, without reserved fields in the trailers. Refuses: the first frame over the ceiling, and all behind it. Never: holds a byte back.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use contract::headers;
 use http_body::{Frame, SizeHint};
 
 use crate::body::{Body, BoxError};
@@ -47,7 +48,13 @@ impl http_body::Body for Counted {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        // Servers that fold trailers into the head would take a reserved field there for one of ours.
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            headers::scrub(trailers);
+        }
         if let Some(Ok(data)) = &frame
             && let Some(data) = data.data_ref()
         {
@@ -82,6 +89,15 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
         assert_eq!(runtime.block_on(body.collect()).is_ok(), passes);
         assert_eq!(count.bytes.get(), bytes as u64);
+    }
+
+    #[test]
+    fn trailers_hold_nothing_reserved() {
+        let trailers = ["x-gw-subject", "x_gw_scopes", "x-checksum"].map(|name| (http::HeaderName::from_static(name), http::HeaderValue::from_static("1")));
+        let body = Body::boxed(Body::Empty.with_trailers(std::future::ready(Some(Ok(trailers.into_iter().collect())))));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+        let collected = runtime.block_on(Counted::new(body, Rc::default(), 10).collect()).expect("body");
+        assert_eq!(collected.trailers().expect("trailers").keys().collect::<Vec<_>>(), ["x-checksum"]);
     }
 
     #[test]

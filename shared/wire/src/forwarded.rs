@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use contract::headers;
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
@@ -19,9 +20,10 @@ pub fn client(peer: IpAddr, map: &HeaderMap, believed: &[IpNet]) -> IpAddr {
         return client;
     }
     let lines = map.get_all(&headers::X_FORWARDED_FOR).into_iter().rev();
-    let hops = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(',')).map(str::trim);
+    // Hop by hop and not line by line: one unreadable byte of a stranger must not hide what a proxy wrote behind it.
+    let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     for hop in hops.take(FORWARDED_HOPS_MAX) {
-        let Some(address) = parse(hop) else { return client };
+        let Some(address) = std::str::from_utf8(hop).ok().and_then(|hop| parse(hop.trim())) else { return client };
         client = address;
         if !is_in(client, believed) {
             return client;
@@ -39,8 +41,10 @@ pub fn is_in(address: IpAddr, networks: &[IpNet]) -> bool {
 
 /// Writes what the next hop may believe and removes every other form of it.
 pub fn write(map: &mut HeaderMap, client: Option<IpAddr>, scheme: &'static str, host: Option<HeaderValue>) {
-    map.remove(&headers::FORWARDED);
-    map.remove(&headers::X_REAL_IP);
+    let says = |name: &HeaderName| headers::folds_to_prefix(name, "x-forwarded-") || others().into_iter().any(|other| headers::folds_to(name, other));
+    while let Some(name) = map.keys().find(|name| says(name)).cloned() {
+        map.remove(name);
+    }
     match client.and_then(|address| HeaderValue::try_from(address.to_string()).ok()) {
         Some(value) => map.insert(headers::X_FORWARDED_FOR.clone(), value),
         None => map.remove(&headers::X_FORWARDED_FOR),
@@ -50,6 +54,11 @@ pub fn write(map: &mut HeaderMap, client: Option<IpAddr>, scheme: &'static str, 
         Some(value) => map.insert(headers::X_FORWARDED_HOST.clone(), value),
         None => map.remove(&headers::X_FORWARDED_HOST),
     };
+}
+
+/// What else says whose request it is; all that begins with `x-forwarded-` does too. An underscore counts as a hyphen, as servers have it.
+fn others() -> [&'static HeaderName; 3] {
+    [&headers::FORWARDED, &headers::X_REAL_IP, &headers::REQUEST_ID]
 }
 
 /// An address as proxies write it: bare, in brackets, or with a port.
@@ -82,6 +91,14 @@ mod tests {
         check("10.0.0.1", "1.1.1.1:443", "1.1.1.1");
         check("::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1");
         check("10.0.0.1", "", "10.0.0.1");
+    }
+
+    #[test]
+    fn an_unreadable_byte_hides_no_hop() {
+        let mut map = chain("6.6.6.6");
+        map.append(headers::X_FORWARDED_FOR.clone(), HeaderValue::from_bytes(b"\xff, 1.1.1.1").expect("value"));
+        let believed = ["10.0.0.0/8".parse().expect("net")];
+        assert_eq!(client("10.0.0.1".parse().expect("peer"), &map, &believed), "1.1.1.1".parse::<IpAddr>().expect("expected"));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 
 /// Fields that are always scoped to one connection, whether `Connection` names them or not.
-static SCOPED: [HeaderName; 8] = [
+static SCOPED: [HeaderName; 9] = [
     header::CONNECTION,
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHENTICATE,
@@ -21,8 +22,12 @@ static SCOPED: [HeaderName; 8] = [
 /// Fields that `Connection` cannot remove: taking them away would change who is asked or how much is read.
 static KEPT: [HeaderName; 4] = [header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION, header::COOKIE];
 
+/// The one protocol that connections may change to. After `h2c` a client would speak HTTP to the instance itself, past every room of both tiers.
+const WEBSOCKET: &[u8] = b"websocket";
+
 /// Removes connection-scoped fields and those that `Connection` names, and returns the protocol that was asked for by a lawful upgrade.
 ///
+/// Another protocol than `WEBSOCKET` is as good as none: the request goes on without it (RFC 9110 §7.8).
 /// `TE: trailers` is kept, because gRPC servers demand it and it says nothing of the connection behind us.
 pub fn strip(headers: &mut HeaderMap) -> Option<HeaderValue> {
     let mut upgrade = None;
@@ -30,7 +35,7 @@ pub fn strip(headers: &mut HeaderMap) -> Option<HeaderValue> {
         let mut named: Vec<HeaderName> = Vec::new();
         for token in tokens(headers, &header::CONNECTION) {
             if token.eq_ignore_ascii_case("upgrade") {
-                upgrade = headers.get(header::UPGRADE).cloned();
+                upgrade = headers.get(header::UPGRADE).filter(|protocol| protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET)).cloned();
             } else if let Ok(name) = HeaderName::from_bytes(token.as_bytes())
                 && !KEPT.contains(&name)
             {
@@ -81,6 +86,16 @@ mod tests {
         let mut unasked = headers(&[("upgrade", "websocket")]);
         assert!(strip(&mut unasked).is_none());
         assert!(unasked.is_empty());
+    }
+
+    #[test]
+    fn no_upgrade_leads_past_the_gateway() {
+        for protocol in ["h2c", "HTTP/2.0", "websocket, h2c", "TLS/1.0", ""] {
+            let mut asked = headers(&[("connection", "Upgrade"), ("upgrade", protocol), ("http2-settings", "AAMAAABk")]);
+            assert!(strip(&mut asked).is_none(), "{protocol}");
+            assert!(asked.is_empty(), "{protocol}");
+        }
+        assert!(strip(&mut headers(&[("connection", "upgrade"), ("upgrade", "WebSocket")])).is_some());
     }
 
     #[test]

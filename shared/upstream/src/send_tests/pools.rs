@@ -305,3 +305,21 @@ fn an_end_that_arrived_unseen_is_seen_before_a_post_is_written() {
     });
     server.join().expect("the instance served each POST once");
 }
+
+#[test]
+fn a_trial_after_a_penalty_makes_a_new_connection_and_so_ends_it() {
+    run(async {
+        let instance = Instance::always(OK).await;
+        let bench = Bench::at(&[&instance.address]);
+        assert!(!bench.get().await.2.reused);
+        let set = bench.service.endpoints();
+        let endpoint = &set.endpoints()[0];
+        let now_ms = crate::moment::now_ms();
+        endpoint.connect_failed(now_ms, now_ms);
+        tokio::time::sleep(std::time::Duration::from_millis(crate::endpoint::AVOID_MS_FIRST + 5)).await;
+        // The connection of before the failure still serves, but says nothing about whether a new one can be made.
+        assert!(!bench.get().await.2.reused);
+        assert_eq!(endpoint.consecutive_failures(), 0);
+        assert!(bench.get().await.2.reused, "the next one is an ordinary request again");
+    });
+}

@@ -6,7 +6,7 @@
 //! empty.
 
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -24,17 +24,29 @@ pub(crate) struct H1 {
     held: Held,
     /// Bytes of [`REFUSED_HEAD`] that were handed on.
     told: usize,
+    /// Woken by a write: a head waits for the answer to the one before it.
+    reader: Option<Waker>,
+}
+
+/// What is to be done when what waits was judged.
+enum Next {
+    Again,
+    Read,
+    Wait,
 }
 
 impl H1 {
     pub(crate) fn new() -> Self {
-        Self { messages: Messages::new(), held: Held::default(), told: 0 }
+        Self { messages: Messages::new(), held: Held::default(), told: 0, reader: None }
     }
 
-    /// A byte was written.
+    /// Something that begins with `bytes` was written.
     #[inline]
-    pub(crate) fn written(&mut self) {
-        self.messages.written();
+    pub(crate) fn written(&mut self, bytes: &[u8]) {
+        self.messages.written(bytes);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
     }
 
     /// Whether the peer may be sending still what nobody will read when our side closes. A tunnel closes one direction at a time.
@@ -65,11 +77,14 @@ impl H1 {
                     Poll::Pending if self.held.as_slice().len() >= self.messages.read_bytes_max() => return Poll::Pending,
                     Poll::Pending => {}
                 },
-                Phase::Head | Phase::Length(_) | Phase::Chunks | Phase::Tunnel => {
-                    if !self.held.is_empty() && self.judge_held(pipe) {
-                        continue;
+                Phase::Head | Phase::Length(_) | Phase::Chunks | Phase::Tunnel => match self.judge_held(pipe) {
+                    Next::Again => continue,
+                    Next::Read => {}
+                    Next::Wait => {
+                        self.reader = Some(cx.waker().clone());
+                        return Poll::Pending;
                     }
-                }
+                },
             }
             let before = out.filled().len();
             match pipe.poll_read(cx, out, self.messages.read_bytes_max()) {
@@ -88,26 +103,33 @@ impl H1 {
         }
     }
 
-    /// Judges what waits; `false` when more must be read first.
-    fn judge_held<IO>(&mut self, pipe: &mut Pipe<IO>) -> bool {
+    /// Judges what waits.
+    fn judge_held<IO>(&mut self, pipe: &mut Pipe<IO>) -> Next {
+        if self.held.is_empty() {
+            return Next::Read;
+        }
         let in_head = self.messages.phase() == Phase::Head;
         match self.messages.judge(self.held.as_slice(), &pipe.limits) {
             Ok(Verdict::Pass(bytes)) => {
                 self.held.approve(bytes);
                 self.passed(pipe, in_head);
-                true
+                Next::Again
             }
             Ok(Verdict::Skip(bytes)) => {
                 self.held.consume(bytes);
-                true
+                Next::Again
             }
             Ok(Verdict::More) => {
                 self.note_broken(pipe);
-                matches!(self.messages.phase(), Phase::Broken(_))
+                if matches!(self.messages.phase(), Phase::Broken(_)) { Next::Again } else { Next::Read }
+            }
+            Ok(Verdict::Wait) => {
+                pipe.head_deadline.disarm();
+                Next::Wait
             }
             Err(fault) => {
                 self.refuse(pipe, fault);
-                true
+                Next::Again
             }
         }
     }
@@ -120,7 +142,7 @@ impl H1 {
         let verdict = if self.held.is_empty() { self.messages.judge(fresh, &pipe.limits) } else { Ok(Verdict::More) };
         let passed = match verdict {
             Ok(Verdict::Pass(bytes)) => bytes,
-            Ok(Verdict::Skip(_) | Verdict::More) => 0,
+            Ok(Verdict::Skip(_) | Verdict::More | Verdict::Wait) => 0,
             Err(fault) => {
                 out.set_filled(before);
                 return self.refuse(pipe, fault);
@@ -223,7 +245,6 @@ impl H1 {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::task::Waker;
 
     use tokio::io::AsyncWriteExt;
 
@@ -274,7 +295,7 @@ mod tests {
         for _ in 0..500 {
             let mut out = ReadBuf::new(&mut space);
             pipe.line.settled();
-            h1.messages.written();
+            h1.messages.written(b"HTTP/1.1 200 ");
             assert!(h1.poll_read(&mut pipe, &mut cx, &mut out).is_ready());
             assert!(h1.held.as_slice().len() <= 16 * 1024, "{}", h1.held.as_slice().len());
         }

@@ -14,6 +14,9 @@ const HEAD_READ_BYTES_MAX: usize = 16 * 1024;
 /// Bytes kept while a request that asked for an upgrade is unanswered.
 const ASKED_READ_BYTES_MAX: usize = 4096;
 
+/// How the interim answer begins that hyper writes by itself, in one piece (RFC 9110 §15.2.1).
+const INTERIM: &[u8] = b"HTTP/1.1 100 ";
+
 /// Where the connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -44,6 +47,8 @@ pub(crate) enum Verdict {
     Skip(usize),
     /// Lawful so far; nothing can be handed on yet.
     More,
+    /// Lawful and whole, and not to be handed on before the answer to what stands before it has begun.
+    Wait,
 }
 
 /// The reader of one connection.
@@ -87,9 +92,11 @@ impl Messages {
         self.phase = if upgraded { Phase::Tunnel } else { self.next };
     }
 
-    /// A byte was written: the heads handed on so far count as being answered.
-    pub(crate) fn written(&mut self) {
-        self.heads = 0;
+    /// `bytes` were written. Unless they are an interim answer, the heads handed on so far count as being answered.
+    pub(crate) fn written(&mut self, bytes: &[u8]) {
+        if !bytes.starts_with(INTERIM) {
+            self.heads = 0;
+        }
     }
 
     /// Nothing more is read from this connection.
@@ -142,6 +149,10 @@ impl Messages {
         let Some(head) = self.head.read(bytes, limits)? else { return Ok(Verdict::More) };
         if self.heads >= limits.heads_ahead_max {
             return Err(GuardFault::PipelineTooDeep);
+        }
+        if head.upgrade && self.heads > 0 {
+            // The corridor's word on an upgrade carries no name: there must be one request only that it can mean.
+            return Ok(Verdict::Wait);
         }
         self.heads += 1;
         self.skipped = false;

@@ -10,7 +10,8 @@
 //! - The corridor looks at the method first. [`REFUSED_METHOD`] is no request: it answers with the reason of [`GuardLine::refusal`],
 //!   nothing else. When a request body fails with `InvalidData`, the same call says why; an answer to it still reaches the client.
 //! - For every HTTP/1.1 request with `Connection: upgrade` *and* `Upgrade` it calls [`GuardLine::upgraded`] just before it returns a 101,
-//!   or [`GuardLine::settled`] on every other way out. For other requests it calls neither.
+//!   or [`GuardLine::settled`] on every other way out. For other requests `settled` does nothing: a head that asks for an upgrade is handed
+//!   on only when the answer to what stands before it has begun, so that the word can mean no other request.
 //! - The host gives hyper `max_headers` of at least `headers_max` and a buffer of at least `head_bytes_max`, leaves `half_close` off, and
 //!   sets the idle timeout between requests. For HTTP/2 it also bounds how long a response body may wait for the client's flow-control
 //!   window: a window of zero is lawful, and shows in no I/O.
@@ -170,7 +171,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
         let Self { pipe, side } = self.get_mut();
         let written = ready!(pipe.poll_write(cx, bytes))?;
         match side {
-            Side::H1(h1) => h1.written(),
+            Side::H1(h1) => h1.written(bytes),
             Side::H2(h2) => h2.frames.wrote(bytes.get(..written).unwrap_or(bytes)),
         }
         Poll::Ready(Ok(written))
@@ -180,7 +181,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
         let Self { pipe, side } = self.get_mut();
         let written = ready!(pipe.poll_write_vectored(cx, slices))?;
         match side {
-            Side::H1(h1) => h1.written(),
+            Side::H1(h1) => h1.written(slices.first().map_or(&[], |slice| slice)),
             Side::H2(h2) => h2.wrote(slices, written),
         }
         Poll::Ready(Ok(written))

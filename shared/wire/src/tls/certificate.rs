@@ -14,7 +14,7 @@ use rustls::{Error, InconsistentKeys};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
+use x509_parser::prelude::{FromDer, GeneralName};
 
 use crate::tls::fault::CertificateFault;
 use crate::tls::peers::SubjectNames;
@@ -29,7 +29,14 @@ pub const CHAIN_CERTIFICATES_MAX: usize = 10;
 #[derive(Clone, Debug)]
 pub struct Certificate {
     certified: Arc<CertifiedKey>,
+    leaf: Leaf,
+}
+
+/// What is known of the leaf of a chain.
+#[derive(Clone, Debug)]
+struct Leaf {
     names: Vec<String>,
+    has_address: bool,
     not_after: u64,
 }
 
@@ -60,13 +67,19 @@ impl Certificate {
     /// The DNS names of the leaf, in lower case; a wildcard stands as `*.suffix`.
     #[must_use]
     pub fn names(&self) -> &[String] {
-        &self.names
+        &self.leaf.names
+    }
+
+    /// Whether the leaf has an IP address among its names, so that clients may come to it by address.
+    #[must_use]
+    pub fn has_address(&self) -> bool {
+        self.leaf.has_address
     }
 
     /// The last second at which the leaf is valid, in unix seconds.
     #[must_use]
     pub fn not_after(&self) -> u64 {
-        self.not_after
+        self.leaf.not_after
     }
 
     pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
@@ -76,7 +89,7 @@ impl Certificate {
     fn load_for(purpose: Purpose, chain_file: &Path, key_file: &Path, now: u64) -> Result<Self, CertificateFault> {
         let chain = certificates_in(chain_file, &read(chain_file)?)?;
         let key = key_in(key_file, &read(key_file)?)?;
-        let (names, not_after) = check_chain(purpose, chain_file, &chain, now)?;
+        let leaf = check_chain(purpose, chain_file, &chain, now)?;
         let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => CertificateFault::at(
                 key_file,
@@ -89,12 +102,12 @@ impl Certificate {
                 "use an ECDSA (P-256, P-384), Ed25519 or RSA key (2048 bits or more) in PEM",
             ),
         })?;
-        Ok(Self { certified: Arc::new(certified), names, not_after })
+        Ok(Self { certified: Arc::new(certified), leaf })
     }
 }
 
-/// Checks what peers would stumble over, and takes the leaf's DNS names and the end of its life from it.
-fn check_chain(purpose: Purpose, file: &Path, chain: &[CertificateDer<'_>], now: u64) -> Result<(Vec<String>, u64), CertificateFault> {
+/// Checks what peers would stumble over, and tells what is in the leaf.
+fn check_chain(purpose: Purpose, file: &Path, chain: &[CertificateDer<'_>], now: u64) -> Result<Leaf, CertificateFault> {
     if chain.len() > CHAIN_CERTIFICATES_MAX {
         let what = format!("the chain has {} certificates, more than {CHAIN_CERTIFICATES_MAX}", chain.len());
         return Err(CertificateFault::at(file, what, "keep the leaf and its intermediates"));
@@ -126,7 +139,13 @@ fn check_chain(purpose: Purpose, file: &Path, chain: &[CertificateDer<'_>], now:
             "issue it for the names it shall serve; the common name does not count (RFC 9525)",
         ));
     }
-    Ok((names, u64::try_from(leaf.validity().not_after.timestamp()).unwrap_or(0)))
+    let not_after = u64::try_from(leaf.validity().not_after.timestamp()).unwrap_or(0);
+    Ok(Leaf { names, has_address: has_address(leaf), not_after })
+}
+
+fn has_address(leaf: &X509Certificate<'_>) -> bool {
+    let names = leaf.subject_alternative_name().ok().flatten().map(|extension| &extension.value.general_names);
+    names.is_some_and(|names| names.iter().any(|name| matches!(name, GeneralName::IPAddress(_))))
 }
 
 fn check_time(file: &Path, leaf: &X509Certificate<'_>, now: u64) -> Result<(), CertificateFault> {

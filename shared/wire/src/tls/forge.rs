@@ -48,6 +48,7 @@ pub(crate) struct Ca {
 pub(crate) struct Leaf {
     pub(crate) dns: Vec<&'static str>,
     pub(crate) uris: Vec<&'static str>,
+    pub(crate) address: Option<std::net::IpAddr>,
     /// First and last year.
     pub(crate) years: (i32, i32),
     pub(crate) usages: Vec<ExtendedKeyUsagePurpose>,
@@ -55,7 +56,7 @@ pub(crate) struct Leaf {
 
 impl Leaf {
     pub(crate) fn dns(names: &[&'static str]) -> Self {
-        Self { dns: names.to_vec(), uris: Vec::new(), years: (2024, 2090), usages: Vec::new() }
+        Self { dns: names.to_vec(), uris: Vec::new(), address: None, years: (2024, 2090), usages: Vec::new() }
     }
 
     pub(crate) fn uri(uri: &'static str) -> Self {
@@ -91,6 +92,7 @@ impl Ca {
         params.distinguished_name.push(DnType::CommonName, "leaf");
         params.subject_alt_names.extend(leaf.dns.iter().map(|name| SanType::DnsName((*name).try_into().unwrap())));
         params.subject_alt_names.extend(leaf.uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())));
+        params.subject_alt_names.extend(leaf.address.map(SanType::IpAddress));
         params.not_before = date_time_ymd(leaf.years.0, 1, 1);
         params.not_after = date_time_ymd(leaf.years.1, 1, 1);
         params.extended_key_usages.clone_from(&leaf.usages);

@@ -1,8 +1,8 @@
 //! The listener's side of TLS: which certificate answers to which name.
 //!
 //! In: certificates, the clients that may come, the oldest version, the protocols. Out: accepted connections. Refuses: a client that names
-//! no host or one that no certificate serves, with the alert `unrecognized_name` (RFC 6066 §3). Never: answers with some certificate by
-//! default, for that tells a scanner who lives here; takes early data, for it can be replayed.
+//! a host that no certificate serves, or none where no certificate has an address, with the alert `unrecognized_name` (RFC 6066 §3). Never:
+//! answers with some certificate by default, for that tells a scanner who lives here; takes early data, for it can be replayed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -28,7 +28,8 @@ const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 /// What a listener is to be.
 #[derive(Clone, Debug)]
 pub struct ServerTerms {
-    /// Served by the DNS names of their leaves; where two serve one name, the first that the client can verify.
+    /// Served by the DNS names of their leaves; where two serve one name, the first that the client can verify. A client that comes by
+    /// address cannot name it (RFC 6066 §3 rules addresses out): it gets one whose leaf has an IP address among its names.
     pub certificates: Vec<Certificate>,
     /// Clients that must prove themselves; `None` asks nobody for a certificate.
     pub clients: Option<ClientAuth>,
@@ -96,7 +97,7 @@ impl ServerTls {
     {
         let mut start = LazyConfigAcceptor::new(Acceptor::default(), io).await.map_err(|error| HandshakeFault::of(error, None))?;
         let sni: Option<Arc<str>> = start.client_hello().server_name().map(Arc::from);
-        if !sni.as_deref().is_some_and(|name| self.serves(name)) {
+        if self.names.candidates(sni.as_deref()).is_none() {
             return Err(refuse_name(&mut start.io, sni).await);
         }
         start.into_stream(Arc::clone(&self.config)).await.map_err(|error| HandshakeFault::of(error, sni))
@@ -122,6 +123,7 @@ async fn refuse_name<IO: AsyncWrite + Unpin>(io: &mut IO, sni: Option<Arc<str>>)
 struct NameTable {
     exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
     below: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    with_address: Vec<Arc<CertifiedKey>>,
 }
 
 impl NameTable {
@@ -135,6 +137,9 @@ impl NameTable {
                 };
                 place.or_default().push(Arc::clone(certificate.certified()));
             }
+            if certificate.has_address() {
+                table.with_address.push(Arc::clone(certificate.certified()));
+            }
         }
         table
     }
@@ -144,11 +149,18 @@ impl NameTable {
         let below = || name.split_once('.').and_then(|(_, suffix)| self.below.get(suffix));
         self.exact.get(name).or_else(below).map(Vec::as_slice)
     }
+
+    fn candidates(&self, sni: Option<&str>) -> Option<&[Arc<CertifiedKey>]> {
+        match sni {
+            Some(name) => self.find(name),
+            None => Some(self.with_address.as_slice()).filter(|candidates| !candidates.is_empty()),
+        }
+    }
 }
 
 impl ResolvesServerCert for NameTable {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let candidates = self.find(hello.server_name()?)?;
+        let candidates = self.candidates(hello.server_name())?;
         let verifiable = candidates.iter().find(|candidate| candidate.key.choose_scheme(hello.signature_schemes()).is_some());
         // With none that the client can verify, the first lets rustls say so in its own words.
         verifiable.or(candidates.first()).map(Arc::clone)

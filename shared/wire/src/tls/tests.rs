@@ -167,6 +167,21 @@ async fn a_client_that_names_no_host_is_refused() {
 }
 
 #[tokio::test]
+async fn a_client_that_comes_by_address_gets_the_certificate_with_an_address() {
+    let bench = Bench::new();
+    let with_address = bench.ca.issue(&Leaf { address: Some([127, 0, 0, 1].into()), ..Leaf::dns(&["edge.demo"]) });
+    let mut terms = bench.server(&[&["api.demo"]]);
+    terms.certificates.push(bench.certificate("with-address", &with_address));
+    let server = ServerTls::new(&terms).unwrap();
+    let client = ClientTls::new(&bench.client("edge.demo")).unwrap();
+    let (ours, theirs) = duplex(64 * 1024);
+    let connector = TlsConnector::from(Arc::clone(client.config()));
+    let (accepted, connected) = tokio::join!(server.accept(theirs), connector.connect(ServerName::try_from("127.0.0.1").unwrap(), ours));
+    assert_eq!(facts(accepted.unwrap().get_ref().1).unwrap().sni, None);
+    assert_eq!(shown(&connected.unwrap()), ["edge.demo"]);
+}
+
+#[tokio::test]
 async fn a_listed_client_is_let_in_and_known() {
     let bench = Bench::new();
     let leaf = Leaf { uris: vec!["spiffe://demo/gw"], ..Leaf::dns(&["security-gw.demo"]) };

@@ -3,10 +3,11 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -72,9 +73,13 @@ fn bytes_behind_the_last_request_harm_nothing_and_are_recorded() {
     });
 }
 
-/// Answers 101 and echoes, or answers 200 and goes on.
-async fn upgrading(request: Request<Incoming>, line: Arc<GuardLine>) -> Result<Response<Empty<Bytes>>, std::convert::Infallible> {
+/// Answers 101 and echoes, or answers 200 and goes on; `/slow` reads its body and then thinks for a second.
+async fn upgrading(mut request: Request<Incoming>, line: Arc<GuardLine>) -> Result<Response<Empty<Bytes>>, std::convert::Infallible> {
     let mut answer = Response::new(Empty::new());
+    if request.uri().path() == "/slow" {
+        request.body_mut().collect().await.expect("a whole body");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     if request.uri().path() == "/tunnel" {
         *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         answer.headers_mut().insert("upgrade", http::HeaderValue::from_static("echo"));
@@ -123,6 +128,34 @@ fn behind_a_granted_upgrade_anything_passes() {
         assert_eq!((&echo, line.refusal(), line.heads()), (b"\n\n\n", None, 1));
         client.shutdown().await.expect("open");
         assert_eq!(client.read(&mut echo).await.expect("open"), 0, "the other side ends too");
+    });
+}
+
+/// The word on an earlier request is none on the upgrade behind it: that is handed on when what is before it is being answered.
+#[test]
+fn an_upgrade_behind_a_request_in_service_waits_for_its_own_word() {
+    let upgrade = "GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n\0\n\rGET";
+    run(async {
+        for before in [
+            "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST /slow HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok",
+            "POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ] {
+            for whole in [true, false] {
+                let (mut client, server) = tokio::io::duplex(ROOM);
+                let line = serve_upgrading(server);
+                let bytes = format!("{before}{upgrade}");
+                for part in bytes.as_bytes().chunks(if whole { bytes.len() } else { before.len() - 1 }) {
+                    client.write_all(part).await.expect("room");
+                    tokio::task::yield_now().await;
+                }
+                let mut answer = Vec::new();
+                while !answer.ends_with(b"\r\n\r\n\0\n\rGET") {
+                    assert!(client.read_buf(&mut answer).await.expect("open") > 0, "{}", String::from_utf8_lossy(&answer));
+                }
+                assert_eq!((line.refusal(), line.heads()), (None, 2));
+            }
+        }
     });
 }
 

@@ -81,8 +81,9 @@ fn judge(parts: Parts, space: usize) -> Verdict {
             Poll::Ready(Err(_)) => break true,
             Poll::Pending => break false,
         }
-        // As the corridor would: whoever asks to leave HTTP is told no.
+        // As the corridor would: whoever asks to leave HTTP is told no, and everybody is answered.
         line.settled();
+        assert!(Pin::new(&mut guard).poll_write(&mut cx, b"HTTP/1.1 200 OK\r\n\r\n").is_ready());
     };
     if failed {
         // How much of a broken body went on depends on the cuts; that it broke does not.

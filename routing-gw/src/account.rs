@@ -54,7 +54,16 @@ impl Accounts {
     #[must_use]
     pub fn open<B>(&self, request: &Request<B>, stamp: &Stamp) -> Account {
         let sampled = stamp.trace.sampled.then(|| (request.method().clone(), request.uri().clone()));
-        Account { accounts: self.clone(), _in_flight: self.requests.begin(), body_in: Rc::default(), place: None, stamp: stamp.clone(), sampled, status: None, refused: None }
+        Account {
+            accounts: self.clone(),
+            _in_flight: self.requests.begin(),
+            body_in: Rc::default(),
+            place: None,
+            stamp: stamp.clone(),
+            sampled,
+            status: None,
+            refused: None,
+        }
     }
 }
 
@@ -91,6 +100,11 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
+        // A room panicked: the host answers 500 in our place.
+        if std::thread::panicking() && self.status.is_none() {
+            self.status = Some(StatusCode::INTERNAL_SERVER_ERROR);
+            self.refused = Some(Reason::InternalError);
+        }
         let total = self.stamp.at.elapsed();
         if let Some(status) = self.status {
             self.accounts.requests.answered(status, total);

@@ -7,6 +7,7 @@
 use std::rc::Rc;
 
 use contract::headers;
+use contract::reason::Reason;
 use contract::trail::Trail;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -16,6 +17,8 @@ use upstream::pool::Pools;
 use upstream::send;
 use upstream::trip::Trip;
 use wire::body::Body;
+use wire::connection::Connection;
+use wire::counted::Exceeded;
 use wire::exchange::Exchange;
 use wire::{hop_by_hop, upgrade};
 
@@ -44,7 +47,7 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Permitted>, trail: &mut 
     let mut trip = Trip::default();
     let answer = send::send(pools, &route.service, request, Some(deadline), &mut trip).await;
     tell(trail, &trip);
-    let mut response = answer.map_err(Refusal::Upstream)?;
+    let mut response = answer.map_err(|fault| refusal(fault, known.arrived().connection()))?;
 
     let granted = hop_by_hop::strip(response.headers_mut());
     headers::scrub(response.headers_mut());
@@ -65,6 +68,16 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Permitted>, trail: &mut 
         upgrade::name(response.headers_mut(), protocol);
     }
     Ok(response)
+}
+
+/// A request body that broke off is no fault of those behind us: the guard says what was wrong with it, or else its sender went away.
+fn refusal(fault: SendFault, connection: &Connection) -> Refusal {
+    match fault {
+        SendFault::RequestBody(cause) if !cause.is::<Exceeded>() => {
+            Refusal::Limit(connection.line.refusal().map_or(Reason::ClientClosed, |fault| fault.reason()))
+        }
+        other => Refusal::Upstream(other),
+    }
 }
 
 /// Tells the instance who is asking, in the documented headers.

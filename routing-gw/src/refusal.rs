@@ -69,7 +69,13 @@ impl Refusal {
     pub fn decision(&self) -> Option<(&Arc<RouteFacts>, DecisionId)> {
         match self {
             Self::AuthenticationRequired { route, decision } | Self::NotPermitted { route, decision } => Some((route, *decision)),
-            Self::Door(_) | Self::Limit(_) | Self::AssertionMissing | Self::Assertion(_) | Self::NoRoute | Self::MethodNotAllowed(_) | Self::Upstream(_) => None,
+            Self::Door(_)
+            | Self::Limit(_)
+            | Self::AssertionMissing
+            | Self::Assertion(_)
+            | Self::NoRoute
+            | Self::MethodNotAllowed(_)
+            | Self::Upstream(_) => None,
         }
     }
 

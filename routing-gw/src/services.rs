@@ -18,7 +18,9 @@ pub(crate) fn health(service: &Service) -> Health {
     let snapshot = service.snapshot();
     let detail = match (&snapshot.failure, snapshot.endpoints.len()) {
         (None, count) => format!("{count} instances in generation {}", snapshot.generation),
-        (Some(failure), count) => format!("discovery fails ({}); {count} instances of generation {} stay in use", failure.code, snapshot.generation),
+        (Some(failure), count) => {
+            format!("discovery fails ({}); {count} instances of generation {} stay in use", failure.code, snapshot.generation)
+        }
     };
     Health { name: format!("service {}", snapshot.name), ready: true, detail }
 }

@@ -73,7 +73,10 @@ impl Tier for RoutingGw {
         let mut facts = Vec::with_capacity(plan.routes.len());
         for route in &plan.routes {
             let Some(service) = services.iter().find(|service| service.name() == route.service) else {
-                return Err(BootError::new(format!("the route {:?} lost its service", route.name), "report this: `check` should have found it"));
+                return Err(BootError::new(
+                    format!("the route {:?} lost its service", route.name),
+                    "report this: `check` should have found it",
+                ));
             };
             facts.push(Arc::new(RouteFacts {
                 name: route.name.as_str().into(),
@@ -104,7 +107,11 @@ impl Tier for RoutingGw {
         }
     }
 
-    fn serve(worker: &Rc<Worker>, connection: &Rc<Connection>, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + 'static {
+    fn serve(
+        worker: &Rc<Worker>,
+        connection: &Rc<Connection>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + 'static {
         corridor(worker.clone(), connection.clone(), request)
     }
 

@@ -54,7 +54,12 @@ struct Kept {
 ///
 /// # Errors
 /// The assertion is missing, or has the fault that is told.
-pub fn verify(verifier: &Live<Verifier>, cache: &VouchCache, mut exchange: Exchange<Arrived>, now: u64) -> Result<Exchange<Vouched>, Refusal> {
+pub fn verify(
+    verifier: &Live<Verifier>,
+    cache: &VouchCache,
+    mut exchange: Exchange<Arrived>,
+    now: u64,
+) -> Result<Exchange<Vouched>, Refusal> {
     let Some(assertion) = exchange.request.headers_mut().remove(&headers::ASSERTION) else {
         return Err(Refusal::AssertionMissing);
     };

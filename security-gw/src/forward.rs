@@ -9,14 +9,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::headers;
+use contract::reason::Reason;
 use contract::trail::Trail;
 use http::{Response, StatusCode, header};
-use upstream::pool::Pools;
 use upstream::fault::SendFault;
-use upstream::trip::Trip;
+use upstream::pool::Pools;
 use upstream::send;
 use upstream::service::Service;
+use upstream::trip::Trip;
 use wire::body::Body;
+use wire::connection::Connection;
+use wire::counted::Exceeded;
 use wire::exchange::Exchange;
 use wire::{hop_by_hop, upgrade};
 
@@ -54,7 +57,7 @@ pub async fn send(
     docket.tier2 = Some(begun.elapsed());
     docket.link_attempts = trip.attempts;
     docket.replica = trip.instance.clone();
-    let mut response = answer.map_err(Refusal::Link)?;
+    let mut response = answer.map_err(|fault| refusal(fault, known.arrived().connection()))?;
 
     docket.trail = response.headers().get(&headers::TRAIL).and_then(|value| Trail::parse(value.as_bytes()));
     let granted = hop_by_hop::strip(response.headers_mut());
@@ -68,4 +71,14 @@ pub async fn send(
         *response.body_mut() = Body::Empty;
     }
     Ok(response)
+}
+
+/// A request body that broke off is no fault of those behind us: the guard says what was wrong with it, or else its sender went away.
+fn refusal(fault: SendFault, connection: &Connection) -> Refusal {
+    match fault {
+        SendFault::RequestBody(cause) if !cause.is::<Exceeded>() => {
+            Refusal::Limit(connection.line.refusal().map_or(Reason::ClientClosed, |fault| fault.reason()))
+        }
+        other => Refusal::Link(other),
+    }
 }

@@ -14,7 +14,7 @@ use wire::body::Body;
 pub enum Refusal {
     /// The door: an ambiguous target, host or framing.
     Door(Reason),
-    /// All places are taken, or the request body is over its ceiling.
+    /// All places are taken, or the request body is over its ceiling or broke off.
     Limit(Reason),
     /// No rule names the path.
     NoRule,
@@ -42,14 +42,21 @@ impl Refusal {
     #[must_use]
     pub fn answer(&self, stamp: &Stamp) -> Response<Body> {
         match self {
-            Self::Signing(cause) => tracing::error!(request_id = %stamp.request_id, cause, "the link's signing key cannot sign; check link.signing_key"),
+            Self::Signing(cause) => {
+                tracing::error!(request_id = %stamp.request_id, cause, "the link's signing key cannot sign; check link.signing_key")
+            }
             // The client went away or sent too much: nothing is wrong with the link, and any client could fill the log.
             Self::Link(SendFault::RequestBody(_)) => {}
             Self::Link(fault) => tracing::warn!(request_id = %stamp.request_id, %fault, "no replica of routing-gw gave an answer"),
             Self::Door(_) | Self::Limit(_) | Self::NoRule | Self::Credential(_) => {}
         }
         let trace_id = stamp.trace.trace_id_hex();
-        let problem = Problem { reason: self.reason(), request_id: Some(&stamp.request_id), trace_id: str::from_utf8(&trace_id).ok(), decision: None };
+        let problem = Problem {
+            reason: self.reason(),
+            request_id: Some(&stamp.request_id),
+            trace_id: str::from_utf8(&trace_id).ok(),
+            decision: None,
+        };
         problem.response().map(Body::from)
     }
 }

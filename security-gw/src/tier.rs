@@ -100,12 +100,17 @@ impl Tier for SecurityGw {
         }
     }
 
-    fn serve(worker: &Rc<Worker>, connection: &Rc<Connection>, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + 'static {
+    fn serve(
+        worker: &Rc<Worker>,
+        connection: &Rc<Connection>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + 'static {
         corridor(worker.clone(), connection.clone(), request)
     }
 
     fn readiness(&self) -> Vec<Health> {
-        let issuers = self.issuers.health().into_iter().map(|(name, ready, detail)| Health { name: format!("issuer {name}"), ready, detail });
+        let issuers =
+            self.issuers.health().into_iter().map(|(name, ready, detail)| Health { name: format!("issuer {name}"), ready, detail });
         let replicas = self.link.snapshot();
         let detail = match &replicas.failure {
             None => format!("{} replicas of routing-gw", replicas.endpoints.len()),

@@ -11,7 +11,10 @@ use crate::BINARIES;
 fn three_mistakes_are_three_complaints() {
     let rig = Rig::two_tier(&BINARIES);
     let good = std::fs::read_to_string(rig.folder.file("security.yaml")).expect("the file");
-    let bad = good.replace("workers: 2", "workers: two").replace("authenticate: anonymous }", "authenticate: anonymous, relay: true }").replace("issuers: [demo] }", "issuers: [dmeo] }");
+    let bad = good
+        .replace("workers: 2", "workers: two")
+        .replace("authenticate: anonymous }", "authenticate: anonymous, relay: true }")
+        .replace("issuers: [demo] }", "issuers: [dmeo] }");
     rig.folder.write("bad.yaml", &bad);
     let (code, said) = check(&rig, BINARIES.security, "bad.yaml");
     assert_eq!(code, 78, "{said}");
@@ -20,7 +23,8 @@ fn three_mistakes_are_three_complaints() {
         bad.yaml:12:51 rules[0].issuers[0]: no issuer is named "dmeo"; did you mean "demo"?
         bad.yaml:13:50 rules[1].relay: unknown key "relay"; the keys here are: path, authenticate, issuers, relay_authorization
         3 complaints about bad.yaml
-    "#]].assert_eq(&said.replace(&format!("{}/", rig.folder.path().display()), ""));
+    "#]]
+    .assert_eq(&said.replace(&format!("{}/", rig.folder.path().display()), ""));
 }
 
 #[test]

@@ -54,17 +54,22 @@ impl Demo {
         }
         let request = request.body(Full::new(Bytes::new())).expect("a request");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-        runtime.block_on(async { Line::open(self.door, &identity, Version::H1).await.expect("a connection").exchange(request).await.expect("an answer") })
+        runtime.block_on(async {
+            Line::open(self.door, &identity, Version::H1).await.expect("a connection").exchange(request).await.expect("an answer")
+        })
     }
 
     fn act(&self, words: &[&str]) -> String {
-        let output = Command::new(BINARIES.gwctl).arg("demo").args(words).arg("--dir").arg(self.folder.path()).output().expect("gwctl runs");
+        let output =
+            Command::new(BINARIES.gwctl).arg("demo").args(words).arg("--dir").arg(self.folder.path()).output().expect("gwctl runs");
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     }
 
     fn meets(&self, name: &str) {
-        until(&format!("{name} is met"), || (self.get("/orders/1", Some("editor.jwt")).check("200 orders").instance() == name).then_some(()));
+        until(&format!("{name} is met"), || {
+            (self.get("/orders/1", Some("editor.jwt")).check("200 orders").instance() == name).then_some(())
+        });
     }
 }
 
@@ -87,7 +92,8 @@ fn the_demo_does_what_the_readme_says() {
     demo.get("/orders/1", Some("expired.jwt")).check("401 token-expired");
     demo.get("/orders/1", None).check("401 no-credentials");
 
-    let token = Command::new(BINARIES.gwctl).args(["token", "--user", "editor", "--dir"]).arg(demo.folder.path()).output().expect("gwctl runs");
+    let token =
+        Command::new(BINARIES.gwctl).args(["token", "--user", "editor", "--dir"]).arg(demo.folder.path()).output().expect("gwctl runs");
     demo.folder.write("fresh.jwt", &String::from_utf8(token.stdout).expect("text"));
     demo.get("/orders/1", Some("fresh.jwt")).check("200 orders");
 

@@ -38,7 +38,9 @@ fn a_tier_that_leaves_finishes_what_it_began() {
 
 #[test]
 fn a_request_that_outlives_the_deadline_does_not_keep_the_process() {
-    let rig = tests::rig::scene::Scene::default().security("drain: { wait: 200ms, deadline: 5s }", "drain: { wait: 0s, deadline: 300ms }").raise(&BINARIES);
+    let rig = tests::rig::scene::Scene::default()
+        .security("drain: { wait: 200ms, deadline: 5s }", "drain: { wait: 0s, deadline: 300ms }")
+        .raise(&BINARIES);
     let editor = rig.editor();
     let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" };
     std::thread::scope(|scope| {

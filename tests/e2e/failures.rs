@@ -43,9 +43,14 @@ fn an_issuer_that_was_never_reached_fails_readiness_and_closes_its_paths() {
     let mut rig = Rig::two_tier(&BINARIES);
     let file = std::fs::read_to_string(rig.folder.file("security.yaml")).expect("the file");
     rig.issuer.set_down(true);
-    rig.folder.write("late.yaml", &file.replace("unix:s.sock", "unix:late.sock").replace("access.log", "late.log").replace("security.events.log", "late.events.log"));
+    rig.folder.write(
+        "late.yaml",
+        &file.replace("unix:s.sock", "unix:late.sock").replace("access.log", "late.log").replace("security.events.log", "late.events.log"),
+    );
     let late = Process::spawn("security-gw", BINARIES.security, &rig.folder.file("late.yaml"), &rig.folder.file("late.sock"));
-    let (_, page) = until("it answers although its issuer is down", || late.ask("/readyz").filter(|(status, page)| *status == 503 && page.contains("issuer demo")));
+    let (_, page) = until("it answers although its issuer is down", || {
+        late.ask("/readyz").filter(|(status, page)| *status == 503 && page.contains("issuer demo"))
+    });
     assert!(page.contains("\"link\""), "{page}");
     rig.security = late;
     rig.knock("GET /orders/1").with(&rig.editor()).check("503 keys-unavailable");

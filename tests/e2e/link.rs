@@ -17,7 +17,11 @@ use crate::BINARIES;
 
 fn tier1(rig: &Rig) -> Identity {
     let leaf = rig.certificates.leaf(Purpose::Client, "security-gw.demo");
-    Identity { ca_pem: rig.certificates.ca_pem(), leaf: Some((leaf.chain_pem().to_owned(), leaf.key_pem().to_owned())), server: "routing-gw.demo" }
+    Identity {
+        ca_pem: rig.certificates.ca_pem(),
+        leaf: Some((leaf.chain_pem().to_owned(), leaf.key_pem().to_owned())),
+        server: "routing-gw.demo",
+    }
 }
 
 /// Asks routing-gw directly for what the assertion's caller may have.
@@ -34,7 +38,14 @@ fn ask(rig: &Rig, identity: &Identity, assertion: Option<&str>) -> Result<Reply,
 }
 
 fn editor() -> Caller {
-    Caller { subject: "editor".into(), issuer: "test".into(), proof: Proof::Jwt, scopes: vec!["orders:read".into()], claims: Default::default(), expires_at: None }
+    Caller {
+        subject: "editor".into(),
+        issuer: "test".into(),
+        proof: Proof::Jwt,
+        scopes: vec!["orders:read".into()],
+        claims: Default::default(),
+        expires_at: None,
+    }
 }
 
 fn signer(rig: &Rig, audience: &str) -> Signer {
@@ -53,9 +64,11 @@ fn only_tier_one_is_believed() {
     ask(&rig, &tier1(&rig), Some(&right)).expect("an answer").check("200 orders");
 
     let stranger = LinkKey::new(Some("link-1")).expect("a key");
-    let stranger = Signer::from_pkcs8_pem(stranger.pem().as_bytes(), "link-1".into(), "security-gw".into(), "routing-gw".into()).expect("a signer");
+    let stranger =
+        Signer::from_pkcs8_pem(stranger.pem().as_bytes(), "link-1".into(), "security-gw".into(), "routing-gw".into()).expect("a signer");
     let unknown = LinkKey::new(Some("link-9")).expect("a key");
-    let unknown = Signer::from_pkcs8_pem(unknown.pem().as_bytes(), "link-9".into(), "security-gw".into(), "routing-gw".into()).expect("a signer");
+    let unknown =
+        Signer::from_pkcs8_pem(unknown.pem().as_bytes(), "link-9".into(), "security-gw".into(), "routing-gw".into()).expect("a signer");
     let body = right.split('.').nth(1).expect("a payload");
     let none = format!("{}.{body}.", base64_url(br#"{"alg":"none","typ":"gw+jwt","kid":"link-1"}"#));
     let cases = [
@@ -84,7 +97,9 @@ fn peers_without_the_right_certificate_get_no_connection() {
     let rig = Rig::two_tier(&BINARIES);
     let right = signer(&rig, "routing-gw").sign(&editor(), Clock::system().now_s()).expect("signed").token;
     let with = |name: Option<&str>| {
-        let leaf = name.map(|name| rig.certificates.leaf(Purpose::Client, name)).map(|leaf| (leaf.chain_pem().to_owned(), leaf.key_pem().to_owned()));
+        let leaf = name
+            .map(|name| rig.certificates.leaf(Purpose::Client, name))
+            .map(|leaf| (leaf.chain_pem().to_owned(), leaf.key_pem().to_owned()));
         Identity { ca_pem: rig.certificates.ca_pem(), leaf, server: "routing-gw.demo" }
     };
     for (reason, identity) in [("peer-certificate-missing", with(None)), ("peer-not-allowed", with(Some("stranger.demo")))] {

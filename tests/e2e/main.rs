@@ -18,5 +18,8 @@ mod trust;
 use tests::rig::binaries::Binaries;
 
 /// What Cargo built for these tests.
-const BINARIES: Binaries =
-    Binaries { security: env!("CARGO_BIN_EXE_rig-security-gw"), routing: env!("CARGO_BIN_EXE_rig-routing-gw"), gwctl: env!("CARGO_BIN_EXE_rig-gwctl") };
+const BINARIES: Binaries = Binaries {
+    security: env!("CARGO_BIN_EXE_rig-security-gw"),
+    routing: env!("CARGO_BIN_EXE_rig-routing-gw"),
+    gwctl: env!("CARGO_BIN_EXE_rig-gwctl"),
+};

@@ -38,7 +38,11 @@ fn the_configurations_of_the_readme_are_lawful() {
 fn every_test_that_the_readme_names_exists() {
     let readme = readme();
     let table = readme.split("## When something is down").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the table");
-    let named: Vec<&str> = table.lines().filter_map(|line| line.rsplit('|').nth(1)?.trim().strip_prefix('`')?.strip_suffix('`')).filter(|name| !name.contains('/')).collect();
+    let named: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.rsplit('|').nth(1)?.trim().strip_prefix('`')?.strip_suffix('`'))
+        .filter(|name| !name.contains('/'))
+        .collect();
     assert!(named.len() >= 10, "{named:?}");
     let mut sources = String::new();
     gather(&root().join("tests"), &mut sources);

@@ -11,7 +11,8 @@ use crate::BINARIES;
 fn every_request_has_exactly_one_record_with_both_tiers_story() {
     let rig = Rig::two_tier(&BINARIES);
     let editor = rig.editor();
-    let answered = rig.knock("POST /orders/1?secret=canary").with(&editor).header("x-secret", "canary").body(vec![b'x'; 1000]).check("200 orders");
+    let answered =
+        rig.knock("POST /orders/1?secret=canary").with(&editor).header("x-secret", "canary").body(vec![b'x'; 1000]).check("200 orders");
     let record = rig.record_of(&answered);
     assert_eq!(record["kind"], "request");
     for (field, expected) in [
@@ -61,7 +62,9 @@ fn refused_requests_are_recorded_with_their_reason() {
 fn records_are_neither_lost_nor_doubled() {
     let rig = Rig::two_tier(&BINARIES);
     let editor = rig.editor();
-    let ids: BTreeSet<String> = (0..50).map(|n| rig.knock(&format!("GET /orders/{n}")).with(&editor).check("200 orders").header("x-request-id").to_owned()).collect();
+    let ids: BTreeSet<String> = (0..50)
+        .map(|n| rig.knock(&format!("GET /orders/{n}")).with(&editor).check("200 orders").header("x-request-id").to_owned())
+        .collect();
     let records = until("all 50 records are written", || Some(rig.records()).filter(|records| records.len() >= 50));
     let recorded: BTreeSet<String> = records.iter().filter_map(|record| record["request_id"].as_str().map(str::to_owned)).collect();
     assert_eq!(records.len(), 50);
@@ -74,7 +77,8 @@ fn records_are_neither_lost_nor_doubled() {
 fn connections_have_records_of_their_own() {
     let rig = Rig::two_tier(&BINARIES);
     rig.knock("GET /orders/1").with(&rig.editor()).check("200 orders");
-    let record = until("the connection's record is written", || rig.events("security").into_iter().find(|record| record["kind"] == "connection"));
+    let record =
+        until("the connection's record is written", || rig.events("security").into_iter().find(|record| record["kind"] == "connection"));
     assert_eq!(record["tls.protocol.version"], "1.3");
     assert_eq!(record["gateway.listener"], "https");
     assert_eq!(record["gateway.requests"], 1);

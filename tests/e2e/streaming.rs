@@ -61,13 +61,18 @@ fn two_hundred_mebibytes_pass_in_bounded_memory() {
             let upload = request(Method::POST, "/orders/1", Zeros(BODY_BYTES));
             let download = request(Method::GET, &format!("/orders/1?download={BODY_BYTES}"), Zeros(0));
             let (uploaded, mut downloading) = if h2 {
-                let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("h2");
+                let (mut sender, connection) =
+                    hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("h2");
                 tokio::runtime::Handle::current().spawn(connection);
-                (sender.send_request(upload).await.expect("an answer").into_body().collect().await.expect("a body").to_bytes(), sender.send_request(download).await.expect("an answer").into_body())
+                (
+                    sender.send_request(upload).await.expect("an answer").into_body().collect().await.expect("a body").to_bytes(),
+                    sender.send_request(download).await.expect("an answer").into_body(),
+                )
             } else {
                 let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("h1");
                 tokio::runtime::Handle::current().spawn(connection);
-                let uploaded = sender.send_request(upload).await.expect("an answer").into_body().collect().await.expect("a body").to_bytes();
+                let uploaded =
+                    sender.send_request(upload).await.expect("an answer").into_body().collect().await.expect("a body").to_bytes();
                 sender.ready().await.expect("kept alive");
                 (uploaded, sender.send_request(download).await.expect("an answer").into_body())
             };

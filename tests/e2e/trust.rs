@@ -26,7 +26,8 @@ fn an_instance_sees_who_asks_and_never_the_credential() {
 
 #[test]
 fn a_credential_travels_on_only_where_a_rule_relays_it() {
-    let scene = Scene::default().security("authenticate: require, issuers: [demo] }", "authenticate: require, issuers: [demo], relay_authorization: true }");
+    let scene = Scene::default()
+        .security("authenticate: require, issuers: [demo] }", "authenticate: require, issuers: [demo], relay_authorization: true }");
     let rig = scene.raise(&BINARIES);
     let editor = rig.editor();
     let reply = rig.knock("GET /orders/1").with(&editor).check("200 orders");

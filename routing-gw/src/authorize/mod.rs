@@ -9,9 +9,9 @@ pub mod config;
 use wire::exchange::Exchange;
 
 use crate::decision::Decisions;
-use crate::requirement::Denied;
 use crate::facts::{Permitted, Routed};
 use crate::refusal::Refusal;
+use crate::requirement::Denied;
 
 /// Decides on the caller of a routed request.
 ///

@@ -74,7 +74,8 @@ impl RoutingConfig {
         for (index, listener) in self.listen.iter().enumerate() {
             check_listener(listener, index, report);
         }
-        let services: Vec<_> = self.services.iter().map(|(name, service)| service.check(&format!("services.{name}"), base, report)).collect();
+        let services: Vec<_> =
+            self.services.iter().map(|(name, service)| service.check(&format!("services.{name}"), base, report)).collect();
         let routes = routes::check(&self.routes, self.services.keys().map(String::as_str), report);
         let vouch = check_vouch(&self.vouch, base, report);
         let host = HostPlan::check(

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contract::headers;
-use http::header::{self, HeaderName};
 use http::Method;
+use http::header::{self, HeaderName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::report::Report;
@@ -97,13 +97,21 @@ fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = 
     let claim_headers = claim_headers(&route.claim_headers, key, report);
     let requirement = match (&route.require, route.public) {
         (Some(_), true) => {
-            report.complain(&format!("{key}.public"), "the route is public and has requirements", "take one of `public` and `require` away");
+            report.complain(
+                &format!("{key}.public"),
+                "the route is public and has requirements",
+                "take one of `public` and `require` away",
+            );
             None
         }
         (Some(require), false) => require.check(&format!("{key}.require"), report),
         (None, true) => Some(Requirement::Public),
         (None, false) => {
-            report.complain(key, format!("the route {:?} has no policy", route.name), "add `require:`, or say `public: true` to let everyone in");
+            report.complain(
+                key,
+                format!("the route {:?} has no policy", route.name),
+                "add `require:`, or say `public: true` to let everyone in",
+            );
             None
         }
     };
@@ -123,7 +131,9 @@ fn claim_headers(written: &BTreeMap<String, String>, key: &str, report: &mut Rep
     let mut headers = Vec::with_capacity(written.len());
     for (name, claim) in written {
         match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(header) if !headers::is_reserved(&header) && !FORBIDDEN_CLAIM_HEADERS.contains(&header) => headers.push((header, claim.as_str().into())),
+            Ok(header) if !headers::is_reserved(&header) && !FORBIDDEN_CLAIM_HEADERS.contains(&header) => {
+                headers.push((header, claim.as_str().into()))
+            }
             _ => report.complain(
                 &format!("{key}.claim_headers.{name}"),
                 format!("{name:?} cannot carry a claim"),
@@ -156,7 +166,9 @@ fn hosts(names: &[String], key: &str, report: &mut Report) -> Option<Vec<Box<str
         let bracketed = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let lawful = match bracketed {
             Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => name.split('.').all(|label| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')),
+            None => name
+                .split('.')
+                .all(|label| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')),
         };
         if lawful {
             hosts.push(name.to_ascii_lowercase().into_boxed_str());
@@ -191,7 +203,11 @@ fn complain_about_twins(routes: &[RouteConfig], plans: &[Option<RoutePlan>], rep
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, route) in routes.iter().enumerate() {
         if let Some(first) = names.insert(&route.name, index) {
-            report.complain(&format!("routes[{index}].name"), format!("routes[{first}] has the name {:?} too", route.name), "give each route its own name");
+            report.complain(
+                &format!("routes[{index}].name"),
+                format!("routes[{first}] has the name {:?} too", route.name),
+                "give each route its own name",
+            );
         }
     }
     let mut by_shape: BTreeMap<String, Vec<usize>> = BTreeMap::new();

@@ -59,7 +59,10 @@ fn segment(text: &str) -> Result<Segment, (String, String)> {
         };
     }
     if text.contains(['{', '}']) {
-        return Err((format!("the segment {text:?} mixes text and a parameter"), "a parameter is a whole segment, as in /orders/{id}".to_owned()));
+        return Err((
+            format!("the segment {text:?} mixes text and a parameter"),
+            "a parameter is a whole segment, as in /orders/{id}".to_owned(),
+        ));
     }
     Ok(Segment::Literal(text.into()))
 }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use contract::reason::Reason;
 use http::{Request, Response, StatusCode};
 use telemetry::record::Kind;
 use telemetry::record::buffer::RecordBuffer;
@@ -75,31 +76,31 @@ impl AccessLog {
         Self { records, requests, tracing }
     }
 
-/// Opens the record of a request.
+    /// Opens the record of a request.
     pub fn open<B>(&self, connection: &Rc<Connection>, request: &Request<B>, stamp: &Stamp) -> Record {
-    let host = request.headers().get(http::header::HOST).cloned();
-    let docket = Docket {
-        connection: connection.clone(),
-        stamp: stamp.clone(),
-        method: request.method().clone(),
-        target: request.uri().clone(),
-        host,
-        caller: None,
-        rule: None,
-        body_in: Rc::default(),
-        authentication: None,
-        sent_at: None,
-        tier2: None,
-        link_attempts: 0,
-        replica: None,
-        trail: None,
-        status: None,
-        refused: None,
-        tunnel: None,
-        place: None,
-    };
-    Record { log: self.clone(), docket, body_out: 0, end: End::ClientGone, _in_flight: self.requests.begin() }
-}
+        let host = request.headers().get(http::header::HOST).cloned();
+        let docket = Docket {
+            connection: connection.clone(),
+            stamp: stamp.clone(),
+            method: request.method().clone(),
+            target: request.uri().clone(),
+            host,
+            caller: None,
+            rule: None,
+            body_in: Rc::default(),
+            authentication: None,
+            sent_at: None,
+            tier2: None,
+            link_attempts: 0,
+            replica: None,
+            trail: None,
+            status: None,
+            refused: None,
+            tunnel: None,
+            place: None,
+        };
+        Record { log: self.clone(), docket, body_out: 0, end: End::ClientGone, _in_flight: self.requests.begin() }
+    }
 }
 
 /// Follows an answer on its way out; the record is written when its body, or its tunnel, has ended.
@@ -136,6 +137,12 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        // A room panicked: the host answers 500 in our place, and this line is all that says which request it was.
+        if std::thread::panicking() && self.docket.status.is_none() {
+            self.docket.status = Some(StatusCode::INTERNAL_SERVER_ERROR);
+            self.docket.refused = Some(Reason::InternalError);
+            self.end = End::Complete;
+        }
         let total = Instant::now().saturating_duration_since(self.docket.stamp.at);
         let (log, docket) = (&self.log, &self.docket);
         if let Some(status) = docket.status {
@@ -167,7 +174,7 @@ impl Record {
             route: docket.trail.as_ref().and_then(|trail| trail.route.as_deref()),
             protocol_version: docket.connection.protocol.version(),
             status: docket.status,
-            reason: reason.map(contract::reason::Reason::code),
+            reason: reason.map(Reason::code),
         }
         .server()
     }

@@ -41,7 +41,13 @@ impl Authenticate {
     ///
     /// # Errors
     /// No rule names the path, or the rule requires a caller and none was proved.
-    pub async fn identify(&self, cache: &TokenCache, exchange: Exchange<Admitted>, now: u64, docket: &mut Docket) -> Result<Exchange<Identified>, Refusal> {
+    pub async fn identify(
+        &self,
+        cache: &TokenCache,
+        exchange: Exchange<Admitted>,
+        now: u64,
+        docket: &mut Docket,
+    ) -> Result<Exchange<Identified>, Refusal> {
         let rule = self.rules.find(exchange.request.uri().path()).ok_or(Refusal::NoRule)?;
         docket.rule = Some(rule.path.clone());
         let (caller, mut exchange) = match rule.ask {

@@ -60,10 +60,18 @@ impl Rules {
     /// Checks the rules against the names of the issuers, which stand in the order of the plan.
     pub fn check(configs: &[RuleConfig], issuers: &[&str], report: &mut Report) -> Self {
         if configs.is_empty() {
-            report.complain("rules", "there is no rule, so every request would be refused", "add one, as in {path: \"/\", authenticate: require}");
+            report.complain(
+                "rules",
+                "there is no rule, so every request would be refused",
+                "add one, as in {path: \"/\", authenticate: require}",
+            );
         }
         if configs.len() > RULES_MAX {
-            report.complain("rules", format!("there are {} rules", configs.len()), format!("keep at most {RULES_MAX}; rules are prefixes, routes belong to routing-gw"));
+            report.complain(
+                "rules",
+                format!("there are {} rules", configs.len()),
+                format!("keep at most {RULES_MAX}; rules are prefixes, routes belong to routing-gw"),
+            );
         }
         let mut rules: Vec<Arc<Rule>> = Vec::new();
         for (index, config) in configs.iter().enumerate() {
@@ -86,12 +94,25 @@ impl Rules {
                 places = (0..issuers.len()).collect();
             }
             if config.ask_needs_issuer() && issuers.is_empty() {
-                report.complain(&format!("{key}.authenticate"), "the rule requires a caller, but there is no issuer to prove one", "add an entry to `issuers`");
+                report.complain(
+                    &format!("{key}.authenticate"),
+                    "the rule requires a caller, but there is no issuer to prove one",
+                    "add an entry to `issuers`",
+                );
             }
             if config.authenticate == Ask::Anonymous && config.relay_authorization {
-                report.complain(&format!("{key}.relay_authorization"), "an anonymous rule has no proved credential to relay", "take it away, or require a caller");
+                report.complain(
+                    &format!("{key}.relay_authorization"),
+                    "an anonymous rule has no proved credential to relay",
+                    "take it away, or require a caller",
+                );
             }
-            rules.push(Arc::new(Rule { path: config.path.as_str().into(), ask: config.authenticate, issuers: places.into(), relay: config.relay_authorization }));
+            rules.push(Arc::new(Rule {
+                path: config.path.as_str().into(),
+                ask: config.authenticate,
+                issuers: places.into(),
+                relay: config.relay_authorization,
+            }));
         }
         rules.sort_by_key(|rule| std::cmp::Reverse(rule.path.len()));
         Self { rules }
@@ -117,7 +138,12 @@ mod tests {
     fn rules(paths: &[&str]) -> Rules {
         let configs: Vec<RuleConfig> = paths
             .iter()
-            .map(|path| RuleConfig { path: (*path).to_owned(), authenticate: Ask::Anonymous, issuers: Vec::new(), relay_authorization: false })
+            .map(|path| RuleConfig {
+                path: (*path).to_owned(),
+                authenticate: Ask::Anonymous,
+                issuers: Vec::new(),
+                relay_authorization: false,
+            })
             .collect();
         let mut report = Report::default();
         let rules = Rules::check(&configs, &[], &mut report);

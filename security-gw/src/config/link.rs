@@ -101,7 +101,11 @@ impl LinkConfig {
         if let Some(tls) = &self.tls
             && (tls.certificate.is_none() || tls.peers.is_empty())
         {
-            report.complain("link.tls", "only one end of the link would be proved", "set `certificate`, `key` and `peers`, so that both ends are");
+            report.complain(
+                "link.tls",
+                "only one end of the link would be proved",
+                "set `certificate`, `key` and `peers`, so that both ends are",
+            );
         }
         let service = ServiceConfig {
             discover: self.discover.clone(),

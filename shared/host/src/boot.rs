@@ -136,12 +136,12 @@ fn bind(host: &HostPlan, inherited: &mut Inherited) -> Result<(Vec<Listener>, Li
     let mut listeners = Vec::with_capacity(host.listeners.len());
     for plan in &host.listeners {
         listeners.push(match inherited.take(&plan.name) {
-            Some(listener) => listener,
+            Some(listener) => listener.in_place_of(&plan.name, &plan.address)?,
             None => Listener::bind(&plan.address, plan.mode)?,
         });
     }
     let admin = match inherited.take("admin") {
-        Some(listener) => listener,
+        Some(listener) => listener.in_place_of("admin", &host.admin.address)?,
         None => Listener::bind(&host.admin.address, host.admin.mode)?,
     };
     if inherited.left() > 0 {

@@ -91,6 +91,25 @@ impl Listener {
         }
     }
 
+    /// An inherited socket, if it lets in nobody whom `address` would not: what `check` allowed for a Unix socket or for loopback (plaintext, an open
+    /// admin door) must not be served to a network.
+    ///
+    /// # Errors
+    /// It is of another kind, or reaches further.
+    pub(crate) fn in_place_of(self, name: &str, address: &Address) -> Result<Self, BootError> {
+        let fits = match (&self, address) {
+            (Self::Unix(_), Address::Unix(_)) => true,
+            (Self::Tcp(own), Address::Tcp(_)) => !address.is_local() || own.local_addr().is_ok_and(|own| Address::Tcp(own).is_local()),
+            _ => false,
+        };
+        if fits {
+            return Ok(self);
+        }
+        let what =
+            format!("the socket that was passed on for `{name}` listens on {}, and the configuration says {address}", self.address());
+        Err(BootError::new(what, "pass the sockets in the order of `listen`, or under its names (FileDescriptorName=)"))
+    }
+
     /// Makes an inherited socket as non-blocking as one that was bound here.
     pub(crate) fn adopt(self) -> io::Result<Self> {
         match &self {
@@ -211,6 +230,22 @@ mod tests {
         drop(first);
         let second = Listener::bind(&address, 0o600).unwrap();
         assert_eq!(second.address(), format!("unix:{}", path.display()));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn an_inherited_socket_reaches_no_further_than_the_address_it_stands_for() {
+        let tcp = |ip: [u8; 4]| Address::Tcp(SocketAddr::from((ip, 0)));
+        let bound = |address: &Address| Listener::bind(address, 0o600).unwrap();
+        let (loopback, everywhere) = (tcp([127, 0, 0, 1]), tcp([0, 0, 0, 0]));
+        let path = socket_path("passed");
+        let unix = Address::Unix(path.clone());
+        assert!(bound(&loopback).in_place_of("link", &loopback).is_ok());
+        assert!(bound(&loopback).in_place_of("link", &everywhere).is_ok());
+        let fault = bound(&everywhere).in_place_of("link", &loopback).unwrap_err();
+        assert!(fault.what.contains("`link` listens on 0.0.0.0:"), "{fault}");
+        assert!(bound(&loopback).in_place_of("link", &unix).is_err(), "TCP proves no user id");
+        assert!(bound(&unix).in_place_of("link", &loopback).is_err());
         std::fs::remove_file(path).unwrap();
     }
 

@@ -112,7 +112,12 @@ where
     let Some(tls) = &plan.tls else {
         return begin(hall, plan, entrant, io, None, Protocol::Http1).await;
     };
-    match shake(tls, io, hall.plan.limits.handshake).await {
+    let shaken = tokio::select! {
+        biased;
+        shaken = shake(tls, io, hall.plan.limits.handshake) => shaken,
+        why = entrant.open.stopped() => return entrant.story.end(Ending::calm(why), None),
+    };
+    match shaken {
         Ok((io, facts, protocol)) => {
             hall.figures.shaken(entrant.listener, entrant.opened.elapsed());
             begin(hall, plan, entrant, io, Some(facts), protocol).await;

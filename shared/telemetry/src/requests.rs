@@ -13,9 +13,6 @@ use crate::histogram::{DURATION_BOUNDS_S, Histogram};
 use crate::metrics::{Labels, Metrics};
 use crate::names::{label, metric};
 
-
-
-
 /// The status classes, `1xx` first.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 

@@ -137,7 +137,7 @@ impl Journey<'_> {
         self.tried.add(&endpoint);
         // What failed was connecting, so that is tried again: over a connection of before the failure nothing would be learned, and the
         // instance would go from trial to trial for as long as that connection lives.
-        let _ = is_trial;
+        self.fresh |= is_trial;
         self.trip.attempts += 1;
         self.trip.generation = generation;
         self.trip.instance = Some(Arc::clone(&endpoint));

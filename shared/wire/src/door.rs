@@ -243,7 +243,9 @@ mod tests {
 
     #[test]
     fn a_host_that_the_next_guard_refuses_is_refused_here() {
-        let host = |authority: &str| enter(Request::builder().uri(format!("https://{authority}/"))).map(|exchange| exchange.request.headers()["host"].clone());
+        let host = |authority: &str| {
+            enter(Request::builder().uri(format!("https://{authority}/"))).map(|exchange| exchange.request.headers()["host"].clone())
+        };
         assert_eq!(host("a.test:8443"), Ok(HeaderValue::from_static("a.test:8443")));
         for authority in ["a.test:", "a..test", "a~b", "a.test:0", "user:secret@a.test"] {
             assert_eq!(host(authority), Err(Reason::HostMalformed), "{authority}");
@@ -252,7 +254,16 @@ mod tests {
 
     #[test]
     fn nothing_that_only_we_say_comes_in_under_any_spelling() {
-        let names = ["x-gw-subject", "x_gw_subject", "x-forwarded-for", "x_forwarded_for", "x-forwarded-port", "X-Real_IP", "forwarded", "x_request_id"];
+        let names = [
+            "x-gw-subject",
+            "x_gw_subject",
+            "x-forwarded-for",
+            "x_forwarded_for",
+            "x-forwarded-port",
+            "X-Real_IP",
+            "forwarded",
+            "x_request_id",
+        ];
         let request = names.iter().fold(Request::builder().uri("https://a/"), |request, name| request.header(*name, "forged"));
         let arrived = enter(request).expect("lawful");
         assert!(arrived.request.headers().values().all(|value| value != "forged"), "{:?}", arrived.request.headers());

@@ -41,7 +41,9 @@ pub fn is_in(address: IpAddr, networks: &[IpNet]) -> bool {
 
 /// Writes what the next hop may believe and removes every other form of it.
 pub fn write(map: &mut HeaderMap, client: Option<IpAddr>, scheme: &'static str, host: Option<HeaderValue>) {
-    let says = |name: &HeaderName| headers::folds_to_prefix(name, "x-forwarded-") || others().into_iter().any(|other| headers::folds_to(name, other));
+    let says = |name: &HeaderName| {
+        headers::folds_to_prefix(name, "x-forwarded-") || others().into_iter().any(|other| headers::folds_to(name, other))
+    };
     while let Some(name) = map.keys().find(|name| says(name)).cloned() {
         map.remove(name);
     }

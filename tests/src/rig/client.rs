@@ -51,7 +51,8 @@ pub async fn handshake(address: SocketAddr, identity: &Identity, alpn: &[&[u8]])
         roots.add(certificate).map_err(std::io::Error::other)?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(std::io::Error::other)?;
+    let builder =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(std::io::Error::other)?;
     let builder = builder.with_root_certificates(roots);
     let mut config = match &identity.leaf {
         None => builder.with_no_client_auth(),
@@ -81,7 +82,11 @@ impl Line {
     ///
     /// # Errors
     /// The connection or its handshake failed.
-    pub async fn open(address: SocketAddr, identity: &Identity, version: Version) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    pub async fn open(
+        address: SocketAddr,
+        identity: &Identity,
+        version: Version,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let alpn: &[u8] = if version == Version::H1 { b"http/1.1" } else { b"h2" };
         let io = TokioIo::new(handshake(address, identity, &[alpn]).await?);
         let handle = tokio::runtime::Handle::current();

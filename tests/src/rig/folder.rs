@@ -46,7 +46,8 @@ impl Folder {
     pub fn lines(&self, name: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.file(name)).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let parse = |line| serde_json::from_str(line).unwrap_or_else(|fault| panic!("{name} holds a line that is no JSON ({fault}): {line}"));
+        let parse =
+            |line| serde_json::from_str(line).unwrap_or_else(|fault| panic!("{name} holds a line that is no JSON ({fault}): {line}"));
         whole.lines().map(parse).collect()
     }
 }

@@ -74,7 +74,9 @@ impl<'a> Knock<'a> {
     /// Sends it over a connection of its own and reads the whole answer.
     #[must_use]
     pub fn go(&self) -> Reply {
-        self.try_go().unwrap_or_else(|fault| panic!("{} {} got no answer: {fault}; tier 1 says:\n{}", self.method, self.path, self.rig.security.log()))
+        self.try_go().unwrap_or_else(|fault| {
+            panic!("{} {} got no answer: {fault}; tier 1 says:\n{}", self.method, self.path, self.rig.security.log())
+        })
     }
 
     /// As [`Self::go`], but an exchange that breaks is an answer too.

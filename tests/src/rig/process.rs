@@ -115,7 +115,8 @@ impl Process {
     #[must_use]
     pub fn memory(&self) -> (u64, u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
-        let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+        let line =
+            |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
         (line("VmRSS:").unwrap_or_default() * 1024, line("VmHWM:").unwrap_or_default() * 1024)
     }
 

@@ -86,7 +86,9 @@ impl Scene {
         let dns_address = dns.address().unwrap_or_else(|fault| panic!("{fault}"));
         stage.handle().spawn(dns.serve());
 
-        let fill = |text: &str| text.replace("{dns}", &dns_address.to_string()).replace("{issuer}", issuer.url()).replace("{users}", &users.to_string());
+        let fill = |text: &str| {
+            text.replace("{dns}", &dns_address.to_string()).replace("{issuer}", issuer.url()).replace("{users}", &users.to_string())
+        };
         folder.write("routing.yaml", &fill(&self.routing));
         let routing = Process::start("routing-gw", binaries.routing, &folder.file("routing.yaml"), &folder.file("r.sock"));
         let link = if self.routing.contains("unix:r.link") { String::new() } else { routing.listener("link").port().to_string() };

@@ -133,6 +133,10 @@ impl Roster {
     pub fn close(&self) {
         self.closing.set(true);
         for open in self.open.borrow().values() {
+            if open.stage.get() == Stage::Handshake {
+                // From here the time counts in which a client that is at it may still come to its request.
+                open.rests_since.set(Instant::now());
+            }
             // A resting HTTP/1 connection is left open a little: a request may be on its way to it.
             if open.word.get() == Word::GoOn && open.stage.get() == Stage::Http && (open.has_goaway.get() || open.in_flight.get() > 0) {
                 open.ask(Word::Finish("drained"));
@@ -149,10 +153,14 @@ impl Roster {
     }
 
     fn look_at(&self, open: &Open, now: Instant) {
+        let rested = now.saturating_duration_since(open.rests_since.get());
+        if open.stage.get() == Stage::Handshake && self.closing.get() && rested >= CLOSING_REST {
+            // Browsers and probes open connections and say nothing; the drain does not wait for their handshake's own deadline.
+            return open.ask(Word::Stop("drained"));
+        }
         if open.stage.get() != Stage::Http || open.in_flight.get() > 0 {
             return;
         }
-        let rested = now.saturating_duration_since(open.rests_since.get());
         let silent = open.requests.get() == 0 && open.line.bytes_in() == 0;
         let (rest, why) = match (self.closing.get(), silent) {
             (true, _) => (CLOSING_REST.min(self.rest.idle), "drained"),
@@ -175,6 +183,15 @@ impl Roster {
 }
 
 impl Open {
+    /// Waits until the connection is asked to end at once, and tells why.
+    pub async fn stopped(&self) -> &'static str {
+        std::future::poll_fn(|cx| match self.word(cx) {
+            Word::Stop(why) => std::task::Poll::Ready(why),
+            Word::GoOn | Word::Finish(_) => std::task::Poll::Pending,
+        })
+        .await
+    }
+
     /// The present word; the task of the connection is woken when it changes.
     pub fn word(&self, cx: &Context<'_>) -> Word {
         let mut waker = self.waker.borrow_mut();

@@ -61,3 +61,14 @@ async fn empty_is_told_when_the_last_one_leaves() {
     roster.leave(2);
     emptied.await;
 }
+
+#[test]
+fn a_handshake_gets_a_moment_and_no_more_once_the_process_closes() {
+    let roster = Roster::new(REST);
+    let open = roster.enter(1, Arc::default());
+    roster.close();
+    roster.sweep(Instant::now());
+    assert_eq!(word(&open), Word::GoOn, "its request may be on its way");
+    roster.sweep(Instant::now() + CLOSING_REST);
+    assert_eq!(word(&open), Word::Stop("drained"));
+}

@@ -208,6 +208,8 @@ fn every_hostile_claim_has_its_reason() {
         (claims_without("iat"), None),
         (claims_with("sub", json!("")), invalid),
         (claims_with("sub", json!(7)), invalid),
+        (claims_with("sub", json!("ada ")), invalid),
+        (claims_with("sub", json!("\u{a0}ada")), invalid),
         (claims_with("sub", json!("ada\r\nx-gw-subject: root")), invalid),
         (claims_without("sub"), invalid),
         (claims_with("scope", json!(["a b"])), invalid),

@@ -123,10 +123,7 @@ impl H1 {
                 self.note_broken(pipe);
                 if matches!(self.messages.phase(), Phase::Broken(_)) { Next::Again } else { Next::Read }
             }
-            Ok(Verdict::Wait) => {
-                pipe.head_deadline.disarm();
-                Next::Wait
-            }
+            Ok(Verdict::Wait) => Next::Wait,
             Err(fault) => {
                 self.refuse(pipe, fault);
                 Next::Again

@@ -5,10 +5,11 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use contract::headers;
 use contract::reason::Reason;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::{Frame, SizeHint};
@@ -128,7 +129,14 @@ impl http_body::Body for Followed {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         debug_assert!(self.account.status.is_some());
-        Pin::new(&mut self.inner).poll_frame(cx)
+        let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        // An instance must not speak for us in its trailers either.
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            headers::scrub(trailers);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

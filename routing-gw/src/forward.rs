@@ -20,7 +20,8 @@ use wire::body::Body;
 use wire::connection::Connection;
 use wire::counted::Exceeded;
 use wire::exchange::Exchange;
-use wire::{hop_by_hop, upgrade};
+use wire::hop_by_hop;
+use wire::upgrade::{self, TUNNEL_IDLE_MAX};
 
 use crate::facts::Permitted;
 use crate::refusal::Refusal;
@@ -60,7 +61,7 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Permitted>, trail: &mut 
         let held = std::mem::take(response.body_mut());
         known.arrived().connection().line.upgraded();
         tokio::task::spawn_local(async move {
-            if let Err(cause) = upgrade::join(client, instance).await {
+            if let Err(cause) = upgrade::join(client, instance, TUNNEL_IDLE_MAX, Rc::default()).await {
                 tracing::debug!(%cause, "an upgraded connection broke");
             }
             drop(held);

@@ -7,22 +7,29 @@ use axum::{Json, Router};
 use host::tier::{Control, Health};
 use upstream::plan::ServicePlan;
 use upstream::service::Service;
+use upstream::snapshot::ServiceSnapshot;
 
 /// Starts discovery of a service.
 pub(crate) fn start(plan: &ServicePlan, control: &Control) -> Arc<Service> {
     Service::start(plan.clone(), &control.names, &control.tasks, &control.clock, &control.metrics)
 }
 
-/// Whether a service has instances. One without any does not make the tier unready: its other services must go on being served.
-pub(crate) fn health(service: &Service) -> Health {
-    let snapshot = service.snapshot();
+/// The state of all services. One without instances does not make the tier unready, for its other services must go on being served; a tier
+/// that has not found an instance of any is of no use yet.
+pub(crate) fn health(services: &[Arc<Service>]) -> Vec<Health> {
+    let snapshots: Vec<_> = services.iter().map(|service| service.snapshot()).collect();
+    let useless = snapshots.iter().all(|snapshot| snapshot.endpoints.is_empty());
+    snapshots.iter().map(|snapshot| of(snapshot, !useless)).collect()
+}
+
+fn of(snapshot: &ServiceSnapshot, ready: bool) -> Health {
     let detail = match (&snapshot.failure, snapshot.endpoints.len()) {
         (None, count) => format!("{count} instances in generation {}", snapshot.generation),
         (Some(failure), count) => {
             format!("discovery fails ({}); {count} instances of generation {} stay in use", failure.code, snapshot.generation)
         }
     };
-    Health { name: format!("service {}", snapshot.name), ready: true, detail }
+    Health { name: format!("service {}", snapshot.name), ready, detail }
 }
 
 /// `/services`: every service with its instances, as this process knows them.

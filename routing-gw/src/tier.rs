@@ -116,7 +116,7 @@ impl Tier for RoutingGw {
     }
 
     fn readiness(&self) -> Vec<Health> {
-        self.services.iter().map(|service| services::health(service)).collect()
+        services::health(&self.services)
     }
 
     fn admin(self: &Arc<Self>) -> axum::Router {

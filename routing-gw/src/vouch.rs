@@ -34,7 +34,7 @@ pub struct VouchConfig {
 }
 
 /// Verifications that one worker keeps in each of two halves; the older half goes when the younger is full.
-const VOUCHES_MAX: usize = 8_192;
+const VOUCHES_MAX: usize = 2_048;
 
 /// The verifications of one worker, by the assertion's digest, so that no assertion is held.
 #[derive(Debug, Default)]

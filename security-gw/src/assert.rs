@@ -18,7 +18,7 @@ use crate::facts::{Asserted, Identified};
 use crate::refusal::Refusal;
 
 /// Assertions that one worker keeps in each of two halves; the older half goes when the younger is full.
-const ASSERTIONS_MAX: usize = 8_192;
+const ASSERTIONS_MAX: usize = 2_048;
 
 /// The assertions of one worker, by the caller that the token cache shares.
 #[derive(Debug, Default)]

@@ -110,3 +110,32 @@ fn what_cannot_be_read_in_one_way_only_reaches_no_instance() {
     }
     rig.knock("GET /orders/1").with(&editor).header("host", "a").header("host", "b").check("400 host-malformed");
 }
+
+#[test]
+fn only_websockets_leave_http() {
+    let rig = Rig::two_tier(&BINARIES);
+    let reply = rig
+        .knock("GET /orders/1")
+        .with(&rig.editor())
+        .header("connection", "Upgrade, HTTP2-Settings")
+        .header("upgrade", "h2c")
+        .header("http2-settings", "AAMAAABkAAQCAAAAAAIAAAAA")
+        .check("200 orders");
+    assert_eq!(reply.saw("upgrade"), None);
+    assert_eq!(reply.saw("http2-settings"), None);
+}
+
+#[test]
+fn a_client_cannot_make_tier_one_lose_its_link() {
+    let rig = Rig::two_tier(&BINARIES);
+    let editor = rig.editor();
+    rig.knock("GET /orders/1").with(&editor).check("200 orders");
+    let opened = || rig.routing.metric("gateway_connections_total{listener=\"link\",end=\"refused\"}");
+    let mut knock = rig.knock("GET /orders/1").with(&editor).h2();
+    for number in 0..85 {
+        knock = knock.header(&format!("x-many-{number}"), "1");
+    }
+    knock.check("200 orders");
+    assert!(opened() < 0.5, "tier 2 refused what tier 1 let in");
+    rig.knock("PRI /orders/1").with(&editor).h2().check("501 method-not-supported");
+}

@@ -127,6 +127,8 @@ fn a_websocket_passes_through_both_tiers() {
     let record = tests::rig::wait::until("the upgraded connection's record is written", || rig.records().into_iter().next());
     assert_eq!(record["gateway.end"], "upgraded", "{record}");
     assert_eq!(record["http.response.status_code"], 101);
+    assert_eq!(record["http.request.body.size"], 8, "the frame to the instance");
+    assert_eq!(record["http.response.body.size"], 4, "and its echo");
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod routes;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use contract::assertion::ASSERTION_BYTES_MAX;
 use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig};
 use host::plan::{HostPlan, HostSections};
 use schemars::JsonSchema;
@@ -41,7 +42,7 @@ pub struct RoutingConfig {
     /// Which authorities fetched documents and collectors are proved by.
     #[serde(default)]
     pub roots: TrustRootsConfig,
-    /// Ceilings.
+    /// Ceilings, as at tier 1; what tier 1 adds to a head does not count.
     #[serde(default)]
     pub limits: LimitsConfig,
     /// How the process ends.
@@ -64,6 +65,11 @@ pub struct RoutingConfig {
     pub routes: Vec<RouteConfig>,
 }
 
+/// Header fields that tier 1 adds at most, beside what the client sent.
+const LINK_FIELDS: usize = 32;
+/// Bytes that tier 1 adds to a head at most: the assertion, and the fields that name client, request and trace.
+const LINK_HEAD_BYTES: usize = ASSERTION_BYTES_MAX + 8 * 1024;
+
 fn default_name() -> String {
     "routing-gw".to_owned()
 }
@@ -78,7 +84,7 @@ impl RoutingConfig {
             self.services.iter().map(|(name, service)| service.check(&format!("services.{name}"), base, report)).collect();
         let routes = routes::check(&self.routes, self.services.keys().map(String::as_str), report);
         let vouch = check_vouch(&self.vouch, base, report);
-        let host = HostPlan::check(
+        let mut host = HostPlan::check(
             HostSections {
                 workers: self.workers,
                 listen: self.listen,
@@ -94,6 +100,9 @@ impl RoutingConfig {
             base,
             report,
         )?;
+        // What a client may send, and what tier 1 adds to it: else a request that tier 1 let in would be refused here, link connection and all.
+        host.limits.headers_max += LINK_FIELDS;
+        host.limits.head_bytes_max += LINK_HEAD_BYTES;
         let plan = RoutingPlan {
             vouch: vouch?,
             services: services.into_iter().collect::<Option<_>>()?,

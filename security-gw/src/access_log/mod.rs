@@ -21,7 +21,7 @@ use telemetry::traces::span::SpanFacts;
 use wire::arrived::Stamp;
 use wire::body::Body;
 use wire::connection::Connection;
-use wire::upgrade;
+use wire::upgrade::{self, Passed, TUNNEL_IDLE_MAX};
 
 use crate::access_log::body::Followed;
 use crate::docket::Docket;
@@ -37,6 +37,8 @@ pub enum End {
     UpstreamAborted,
     /// The connection was upgraded and has ended.
     Upgraded,
+    /// The connection was upgraded and this process ended first.
+    Cut,
 }
 
 impl End {
@@ -48,6 +50,7 @@ impl End {
             Self::ClientGone => "client-gone",
             Self::UpstreamAborted => "upstream-aborted",
             Self::Upgraded => "upgraded",
+            Self::Cut => "cut",
         }
     }
 }
@@ -65,6 +68,8 @@ pub struct Record {
     log: AccessLog,
     docket: Docket,
     body_out: u64,
+    /// Bytes of an upgraded connection, counted while it lives.
+    tunnelled: Rc<Passed>,
     end: End,
     _in_flight: InFlight,
 }
@@ -99,7 +104,7 @@ impl AccessLog {
             tunnel: None,
             place: None,
         };
-        Record { log: self.clone(), docket, body_out: 0, end: End::ClientGone, _in_flight: self.requests.begin() }
+        Record { log: self.clone(), docket, body_out: 0, tunnelled: Rc::default(), end: End::ClientGone, _in_flight: self.requests.begin() }
     }
 }
 
@@ -114,14 +119,12 @@ pub fn follow(mut record: Record, response: Response<Body>) -> Response<Body> {
     if let Some((client, instance)) = record.docket.tunnel.take() {
         line.upgraded();
         tokio::task::spawn_local(async move {
-            record.end = End::Upgraded;
-            match upgrade::join(client, instance).await {
-                Ok(passed) => {
-                    record.docket.body_in.bytes.set(passed.inbound);
-                    record.body_out = passed.outbound;
-                }
-                Err(cause) => tracing::debug!(%cause, request_id = %record.docket.stamp.request_id, "an upgraded connection broke"),
+            record.end = End::Cut;
+            let joined = upgrade::join(client, instance, TUNNEL_IDLE_MAX, record.tunnelled.clone()).await;
+            if let Err(cause) = joined {
+                tracing::debug!(%cause, request_id = %record.docket.stamp.request_id, "an upgraded connection broke");
             }
+            record.end = End::Upgraded;
             drop(record);
         });
     }
@@ -152,7 +155,9 @@ impl Drop for Record {
             log.requests.refused(reason);
         }
         log.tracing.record_span(docket.stamp.trace.sampled, || self.span(total));
-        log.records.write(Kind::Request, |out| line::write(out, &self.docket, self.end, self.body_out, total));
+        docket.body_in.bytes.set(docket.body_in.bytes.get() + self.tunnelled.inbound.get());
+        let body_out = self.body_out + self.tunnelled.outbound.get();
+        log.records.write(Kind::Request, |out| line::write(out, docket, self.end, body_out, total));
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::json;
 
 /// A token taken apart; nothing in it is proved.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Compact<'a> {
     /// The `alg` of the header, whatever it may be.
     pub algorithm: String,

@@ -87,7 +87,7 @@ impl Door {
         if request.method().as_str() == REFUSED_METHOD {
             return Err(connection.line.refusal().map_or(Reason::FramingInvalid, |fault| fault.reason()));
         }
-        if request.method() == Method::CONNECT {
+        if !can_be_forwarded(request.method()) {
             return Err(Reason::MethodNotSupported);
         }
         let host = one_host(&request)?;
@@ -98,6 +98,9 @@ impl Door {
         let map = request.headers_mut();
         let upgrade = hop_by_hop::strip(map);
         map.remove(header::EXPECT);
+        if let Some(credential) = map.get_mut(header::AUTHORIZATION) {
+            credential.set_sensitive(true);
+        }
         join_cookies(map);
         self.scrub(map, &stamp);
         if let Trust::Edge { .. } = self.trust {
@@ -130,6 +133,15 @@ impl Door {
         }
     }
 }
+
+/// CONNECT asks for a tunnel, and PRI is the first word of HTTP/2's preface. The guard of tier 2 bounds a method's length, and what it
+/// refuses costs a connection of the link.
+fn can_be_forwarded(method: &Method) -> bool {
+    method != Method::CONNECT && method.as_str() != "PRI" && method.as_str().len() <= METHOD_BYTES_MAX
+}
+
+/// Bytes of a method at most; the longest that is registered has 17.
+const METHOD_BYTES_MAX: usize = 32;
 
 /// The value of a field that may stand once; a repeated one counts as absent, because its readers could disagree.
 fn single<'a>(map: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a HeaderValue> {

@@ -46,7 +46,7 @@ impl Refusal {
                 tracing::error!(request_id = %stamp.request_id, cause, "the link's signing key cannot sign; check link.signing_key")
             }
             // The client went away or sent too much: nothing is wrong with the link, and any client could fill the log.
-            Self::Link(SendFault::RequestBody(_)) => {}
+            Self::Link(SendFault::RequestBody(_) | SendFault::ClientStalled) => {}
             Self::Link(fault) => tracing::warn!(request_id = %stamp.request_id, %fault, "no replica of routing-gw gave an answer"),
             Self::Door(_) | Self::Limit(_) | Self::NoRule | Self::Credential(_) => {}
         }

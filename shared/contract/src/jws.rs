@@ -38,6 +38,13 @@ pub enum JwsFault {
     Critical,
 }
 
+/// A compact JWS is a credential as a whole; nothing of it is shown.
+impl std::fmt::Debug for Compact<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compact").finish_non_exhaustive()
+    }
+}
+
 impl<'a> Compact<'a> {
     /// Takes a token apart. The caller has checked its length.
     ///

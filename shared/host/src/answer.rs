@@ -14,7 +14,7 @@ use bytes::Bytes;
 use contract::problem::Problem;
 use contract::reason::Reason;
 use http::header::{self, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use wire::body::{Body, BoxError};
@@ -22,6 +22,7 @@ use wire::connection::Connection;
 
 use crate::roster::{Flight, Open};
 use crate::serve::Hall;
+use crate::streamed::Streamed;
 use crate::tier::Tier;
 
 /// Serves one request.
@@ -32,6 +33,7 @@ pub(crate) async fn answer<T: Tier>(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let flight = open.request();
+    let is_head = request.method() == Method::HEAD;
     let asked_upgrade = request.headers().contains_key(header::UPGRADE);
     let walked = match catch_unwind(AssertUnwindSafe(|| T::serve(&hall.worker, &connection, request))) {
         Ok(walk) => whole(walk).await,
@@ -46,13 +48,15 @@ pub(crate) async fn answer<T: Tier>(
                 // The guard waits for a word about every upgrade that was asked for.
                 connection.line.settled();
             }
-            Problem { reason: Reason::InternalError, request_id: None, trace_id: None, decision: None }.response().map(Body::from)
+            let problem = Problem { reason: Reason::InternalError, request_id: None, trace_id: None, decision: None };
+            // Over HTTP/2 hyper sends what body there is, whatever the method (RFC 9110 §9.3.2).
+            problem.response().map(|body| if is_head { Body::Empty } else { Body::from(body) })
         }
     };
     if open.is_closing() && !open.has_goaway.get() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|body| hold(body, flight)))
+    Ok(response.map(|body| hold(body, flight, &open)))
 }
 
 /// Runs a future to its end or to its panic.
@@ -76,9 +80,11 @@ pub(crate) fn text(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// The request is in flight until its answer's body has ended; what is at hand has as good as ended.
-fn hold(body: Body, flight: Flight) -> Body {
+fn hold(body: Body, flight: Flight, open: &Rc<Open>) -> Body {
     match body {
         Body::Empty | Body::Full(_) => body,
+        // On HTTP/1 the guard sees a client that takes nothing; on HTTP/2 the socket may flow while one stream stands.
+        Body::Incoming(_) | Body::Boxed(_) if open.has_goaway.get() => Body::boxed(Streamed::new(open, body, flight)),
         Body::Incoming(_) | Body::Boxed(_) => Body::boxed(Held { body, _flight: flight }),
     }
 }

@@ -22,7 +22,7 @@ use wire::tasks::Tasks;
 use crate::admin::{self, Admin};
 use crate::deal::{Dealer, Lane};
 use crate::descriptors;
-use crate::drain::{self, Departure, Leave, Life, LifeWatch, Phase};
+use crate::drain::{self, Departure, Leave, Life, LifeWatch};
 use crate::figures::Figures;
 use crate::inherit::Inherited;
 use crate::listen::Listener;
@@ -117,13 +117,21 @@ pub async fn live<T: Tier>(boot: Boot<T>, mut leave: Leave, ready: impl FnOnce(&
     let why = leave.asked().await;
     tracing::info!(why, wait = ?host.drain.wait, deadline = ?host.drain.deadline, "draining");
     tier.draining();
-    let ended = workers.into_iter().map(|worker| worker.ended).collect();
-    let departure = tokio::select! {
-        departure = drain::depart(&life, host.drain, acceptors, ended) => departure,
-        why = leave.asked() => {
+    let mut ended: Vec<_> = workers.into_iter().map(|worker| worker.ended).collect();
+    let asked_again = tokio::select! {
+        departure = drain::depart(&life, host.drain, acceptors, &mut ended) => Ok(departure),
+        why = leave.asked() => Err(why),
+    };
+    let departure = match asked_again {
+        Ok(departure) => departure,
+        Err(why) => {
             tracing::warn!(why, "asked a second time; ending at once");
-            life.advance(Phase::Cut);
-            return Ok(Departure::AtOnce);
+            let departure = drain::end_at_once(&life, &mut ended).await;
+            let records = control.records.flush(drain::AT_ONCE_MAX);
+            if records > 0 {
+                tracing::error!(records, "the sinks did not take every record within {:?}", drain::AT_ONCE_MAX);
+            }
+            return Ok(departure);
         }
     };
     settle(&control).await;

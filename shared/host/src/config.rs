@@ -127,7 +127,7 @@ pub struct LimitsConfig {
     pub handshake: Span,
     /// How long a request head may take from its first byte, and how long a new connection may wait with it.
     pub head: Span,
-    /// How long a request body may stand still.
+    /// How long a client may take nothing of an answer that waits for it: what it does not read for so long is broken off.
     pub body: Span,
     /// How long a connection may rest without a request.
     pub idle: Span,

@@ -25,7 +25,7 @@ use wire::guard::limits::GuardLimits;
 
 use crate::answer::{answer, guarded, text};
 use crate::plan::LimitsPlan;
-use crate::roster::{Open, Stage, Word};
+use crate::roster::{Open, STREAM_STALLED, Stage, Word};
 use crate::serve::Hall;
 use crate::story::Ending;
 use crate::tier::Tier;
@@ -213,6 +213,9 @@ fn ending(talk: Talk, connection: &Connection, open: &Open) -> (Ending, Cause) {
     if let Some(fault) = connection.line.refusal() {
         let cause = if let Talk::Broke(error) = talk { Some(error.into()) } else { None };
         return (Ending::refused(fault.code()), cause);
+    }
+    if open.asked() == Some(STREAM_STALLED) {
+        return (Ending::refused(STREAM_STALLED), None);
     }
     let calm = || Ending::calm(open.asked().unwrap_or(if open.is_closing() { "drained" } else { "closed" }));
     match talk {

@@ -23,7 +23,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::error::TrySendError;
@@ -42,6 +42,24 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a connection waits for a worker when every lane is full. A worker that takes nothing for so long hangs.
 const LANE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Between two warnings about the same listener; the metric counts every failure.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
+/// When one listener last warned that it cannot accept.
+#[derive(Debug, Default)]
+struct Warnings(Option<Instant>);
+
+impl Warnings {
+    /// Whether it may warn now; then it has.
+    fn may(&mut self, now: Instant) -> bool {
+        let may = self.0.is_none_or(|last| now.saturating_duration_since(last) >= WARN_EVERY);
+        if may {
+            self.0 = Some(now);
+        }
+        may
+    }
+}
 
 /// An accepted connection on its way to a worker.
 #[derive(Debug)]
@@ -134,16 +152,17 @@ impl Dealer {
     /// When the socket cannot be watched at all.
     pub async fn accept_from(self: Arc<Self>, listener: Listener, place: usize, mut life: LifeWatch) -> io::Result<()> {
         let socket = watch(listener)?;
-        self.accept_on(&socket, place, life.clone()).await?;
+        let mut warnings = Warnings::default();
+        self.accept_on(&socket, place, &mut warnings, life.clone()).await?;
         tokio::select! {
             biased;
             () = life.reached(Phase::Cut) => {}
-            () = self.empty(socket.get_ref(), place) => {}
+            () = self.empty(socket.get_ref(), place, &mut warnings) => {}
         }
         Ok(())
     }
 
-    async fn accept_on(&self, socket: &AsyncFd<Listener>, place: usize, mut life: LifeWatch) -> io::Result<()> {
+    async fn accept_on(&self, socket: &AsyncFd<Listener>, place: usize, warnings: &mut Warnings, mut life: LifeWatch) -> io::Result<()> {
         loop {
             // The drain may interrupt the waiting, and never what comes after an accept: that would lose the connection.
             let (mut ready, permit) = tokio::select! {
@@ -154,7 +173,7 @@ impl Dealer {
             match socket.get_ref().accept() {
                 Ok(accepted) => self.deal(accepted, place, permit).await,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-                Err(error) => self.endure(&error, place).await,
+                Err(error) => self.endure(&error, place, warnings).await,
             }
             // A flood of connections must leave the control runtime time for its other work.
             tokio::task::coop::consume_budget().await;
@@ -162,13 +181,13 @@ impl Dealer {
     }
 
     /// Takes what waits until nothing does; the caller bounds the time.
-    async fn empty(&self, listener: &Listener, place: usize) {
+    async fn empty(&self, listener: &Listener, place: usize, warnings: &mut Warnings) {
         loop {
             let permit = self.place(place).await;
             match listener.accept() {
                 Ok(accepted) => self.deal(accepted, place, permit).await,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => self.endure(&error, place).await,
+                Err(error) => self.endure(&error, place, warnings).await,
             }
         }
     }
@@ -184,7 +203,7 @@ impl Dealer {
     }
 
     /// An accept that failed costs that connection at most.
-    async fn endure(&self, error: &io::Error, listener: usize) {
+    async fn endure(&self, error: &io::Error, listener: usize, warnings: &mut Warnings) {
         let (reason, pause) = match error.raw_os_error() {
             Some(EMFILE | ENFILE | ENOBUFS | ENOMEM) => ("out-of-descriptors", Some(EXHAUSTED_PAUSE)),
             // The client left while it waited, or a firewall forbids it: the next one is not concerned (accept(2)).
@@ -199,7 +218,9 @@ impl Dealer {
         };
         self.figures.accept_failed(listener, reason);
         if let Some(pause) = pause {
-            tracing::warn!(listener, reason, %error, "a connection could not be accepted; raise the limit of open files (RLIMIT_NOFILE) or lower connections_max");
+            if warnings.may(Instant::now()) {
+                tracing::warn!(listener, reason, %error, "a connection could not be accepted; raise the limit of open files (RLIMIT_NOFILE) or lower connections_max");
+            }
             sleep(pause).await;
         }
     }
@@ -254,3 +275,16 @@ const ENOMEM: i32 = 12;
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 const ENOBUFS: i32 = 105;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_out_of_descriptors_is_told_once_a_minute() {
+        let mut warnings = Warnings::default();
+        let start = Instant::now();
+        let told = (0..1200).filter(|step| warnings.may(start + EXHAUSTED_PAUSE * *step)).count();
+        assert_eq!(told, 2, "in two minutes of failures");
+    }
+}

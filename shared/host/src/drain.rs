@@ -30,6 +30,9 @@ pub enum Phase {
 /// How long workers may take to drop what was cut.
 const CUT_MAX: Duration = Duration::from_secs(3);
 
+/// The same, and the same again for the sinks, when the process was asked to leave a second time.
+pub(crate) const AT_ONCE_MAX: Duration = Duration::from_secs(1);
+
 /// Moves the process from phase to phase; only ever forward.
 #[derive(Debug)]
 pub struct Life {
@@ -131,17 +134,14 @@ pub enum Departure {
 }
 
 /// Leaves phase by phase. `ended` are the workers, each told when it has ended.
-pub(crate) async fn depart(life: &Life, plan: DrainPlan, mut acceptors: JoinSet<()>, ended: Vec<oneshot::Receiver<()>>) -> Departure {
+pub(crate) async fn depart(life: &Life, plan: DrainPlan, mut acceptors: JoinSet<()>, ended: &mut Vec<oneshot::Receiver<()>>) -> Departure {
     life.advance(Phase::Leaving);
     sleep(plan.wait).await;
     life.advance(Phase::Closing);
     let all = async {
         // The last acceptor takes the lanes with it, by which the workers know that nobody else will come.
         while acceptors.join_next().await.is_some() {}
-        for worker in ended {
-            // A worker that broke down has ended too.
-            let _ = worker.await;
-        }
+        all_ended(ended).await;
     };
     tokio::pin!(all);
     if timeout_at(tokio::time::Instant::now() + plan.deadline, &mut all).await.is_ok() {
@@ -153,6 +153,24 @@ pub(crate) async fn depart(life: &Life, plan: DrainPlan, mut acceptors: JoinSet<
         tracing::error!("a worker did not end within {CUT_MAX:?}; its records may be lost");
     }
     Departure::Cut
+}
+
+/// Ends at once: whatever is open is cut, and its records get a moment to be written.
+pub(crate) async fn end_at_once(life: &Life, ended: &mut Vec<oneshot::Receiver<()>>) -> Departure {
+    life.advance(Phase::Cut);
+    if timeout(AT_ONCE_MAX, all_ended(ended)).await.is_err() {
+        tracing::error!("a worker did not end within {AT_ONCE_MAX:?}; its records may be lost");
+    }
+    Departure::AtOnce
+}
+
+/// Waits for workers and takes out each that has ended, so that the wait can be broken off and taken up again.
+async fn all_ended(ended: &mut Vec<oneshot::Receiver<()>>) {
+    while let Some(worker) = ended.last_mut() {
+        // A worker that broke down has ended too.
+        let _ = worker.await;
+        ended.pop();
+    }
 }
 
 #[cfg(test)]

@@ -39,10 +39,10 @@ impl Inherited {
         // `listenfd` clears the variables it knows; the names must be read before that.
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut passed = ListenFd::from_env();
-        let mut names = names.split(':').filter(|name| !name.is_empty());
+        let mut names = names_of(&names);
         let mut sockets = Vec::new();
         for place in 0..passed.len() {
-            let name = names.next().map(str::to_owned);
+            let name = names.next().flatten().map(str::to_owned);
             let listener = take(&mut passed, place).map_err(|error| {
                 let what =
                     format!("inherited descriptor {place} ({}) cannot be listened on: {error}", name.as_deref().unwrap_or("no name"));
@@ -75,6 +75,11 @@ impl Inherited {
     }
 }
 
+/// The names by position: an empty one still stands for its descriptor, and those behind it must not move up.
+fn names_of(variable: &str) -> impl Iterator<Item = Option<&str>> {
+    variable.split(':').map(|name| Some(name).filter(|name| !name.is_empty()))
+}
+
 fn take(passed: &mut ListenFd, place: usize) -> io::Result<Listener> {
     let listener = match passed.take_tcp_listener(place) {
         Ok(Some(listener)) => Listener::Tcp(listener),
@@ -102,6 +107,13 @@ mod tests {
         assert_eq!(inherited.take("https").unwrap().address(), at_b);
         assert!(inherited.take("redirect").is_none(), "`old` is not given to a listener of another name");
         assert_eq!(inherited.left(), 1);
+    }
+
+    #[test]
+    fn an_empty_name_keeps_its_place() {
+        let names: Vec<_> = names_of("https::admin:").collect();
+        assert_eq!(names, [Some("https"), None, Some("admin"), None]);
+        assert_eq!(names_of("").collect::<Vec<_>>(), [None]);
     }
 
     #[test]

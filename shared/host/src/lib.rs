@@ -29,6 +29,7 @@ mod worker;
 mod serve;
 mod converse;
 mod answer;
+mod streamed;
 mod story;
 pub mod roster;
 pub mod watched;

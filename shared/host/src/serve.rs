@@ -51,8 +51,9 @@ struct Entrant {
 /// must know of it. Its place under the ceilings is given back after its record was written.
 pub(crate) fn serve<T: Tier>(hall: Rc<Hall<T>>, dealt: Dealt) -> impl Future<Output = ()> + 'static {
     let Dealt { id, listener, socket, ticket } = dealt;
-    let story = Story::begin(&hall, id, listener);
-    let entrant = Entrant { id, listener, opened: Instant::now(), open: hall.roster.enter(id, story.line()), story };
+    let open = hall.roster.enter(id, Arc::default());
+    let story = Story::begin(&hall, id, listener, Rc::clone(&open));
+    let entrant = Entrant { id, listener, opened: Instant::now(), open, story };
     let place = Place { hall: Rc::clone(&hall), id, _ticket: ticket };
     async move {
         if let Some(plan) = hall.plan.listeners.get(listener) {
@@ -169,6 +170,5 @@ where
     story.known(&connection);
     open.speaks_http(protocol == Protocol::Http2);
     let (ending, error) = converse(hall, &connection, &open, io).await;
-    story.requests.set(open.requests.get());
     story.end(ending, error.as_deref().map(|error| error as _));
 }

@@ -16,6 +16,7 @@ use wire::connection::{Connection, PeerAddress};
 use wire::guard::line::GuardLine;
 
 use crate::figures::{CountedOpen, Figures};
+use crate::roster::Open;
 use crate::serve::Hall;
 use crate::tier::Tier;
 
@@ -55,7 +56,6 @@ impl Ending {
 pub(crate) struct Story {
     pub(crate) peer: Cell<Option<PeerAddress>>,
     pub(crate) local: Cell<Option<SocketAddr>>,
-    pub(crate) requests: Cell<u64>,
     connection: OnceCell<Rc<Connection>>,
     ending: Cell<Ending>,
     id: u64,
@@ -63,6 +63,7 @@ pub(crate) struct Story {
     listener_name: Arc<str>,
     time_ms: u64,
     opened: Instant,
+    open: Rc<Open>,
     line: Arc<GuardLine>,
     records: Rc<RecordBuffer>,
     figures: Arc<Figures>,
@@ -71,12 +72,11 @@ pub(crate) struct Story {
 
 impl Story {
     /// A connection has come to this worker.
-    pub(crate) fn begin<T: Tier>(hall: &Hall<T>, id: u64, listener: usize) -> Self {
+    pub(crate) fn begin<T: Tier>(hall: &Hall<T>, id: u64, listener: usize, open: Rc<Open>) -> Self {
         let name = hall.plan.listeners.get(listener).map(|plan| Arc::clone(&plan.name));
         Self {
             peer: Cell::new(None),
             local: Cell::new(None),
-            requests: Cell::new(0),
             connection: OnceCell::new(),
             // Whoever drops a story without an end cut it short.
             ending: Cell::new(Ending::calm("cut")),
@@ -85,7 +85,8 @@ impl Story {
             listener_name: name.unwrap_or_else(|| Arc::from("unknown")),
             time_ms: hall.clock.now_ms(),
             opened: Instant::now(),
-            line: Arc::default(),
+            line: open.line(),
+            open,
             records: Rc::clone(&hall.records),
             figures: Arc::clone(&hall.figures),
             _counted: hall.figures.opened(listener),
@@ -139,7 +140,7 @@ impl Story {
                 peer_names: facts.peer.as_ref().map_or(&[], |peer| peer.names.as_slice()),
                 peer_fingerprint: facts.peer.as_ref().map(|peer| &peer.fingerprint),
             }),
-            requests: self.requests.get(),
+            requests: self.open.requests.get(),
             bytes_in: self.line.bytes_in(),
             bytes_out: self.line.bytes_out(),
             duration: self.opened.elapsed(),

@@ -17,7 +17,7 @@ use crate::deal::Dealt;
 use crate::drain::{LifeWatch, Phase};
 use crate::figures::Figures;
 use crate::plan::HostPlan;
-use crate::roster::{Rest, Roster};
+use crate::roster::{Census, Rest, Roster};
 use crate::serve::{Hall, serve};
 use crate::tier::{Control, Seat, Tier};
 
@@ -82,7 +82,7 @@ pub(crate) fn start<T: Tier>(index: usize, kit: Kit<T>, lane: mpsc::Receiver<Dea
 async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt>, ready: oneshot::Sender<()>) {
     let records = Rc::new(kit.control.records.buffer());
     let tick_every = kit.control.records.tick_every().min(SWEEP_EVERY);
-    let roster = Rc::new(Roster::new(Rest { first: kit.plan.limits.head, idle: kit.plan.limits.idle }));
+    let roster = Rc::new(Roster::new(Rest { first: kit.plan.limits.head, idle: kit.plan.limits.idle, body: kit.plan.limits.body }));
     let clock = kit.control.clock.clone();
     let worker = Rc::new(kit.tier.worker(Seat { index, records: Rc::clone(&records), control: kit.control.clone() }));
     let hall = Rc::new(Hall::<T> {
@@ -115,7 +115,13 @@ async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt
                 is_closing = true;
                 roster.close();
             }
-            () = cut.reached(Phase::Cut) => break,
+            () = cut.reached(Phase::Cut) => {
+                let Census { handshake, in_flight, resting, tunnel } = roster.census();
+                if !roster.is_empty() {
+                    tracing::warn!(worker = index, handshake, in_flight, resting, tunnel, "connections that are still open are cut");
+                }
+                break;
+            }
             () = roster.emptied(), if !lane_is_open && is_closing => break,
         }
     }

@@ -81,14 +81,20 @@ fn what_never_ends_is_cut_at_the_deadline_with_its_record() {
     assert!(started.elapsed() < Duration::from_secs(5));
     assert!(stuck.read().is_none());
     assert_eq!(field(&records, "gateway.end"), ["cut"]);
+    assert_eq!(records[0]["gateway.requests"], 1, "what was cut had its requests all the same");
 }
 
 #[test]
 fn a_second_signal_ends_at_once() {
     let process = Process::start(Wish { drain: DrainConfig { wait: Span::secs(600), deadline: Span::secs(600) }, ..Wish::default() });
+    let mut stuck = process.connect();
+    stuck.send("/slow");
+    process.gate.wait_for(1);
     process.ask_to_leave();
     process.ask_to_leave();
-    assert_eq!(process.end().0, Departure::AtOnce);
+    let (departure, records) = process.end();
+    assert_eq!(departure, Departure::AtOnce);
+    assert_eq!(field(&records, "gateway.end"), ["cut"], "its records are written all the same");
 }
 
 #[test]

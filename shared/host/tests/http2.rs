@@ -27,6 +27,11 @@ use crate::rig::{Folder, LONG, Pem, Process, Wish, field};
 type Sender = SendRequest<Empty<bytes::Bytes>>;
 
 async fn connect(address: SocketAddr, pem: &Pem) -> (Sender, JoinHandle<hyper::Result<()>>) {
+    connect_with(address, pem, None).await
+}
+
+/// `window` is what the server may send on one stream before the client has taken it.
+async fn connect_with(address: SocketAddr, pem: &Pem, window: Option<u32>) -> (Sender, JoinHandle<hyper::Result<()>>) {
     let folder = Folder::new();
     let ca = folder.0.join("ca.pem");
     std::fs::write(&ca, &pem.chain).unwrap();
@@ -40,7 +45,8 @@ async fn connect(address: SocketAddr, pem: &Pem) -> (Sender, JoinHandle<hyper::R
     };
     let stream = TcpStream::connect(address).await.unwrap();
     let stream = ClientTls::new(&terms).unwrap().connect(stream).await.unwrap();
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let (sender, connection) =
+        http2::Builder::new(TokioExecutor::new()).initial_stream_window_size(window).handshake(TokioIo::new(stream)).await.unwrap();
     (sender, tokio::task::spawn(connection))
 }
 
@@ -100,4 +106,66 @@ async fn a_resting_connection_is_told_to_go_away() {
     timeout(Duration::from_secs(10), connection).await.unwrap().unwrap().unwrap();
     let (_, records) = tokio::task::spawn_blocking(move || process.stop()).await.unwrap();
     assert_eq!(field(&records, "gateway.end"), ["idle"], "{records:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_never_opens_its_window_holds_nothing() {
+    let pem = Pem::new();
+    let limits = LimitsConfig { body: Span::millis(300), ..LimitsConfig::default() };
+    let process = Process::start(Wish { tls: Some(pem.clone()), limits, ..Wish::default() });
+    let (mut sender, connection) = connect_with(process.address, &pem, Some(0)).await;
+    let request = Request::get("https://localhost/stream").body(Empty::new()).unwrap();
+    let response = timeout(LONG, sender.send_request(request)).await.unwrap().unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let mut dropped = process.gate.dropped.subscribe();
+    timeout(LONG, dropped.wait_for(|number| *number == 1)).await.unwrap().unwrap();
+    // It rests with nothing but a dead stream, so it is told to go, and then cut off, although it answers every PING.
+    let body = timeout(LONG, response.into_body().collect()).await.unwrap();
+    assert!(body.is_err(), "what the client holds is no whole answer");
+    // How the client's own side of it ends is its matter.
+    let _ = timeout(LONG, connection).await.unwrap().unwrap();
+    let (departure, records) = tokio::task::spawn_blocking(move || process.stop()).await.unwrap();
+    assert_eq!(departure, Departure::Drained);
+    assert_eq!(field(&records, "gateway.end"), ["refused"], "{records:?}");
+    assert_eq!(field(&records, "gateway.reason"), ["stream-stalled"], "{records:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_gets_on_beside_streams_that_stand() {
+    let pem = Pem::new();
+    let limits = LimitsConfig { body: Span::millis(300), ..LimitsConfig::default() };
+    let process = Process::start(Wish { tls: Some(pem.clone()), limits, ..Wish::default() });
+    let (mut sender, connection) = connect_with(process.address, &pem, Some(1024)).await;
+    let stream = || Request::get("https://localhost/stream").body(Empty::new()).unwrap();
+    let standing = timeout(LONG, sender.send_request(stream())).await.unwrap().unwrap();
+    let mut read = timeout(LONG, sender.send_request(stream())).await.unwrap().unwrap().into_body();
+    let dropped = process.gate.dropped.subscribe();
+    // The one that is read goes on while and after the one that stands is dropped.
+    while *dropped.borrow() == 0 {
+        timeout(LONG, read.frame()).await.unwrap().unwrap().unwrap();
+    }
+    for _ in 0..100 {
+        timeout(LONG, read.frame()).await.unwrap().unwrap().unwrap();
+    }
+    assert_eq!(*dropped.borrow(), 1);
+    assert!(timeout(LONG, standing.into_body().collect()).await.unwrap().is_err(), "it is reset once its window opens");
+    timeout(LONG, read.frame()).await.unwrap().unwrap().unwrap();
+    drop((read, sender));
+    let _ = timeout(LONG, connection).await.unwrap().unwrap();
+    let (_, records) = tokio::task::spawn_blocking(move || process.stop()).await.unwrap();
+    assert_eq!(field(&records, "gateway.end"), ["closed"], "{records:?}");
+}
+
+#[tokio::test]
+async fn the_answer_to_head_has_no_body_even_after_a_panic() {
+    let pem = Pem::new();
+    let process = Process::start(Wish { tls: Some(pem.clone()), ..Wish::default() });
+    let (mut sender, connection) = connect(process.address, &pem).await;
+    let request = Request::head("https://localhost/panic").body(Empty::new()).unwrap();
+    let response = timeout(LONG, sender.send_request(request)).await.unwrap().unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(timeout(LONG, response.into_body().collect()).await.unwrap().unwrap().to_bytes().is_empty());
+    drop(sender);
+    timeout(LONG, connection).await.unwrap().unwrap().unwrap();
+    tokio::task::spawn_blocking(move || process.stop()).await.unwrap();
 }

@@ -38,6 +38,7 @@ impl ServiceConfig {
             ttl_max: self.ttl.max.get(),
             connect: self.timeouts.connect.get(),
             first_byte: self.timeouts.first_byte.map(Span::get),
+            upload_idle: self.timeouts.upload_idle.get(),
             idle: self.timeouts.idle.get(),
             pool: PoolPlan {
                 idle_max: self.pool.idle_max,
@@ -68,6 +69,7 @@ impl ServiceConfig {
             "no instance answers in no time",
             "set a time above 0, or null for none",
         );
+        demand(timeouts.upload_idle > zero, "timeouts.upload_idle", "every upload that pauses would be cut off", "set a time above 0");
         demand(timeouts.idle > zero, "timeouts.idle", "every answer would be cut off", "set a time above 0");
         demand(pool.connections_max > 0, "pool.connections_max", "0 connections let no request through", "set at least 1");
         demand(pool.age > zero, "pool.age", "no connection could be used", "set a time above 0");

@@ -18,6 +18,7 @@ fn the_short_form_takes_every_default() {
     assert_eq!(plan.discover, DiscoverPlan::Srv { name: "_http._tcp.orders.demo".into() });
     assert_eq!(plan.balance, Balance::LeastRequest);
     assert_eq!((plan.ttl_min.as_secs(), plan.ttl_max.as_secs(), plan.connect.as_secs()), (1, 5, 2));
+    assert_eq!(plan.upload_idle.as_secs(), 30);
     assert_eq!((plan.pool.idle_max, plan.pool.connections_max, plan.attempts_max), (32, 1024, 3));
     assert_eq!((plan.pool.idle.as_secs(), plan.pool.age.as_secs()), (60, 600));
 }
@@ -42,7 +43,7 @@ fn all_mistakes_are_told_at_once() {
     let (plan, complaints) = read(
         "discover: { kind: static, addresses: [\"localhost:80\", \"1.2.3.4:0\"] }\n\
          ttl: { min: 9s, max: 1s }\n\
-         timeouts: { connect: 0s }\n\
+         timeouts: { connect: 0s, upload_idle: 0s }\n\
          pool: { connections_max: 0 }\n\
          retries: { attempts_max: 99 }\n\
          tls: { ca: missing.pem, certificate: a.pem, peers: [nonsense] }\n",
@@ -53,6 +54,7 @@ fn all_mistakes_are_told_at_once() {
         "services.orders.discover.addresses[1]",
         "services.orders.ttl.max",
         "services.orders.timeouts.connect",
+        "services.orders.timeouts.upload_idle",
         "services.orders.pool.connections_max",
         "services.orders.retries.attempts_max",
         "services.orders.tls.certificate",

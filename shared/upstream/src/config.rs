@@ -115,13 +115,16 @@ pub struct TimeoutsConfig {
     pub connect: Span,
     /// Until the answer begins, counted from the last byte of the request that the instance took; `null` waits as long as the request may live.
     pub first_byte: Option<Span>,
+    /// The longest silence of a client in the middle of its request's body, until the answer begins; then the request ends with 408. While the
+    /// body moves no other limit runs: `first_byte` and the request's own deadline count from the last piece that the instance took.
+    pub upload_idle: Span,
     /// The longest silence inside an answer.
     pub idle: Span,
 }
 
 impl Default for TimeoutsConfig {
     fn default() -> Self {
-        Self { connect: Span::secs(2), first_byte: Some(Span::secs(30)), idle: Span::secs(60) }
+        Self { connect: Span::secs(2), first_byte: Some(Span::secs(30)), upload_idle: Span::secs(30), idle: Span::secs(60) }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpStream, UnixStream};
 
@@ -20,6 +20,9 @@ use crate::stream::{Layer, Socket, Stream, Upgrade};
 /// How often a place is looked for after an idle connection was given up for it: its task ends on the next turns of the runtime.
 const TURNS_FOR_A_PLACE: usize = 4;
 
+/// The longest wait for a place. Longer than two looks through the idle connections of another worker (`pool`), which gives one of them up.
+const PLACE_MAX: Duration = Duration::from_millis(500);
+
 /// Why there is no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectFault {
@@ -31,14 +34,35 @@ pub(crate) enum ConnectFault {
     Late,
 }
 
-/// Connects to `endpoint` within `within` and the service's `connect`, and tells the endpoint how it went.
+/// A connection, as it was come by.
+pub(crate) enum Reached {
+    /// Made for this request.
+    New(Link),
+    /// Another request of this worker has just ended on it.
+    Kept(Link),
+}
+
+/// What a request may go on with.
+enum Place {
+    New(Permit),
+    Kept(Link),
+}
+
+/// Connects to `endpoint` within `within` and the service's `connect`, and tells the endpoint how it went. At the ceiling a
+/// connection that comes back is as good as a place, if `may_reuse`.
 pub(crate) async fn connect(
     pools: &Rc<Pools>,
     service: &Service,
     endpoint: &Arc<Endpoint>,
     within: Duration,
-) -> Result<Link, ConnectFault> {
-    let permit = place(pools, service).await.ok_or(ConnectFault::Overloaded)?;
+    may_reuse: bool,
+) -> Result<Reached, ConnectFault> {
+    let asked = Instant::now();
+    let permit = match place(pools, service, endpoint, within, may_reuse).await.ok_or(ConnectFault::Overloaded)? {
+        Place::New(permit) => permit,
+        Place::Kept(link) => return Ok(Reached::Kept(link)),
+    };
+    let within = within.saturating_sub(asked.elapsed());
     let begun_ms = moment::now_ms();
     let limit = service.plan().connect;
     let made = match tokio::time::timeout(within.min(limit), make(pools, service, endpoint, permit)).await {
@@ -50,7 +74,7 @@ pub(crate) async fn connect(
         Ok(link) => {
             service.measures().connects_ok.inc();
             endpoint.connected();
-            Ok(link)
+            Ok(Reached::New(link))
         }
         Err(fault) => {
             service.measures().connects_failed.inc();
@@ -61,23 +85,30 @@ pub(crate) async fn connect(
     }
 }
 
-/// A place below the ceiling; if need be that of an idle connection of this worker.
-async fn place(pools: &Rc<Pools>, service: &Service) -> Option<Permit> {
+/// A place below the ceiling; if need be that of an idle connection of this worker, or one that comes free soon.
+async fn place(pools: &Rc<Pools>, service: &Service, endpoint: &Endpoint, within: Duration, may_reuse: bool) -> Option<Place> {
     let ceiling = service.ceiling();
     if let Some(permit) = ceiling.enter() {
-        return Some(permit);
+        return Some(Place::New(permit));
     }
     if pools.evict(ceiling) {
         for _ in 0..TURNS_FOR_A_PLACE {
             tokio::task::yield_now().await;
             if let Some(permit) = ceiling.enter() {
-                return Some(permit);
+                return Some(Place::New(permit));
             }
         }
     }
-    // The idle connections of other workers are out of reach; they learn that one is wanted.
-    ceiling.want_one();
-    None
+    // The idle connections of other workers are out of reach; they learn that one is wanted for as long as it is.
+    let free = ceiling.wait(within.min(PLACE_MAX));
+    if !may_reuse {
+        return free.await.map(Place::New);
+    }
+    tokio::select! {
+        biased;
+        Ok(link) = pools.wait(endpoint) => Some(Place::Kept(link)),
+        permit = free => permit.map(Place::New),
+    }
 }
 
 async fn make(pools: &Pools, service: &Service, endpoint: &Arc<Endpoint>, permit: Permit) -> Result<Link, wire::body::BoxError> {

@@ -3,30 +3,29 @@
 //! In: a plan that names a DNS name. Out: what each look-up found, told to the service. Never: runs on a worker, keeps a dropped service alive,
 //! asks more often than the clamp allows.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::endpoint::Address;
 use crate::endpoints::{ENDPOINTS_MAX, Found};
+use crate::hosts::Hosts;
 use crate::lookup::{Lookup, LookupFault, Target};
 use crate::plan::DiscoverPlan;
 use crate::service::Service;
 
-/// The longest time for one look-up with all that follows from it; the name service has shorter limits of its own.
+/// The longest time for the look-up of the service's own name; the name service has shorter limits of its own. What SRV leads to: `hosts`.
 const LOOKUP_MAX: Duration = Duration::from_secs(15);
 
 /// What one look-up came to: the instances or a fault, and how long the answer may be kept (no time at all after a fault).
-type Answer = (Result<Vec<Found>, LookupFault>, Duration);
+pub(crate) type Answer = (Result<Vec<Found>, LookupFault>, Duration);
 
 /// Looks the service up again and again, until it is dropped.
 pub(crate) async fn keep_fresh<L: Lookup>(service: Weak<Service>, names: Arc<L>) {
     let mut hosts = Hosts::default();
     loop {
         let Some(plan) = service.upgrade().map(|service| service.plan().clone()) else { return };
-        let timeout = (Err(LookupFault::TIMEOUT), Duration::ZERO);
-        let (answer, ttl) = tokio::time::timeout(LOOKUP_MAX, ask(&plan.discover, &*names, &mut hosts)).await.unwrap_or(timeout);
+        let (answer, ttl) = ask(&plan.discover, &*names, &mut hosts).await;
         match service.upgrade() {
             Some(service) => service.learn(answer),
             None => return,
@@ -43,16 +42,20 @@ fn pause(ttl: Duration, min: Duration, max: Duration, random: u32) -> Duration {
 
 async fn ask<L: Lookup>(discover: &DiscoverPlan, names: &L, hosts: &mut Hosts) -> Answer {
     match discover {
-        DiscoverPlan::Dns { name, port } => match names.addresses(name).await {
+        DiscoverPlan::Dns { name, port } => match in_time(names.addresses(name)).await {
             Ok(answer) => (Ok(at_port(&answer.addresses, *port, None, 0).collect()), answer.ttl),
             Err(fault) => (Err(fault), Duration::ZERO),
         },
-        DiscoverPlan::Srv { name } => match names.targets(name).await {
+        DiscoverPlan::Srv { name } => match in_time(names.targets(name)).await {
             Ok(answer) => hosts.resolve(names, best(answer.targets), answer.ttl).await,
             Err(fault) => (Err(fault), Duration::ZERO),
         },
         DiscoverPlan::Static(_) | DiscoverPlan::Unix(_) => (Err(LookupFault::NO_RECORDS), Duration::ZERO),
     }
+}
+
+async fn in_time<T>(look_up: impl Future<Output = Result<T, LookupFault>>) -> Result<T, LookupFault> {
+    tokio::time::timeout(LOOKUP_MAX, look_up).await.unwrap_or(Err(LookupFault::TIMEOUT))
 }
 
 /// The targets of the lowest priority (RFC 2782). A target `.` says that the service is not there, and counts as none.
@@ -62,61 +65,13 @@ fn best(targets: Vec<Target>) -> Vec<Target> {
     targets.into_iter().filter(|target| there(target) && target.priority == priority).take(ENDPOINTS_MAX).collect()
 }
 
-fn at_port<'a>(addresses: &'a [IpAddr], port: u16, host: Option<&'a str>, weight: u16) -> impl Iterator<Item = Found> + 'a {
+/// One instance at each address.
+pub(crate) fn at_port<'a>(addresses: &'a [IpAddr], port: u16, host: Option<&'a str>, weight: u16) -> impl Iterator<Item = Found> + 'a {
     addresses.iter().map(move |address| Found {
         address: Address::Tcp(SocketAddr::new(*address, port)),
         host: host.map(Into::into),
         weight,
     })
-}
-
-/// The last good addresses of SRV targets. One host whose look-up fails must not push its instance out while the others are known.
-#[derive(Debug, Default)]
-struct Hosts {
-    known: BTreeMap<String, Vec<IpAddr>>,
-}
-
-impl Hosts {
-    async fn resolve<L: Lookup>(&mut self, names: &L, targets: Vec<Target>, mut ttl: Duration) -> Answer {
-        self.known.retain(|host, _| targets.iter().any(|target| target.host == *host));
-        let mut fault = None;
-        let mut fresh: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
-        for target in &targets {
-            if fresh.contains_key(&target.host) {
-                continue;
-            }
-            match names.addresses(&target.host).await {
-                Ok(answer) => {
-                    ttl = ttl.min(answer.ttl);
-                    fresh.insert(target.host.clone(), answer.addresses);
-                }
-                Err(failed) => {
-                    // Ask again soon: what is used for this host is old.
-                    ttl = Duration::ZERO;
-                    let last = if failed.definite { Vec::new() } else { self.known.get(&target.host).cloned().unwrap_or_default() };
-                    tracing::debug!(
-                        host = target.host,
-                        code = failed.code,
-                        kept = last.len(),
-                        "the host of an SRV record was not resolved"
-                    );
-                    fresh.insert(target.host.clone(), last);
-                    fault = Some(failed);
-                }
-            }
-        }
-        self.known = fresh;
-        let found: Vec<Found> = targets
-            .iter()
-            .flat_map(|target| {
-                at_port(self.known.get(&target.host).map_or(&[][..], Vec::as_slice), target.port, Some(&target.host), target.weight)
-            })
-            .collect();
-        match (found.is_empty(), fault) {
-            (true, Some(fault)) => (Err(fault), Duration::ZERO),
-            _ => (Ok(found), ttl),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -28,10 +28,14 @@ pub enum SendFault {
     /// The caller's deadline passed first.
     #[error("the deadline passed before the instance answered")]
     Deadline,
+    /// The client sent nothing of its request's body for the service's `upload_idle`.
+    #[error("the client stopped sending the request's body")]
+    ClientStalled,
     /// The ceiling of connections to the service is reached.
     #[error("the service's ceiling of connections is reached")]
     Overloaded,
     /// The request's own body failed while it was being sent: the client left, or a limit cut it. The cause is the body's own error.
+    /// What the guard of the client's connection knows of it is a better reason than the one given here, where it knows anything.
     #[error("the request's body ended in an error")]
     RequestBody(#[source] BoxError),
 }
@@ -47,9 +51,10 @@ impl SendFault {
             Self::Protocol => Reason::UpstreamProtocol,
             Self::Timeout => Reason::UpstreamTimeout,
             Self::Deadline => Reason::DeadlineExceeded,
-            Self::Overloaded => Reason::Overloaded,
+            Self::ClientStalled => Reason::BodyTimeout,
+            Self::Overloaded => Reason::UpstreamOverloaded,
             Self::RequestBody(cause) if cause.is::<Exceeded>() => Reason::BodyTooLarge,
-            Self::RequestBody(_) => Reason::FramingInvalid,
+            Self::RequestBody(_) => Reason::ClientClosed,
         }
     }
 
@@ -61,9 +66,26 @@ impl SendFault {
             Self::Reset | Self::Protocol => Reason::LinkReset,
             Self::Timeout => Reason::LinkTimeout,
             Self::Deadline => Reason::DeadlineExceeded,
+            Self::ClientStalled => Reason::BodyTimeout,
             Self::Overloaded => Reason::Overloaded,
             Self::RequestBody(cause) if cause.is::<Exceeded>() => Reason::BodyTooLarge,
-            Self::RequestBody(_) => Reason::FramingInvalid,
+            Self::RequestBody(_) => Reason::ClientClosed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_client_did_is_not_blamed_on_a_service_nor_on_a_limit_of_ours() {
+        for (fault, reason, link_reason) in [
+            (SendFault::ClientStalled, Reason::BodyTimeout, Reason::BodyTimeout),
+            (SendFault::Overloaded, Reason::UpstreamOverloaded, Reason::Overloaded),
+            (SendFault::RequestBody("the client left".into()), Reason::ClientClosed, Reason::ClientClosed),
+        ] {
+            assert_eq!((fault.reason(), fault.link_reason()), (reason, link_reason), "{fault}");
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod discover;
 pub mod endpoint;
 pub mod endpoints;
+mod hosts;
 pub mod lookup;
 pub mod measures;
 pub mod moment;
@@ -24,6 +25,7 @@ mod ceiling;
 mod connect;
 mod link;
 mod outgoing;
+mod patience;
 mod stream;
 mod upload;
 

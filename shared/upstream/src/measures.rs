@@ -31,7 +31,7 @@ pub enum Outcome {
     NoInstances,
     /// The ceiling of connections was reached.
     Overloaded,
-    /// The request's own body failed.
+    /// The request's own body failed, or its client stopped sending it.
     RequestBody,
 }
 

@@ -28,6 +28,8 @@ pub struct ServicePlan {
     pub connect: Duration,
     /// How long an instance may take to begin its answer, counted from the last byte of the request that it took.
     pub first_byte: Option<Duration>,
+    /// How long a client may be silent in the middle of its request's body.
+    pub upload_idle: Duration,
     /// How long an instance may be silent in the middle of its answer.
     pub idle: Duration,
     /// The ceilings of its connections.

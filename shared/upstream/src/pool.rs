@@ -4,11 +4,12 @@
 //! of an instance that is gone, or beyond a ceiling. Never: leaves its thread.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::ceiling::Ceiling;
@@ -16,12 +17,14 @@ use crate::endpoint::Endpoint;
 use crate::link::Link;
 
 /// How often idle connections are looked through for those that must go.
-const SWEEP: Duration = Duration::from_millis(500);
+const SWEEP: Duration = Duration::from_millis(200);
 
 /// The idle connections of one worker, to all services.
 #[derive(Debug)]
 pub struct Pools {
     idle: RefCell<HashMap<u64, Vec<Idle>>>,
+    /// Requests that wait for a connection, by the number of their instance; as many as the ceilings let wait.
+    waiting: RefCell<HashMap<u64, VecDeque<oneshot::Sender<Link>>>>,
     sweeping: Cell<bool>,
     seed: Cell<u64>,
 }
@@ -36,7 +39,7 @@ impl Pools {
     /// An empty pool for the calling worker; it must be used inside that worker's local runtime.
     #[must_use]
     pub fn new() -> Rc<Self> {
-        Rc::new(Self { idle: RefCell::default(), sweeping: Cell::new(false), seed: Cell::new(rand::random()) })
+        Rc::new(Self { idle: RefCell::default(), waiting: RefCell::default(), sweeping: Cell::new(false), seed: Cell::new(rand::random()) })
     }
 
     /// Idle connections now.
@@ -74,10 +77,41 @@ impl Pools {
         None
     }
 
+    /// The next connection to `endpoint` that comes back, for a request that may not make one.
+    pub(crate) fn wait(&self, endpoint: &Endpoint) -> oneshot::Receiver<Link> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.retain(|_, queue| {
+            queue.retain(|one| !one.is_closed());
+            !queue.is_empty()
+        });
+        waiting.entry(endpoint.id()).or_default().push_back(sender);
+        receiver
+    }
+
+    /// Hands a connection to the request that has waited longest for one to the same instance; gives it back when none does.
+    fn hand_over(&self, mut link: Link) -> Option<Link> {
+        let mut waiting = self.waiting.borrow_mut();
+        let Some(queue) = waiting.get_mut(&link.endpoint.id()) else { return Some(link) };
+        while let Some(one) = queue.pop_front() {
+            match one.send(link) {
+                Ok(()) => return None,
+                Err(unwanted) => link = unwanted,
+            }
+        }
+        Some(link)
+    }
+
     /// Takes a connection back.
     pub(crate) fn put(self: &Rc<Self>, link: Link) {
         let now = Instant::now();
-        if !link.is_fit(now) || link.ceiling.give_one_up() {
+        if !link.is_fit(now) {
+            link.close();
+            return;
+        }
+        // Rather than closed for the sake of a request that would only open another one to the same place.
+        let Some(link) = self.hand_over(link) else { return };
+        if link.ceiling.give_one_up() {
             link.close();
             return;
         }

@@ -17,19 +17,23 @@ use hyper::body::Incoming;
 use wire::body::Body;
 
 use crate::answer::{self, Held};
-use crate::connect::{ConnectFault, connect};
+use crate::connect::{ConnectFault, Reached, connect};
 use crate::endpoint::{Endpoint, Flight};
 use crate::fault::SendFault;
 use crate::link::Link;
 use crate::measures::Outcome;
 use crate::outgoing::{copy, is_repeatable, prepare};
+use crate::patience::Patience;
 use crate::pick::Tried;
 use crate::pool::Pools;
 use crate::service::{Picked, Service};
 use crate::trip::Trip;
-use crate::upload::{Progress, Upload};
+use crate::upload::Upload;
 
 /// Sends `request` to an instance of `service` and waits for the head of the response, at most until `deadline`.
+///
+/// A body that streams moves the deadline: it rests while the client is waited for, and what it left at the call counts anew from each
+/// frame that the instance took. A client that sends nothing for the service's `upload_idle` ends the request.
 ///
 /// The caller has taken hyper's `OnUpgrade` of its own side out of the request before: extensions do not travel. A `101` is answered only to a
 /// request with an `upgrade` field, and `hyper::upgrade::on(&mut response)` then gives the instance's side. `trip` is filled in any case.
@@ -44,7 +48,8 @@ pub async fn send(
     trip: &mut Trip,
 ) -> Result<Response<Body>, SendFault> {
     let begun = Instant::now();
-    let mut journey = Journey { pools, service, deadline, trip, tried: Tried::default(), fresh: false, progress: None };
+    let patience = Patience::new(begun, deadline, service.plan());
+    let mut journey = Journey { pools, service, patience, trip, tried: Tried::default(), fresh: false };
     let sent = journey.run(prepare(request)).await;
     trip.upstream = begun.elapsed();
     if sent.is_ok() {
@@ -57,12 +62,11 @@ pub async fn send(
 struct Journey<'a> {
     pools: &'a Rc<Pools>,
     service: &'a Arc<Service>,
-    deadline: Option<Instant>,
+    patience: Patience,
     trip: &'a mut Trip,
     tried: Tried,
     /// No pooled connection any more: the last attempt found one dead, or the instance is on trial.
     fresh: bool,
-    progress: Option<Rc<Progress>>,
 }
 
 /// How one attempt failed.
@@ -83,7 +87,7 @@ impl Journey<'_> {
         if matches!(request.body(), Body::Incoming(_) | Body::Boxed(_)) {
             let (head, body) = request.into_parts();
             let (body, progress) = Upload::watch(body);
-            self.progress = Some(progress);
+            self.patience.watch(progress);
             request = Request::from_parts(head, body);
         }
         let mut held: Option<Arc<Endpoint>> = None;
@@ -115,7 +119,7 @@ impl Journey<'_> {
                 Err(Failed::Final(fault)) => (None, fault),
             };
             measures.attempt(outcome(&fault));
-            let left = self.trip.attempts < self.service.plan().attempts_max && self.time_left() != Some(Duration::ZERO);
+            let left = self.trip.attempts < self.service.plan().attempts_max && self.patience.time_left() != Some(Duration::ZERO);
             match again {
                 Some(again) if left => {
                     let counter =
@@ -145,7 +149,7 @@ impl Journey<'_> {
     }
 
     async fn attempt(&mut self, endpoint: &Arc<Endpoint>, request: Request<Body>) -> Result<Response<Body>, Failed> {
-        if self.time_left() == Some(Duration::ZERO) {
+        if self.patience.time_left() == Some(Duration::ZERO) {
             return Err(Failed::Final(SendFault::Deadline));
         }
         let flight = Flight::begin(endpoint, &self.service.measures().in_flight);
@@ -154,16 +158,15 @@ impl Journey<'_> {
         let upgrade_asked = request.headers().contains_key(UPGRADE);
         let waited = self.head(&mut link, request).await;
         match waited {
-            None => {
+            Err(fault) => {
                 self.trip.sent = true;
-                let late = if self.time_left() == Some(Duration::ZERO) { SendFault::Deadline } else { SendFault::Timeout };
-                Err(Failed::Final(late))
+                Err(Failed::Final(fault))
             }
-            Some(Ok(response)) => {
+            Ok(Ok(response)) => {
                 self.trip.sent = true;
                 self.answer(response, link, flight, upgrade_asked).map_err(Failed::Final)
             }
-            Some(Err(mut fault)) => match fault.take_message() {
+            Ok(Err(mut fault)) => match fault.take_message() {
                 Some(unsent) if self.trip.reused => Err(Failed::Stale(unsent)),
                 // A connection that was made and ended before anything was written on it.
                 Some(unsent) => Err(Failed::Unsent(unsent, SendFault::ConnectFailed)),
@@ -185,50 +188,58 @@ impl Journey<'_> {
         }
         self.trip.reused = false;
         let begun = Instant::now();
-        let within = self.time_left().unwrap_or(Duration::MAX);
-        let connected = connect(self.pools, self.service, endpoint, within).await;
+        let within = self.patience.time_left().unwrap_or(Duration::MAX);
+        let connected = connect(self.pools, self.service, endpoint, within, !self.fresh).await;
         self.trip.connect += begun.elapsed();
         match connected {
-            Ok(link) => Ok((link, request)),
+            Ok(Reached::New(link)) => Ok((link, request)),
+            Ok(Reached::Kept(link)) => {
+                self.trip.reused = true;
+                match self.proved(link, &request).await {
+                    Some(link) => Ok((link, request)),
+                    None => Err(Failed::Stale(request)),
+                }
+            }
             Err(ConnectFault::Overloaded) => Err(Failed::Final(SendFault::Overloaded)),
             Err(ConnectFault::Late) => Err(Failed::Final(SendFault::Deadline)),
             Err(ConnectFault::Failed) => Err(Failed::Unsent(request, SendFault::ConnectFailed)),
         }
     }
 
-    /// A request that may not be repeated looks twice: one turn of the runtime brings in an end of the connection that has arrived already.
     async fn pooled(&self, endpoint: &Endpoint, request: &Request<Body>) -> Option<Link> {
         loop {
             let link = self.pools.take(endpoint)?;
-            if is_repeatable(request) {
+            if let Some(link) = self.proved(link, request).await {
                 return Some(link);
             }
-            tokio::task::yield_now().await;
-            if link.is_fit(tokio::time::Instant::now()) {
-                return Some(link);
-            }
-            link.close();
         }
     }
 
-    /// Sends the request and waits for the head; `None` when time has run out.
-    async fn head(&self, link: &mut Link, request: Request<Body>) -> Option<Result<Response<Incoming>, TrySend>> {
+    /// A request that may not be repeated looks twice: one turn of the runtime brings in an end of the connection that has arrived already.
+    async fn proved(&self, link: Link, request: &Request<Body>) -> Option<Link> {
+        if is_repeatable(request) {
+            return Some(link);
+        }
+        tokio::task::yield_now().await;
+        if link.is_fit(tokio::time::Instant::now()) {
+            return Some(link);
+        }
+        link.close();
+        None
+    }
+
+    /// Sends the request and waits for the head; the outer fault when time has run out.
+    async fn head(&self, link: &mut Link, request: Request<Body>) -> Result<Result<Response<Incoming>, TrySend>, SendFault> {
         let mut answer = std::pin::pin!(link.sender.try_send_request(request));
         let begun = Instant::now();
-        let due = || {
-            let silent = self.service.plan().first_byte.map(|within| match &self.progress {
-                Some(progress) => progress.due(within),
-                None => begun + within,
-            });
-            silent.into_iter().chain(self.deadline).min()
-        };
         loop {
-            let Some(until) = due() else { return Some(answer.await) };
-            match tokio::time::timeout_at(until.into(), &mut answer).await {
-                Ok(answer) => return Some(answer),
-                // The upload has moved meanwhile, or the client is the one we wait for.
-                Err(_) if due().is_some_and(|due| due > Instant::now()) => {}
-                Err(_) => return None,
+            let Some(until) = self.patience.look_at(begun) else { return Ok(answer.await) };
+            if let Ok(answer) = tokio::time::timeout_at(until.into(), &mut answer).await {
+                return Ok(answer);
+            }
+            // None when the upload has moved meanwhile, or when the client is the one we wait for.
+            if let Some(fault) = self.patience.over(begun) {
+                return Err(fault);
             }
         }
     }
@@ -252,7 +263,7 @@ impl Journey<'_> {
 
     /// What a failure means after a byte may have been written.
     fn broken(&self, fault: &hyper::Error, copy: Option<Request<Body>>) -> Failed {
-        if let Some(cause) = self.progress.as_ref().and_then(|progress| progress.take_fault()) {
+        if let Some(cause) = self.patience.progress().and_then(|progress| progress.take_fault()) {
             return Failed::Final(SendFault::RequestBody(cause));
         }
         tracing::debug!(service = self.service.name(), %fault, "an instance did not answer");
@@ -260,11 +271,6 @@ impl Journey<'_> {
             return Failed::Final(SendFault::Protocol);
         }
         Failed::Broken(copy)
-    }
-
-    /// The time until the deadline, if there is one.
-    fn time_left(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 }
 
@@ -278,7 +284,7 @@ fn outcome(fault: &SendFault) -> Outcome {
         SendFault::Protocol => Outcome::Protocol,
         SendFault::Timeout | SendFault::Deadline => Outcome::Timeout,
         SendFault::Overloaded => Outcome::Overloaded,
-        SendFault::RequestBody(_) => Outcome::RequestBody,
+        SendFault::RequestBody(_) | SendFault::ClientStalled => Outcome::RequestBody,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A request's body on its way to an instance, watched.
 //!
-//! In: the body. Out: the same frames, and what the sender must know of them: when the last one was taken, whether we wait for the client
-//! or for the instance, and the body's own error. Never: buffers.
+//! In: the body. Out: the same frames, and what the sender must know of them: when the last one was taken, whether and since when we wait
+//! for the client and not for the instance, and the body's own error. Never: buffers.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -17,15 +17,32 @@ use wire::body::{Body, BoxError};
 #[derive(Debug)]
 pub(crate) struct Progress {
     moved: Cell<Instant>,
-    waits_for_client: Cell<bool>,
+    /// Since when everybody waits for the client.
+    waiting_since: Cell<Option<Instant>>,
+    ended: Cell<bool>,
     fault: RefCell<Option<BoxError>>,
 }
 
 impl Progress {
     /// When an instance that may be silent for `within` has been silent too long; later, while it is the client that everybody waits for.
     pub(crate) fn due(&self, within: Duration) -> Instant {
-        let since = if self.waits_for_client.get() { Instant::now() } else { self.moved.get() };
+        let since = if self.waiting_since.get().is_some() { Instant::now() } else { self.moved.get() };
         since + within
+    }
+
+    /// Since when it is the client that everybody waits for; `None` when we wait for the instance.
+    pub(crate) fn waiting_since(&self) -> Option<Instant> {
+        self.waiting_since.get()
+    }
+
+    /// Whether there may be more to upload.
+    pub(crate) fn is_running(&self) -> bool {
+        !self.ended.get()
+    }
+
+    fn moved(&self) {
+        self.waiting_since.set(None);
+        self.moved.set(Instant::now());
     }
 
     /// The error that the body itself ended in, if it did.
@@ -43,8 +60,12 @@ pub(crate) struct Upload {
 impl Upload {
     /// Watches `body`.
     pub(crate) fn watch(body: Body) -> (Body, Rc<Progress>) {
-        let progress =
-            Rc::new(Progress { moved: Cell::new(Instant::now()), waits_for_client: Cell::new(false), fault: RefCell::new(None) });
+        let progress = Rc::new(Progress {
+            moved: Cell::new(Instant::now()),
+            waiting_since: Cell::new(None),
+            ended: Cell::new(false),
+            fault: RefCell::new(None),
+        });
         (Body::boxed(Self { body, progress: Rc::clone(&progress) }), progress)
     }
 }
@@ -60,15 +81,23 @@ impl http_body::Body for Upload {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        self.progress.waits_for_client.set(polled.is_pending());
         match polled {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                // Whoever is asked again and still has nothing has been silent since the first time.
+                if self.progress.waiting_since.get().is_none() {
+                    self.progress.waiting_since.set(Some(Instant::now()));
+                }
+                Poll::Pending
+            }
+            // Frames without a byte would keep a request alive for ever at no cost.
+            Poll::Ready(Some(Ok(frame))) if frame.data_ref().is_some_and(Bytes::is_empty) => Poll::Ready(Some(Ok(frame))),
             Poll::Ready(Some(Err(fault))) => {
+                self.progress.moved();
                 *self.progress.fault.borrow_mut() = Some(fault);
                 Poll::Ready(Some(Err(Cut.into())))
             }
             Poll::Ready(frame) => {
-                self.progress.moved.set(Instant::now());
+                self.progress.moved();
                 Poll::Ready(frame)
             }
         }
@@ -86,7 +115,7 @@ impl http_body::Body for Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         // Hyper drops a body once it wants no more of it: from now on we wait for the instance alone.
-        self.progress.waits_for_client.set(false);
-        self.progress.moved.set(Instant::now());
+        self.progress.ended.set(true);
+        self.progress.moved();
     }
 }

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use wire::guard::line::GuardLine;
 
+use crate::streamed::Streams;
+
 /// What a connection is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
@@ -44,8 +46,10 @@ pub struct Open {
     pub requests: Cell<u64>,
     /// Whether its protocol can tell the client to open no more requests (h2 GOAWAY).
     pub has_goaway: Cell<bool>,
+    /// The bodies of its HTTP/2 answers.
+    pub(crate) streams: Streams,
     line: Arc<GuardLine>,
-    bytes_out_seen: Cell<u64>,
+    bytes_seen: Cell<u64>,
     in_flight: Cell<u32>,
     rests_since: Cell<Instant>,
     word: Cell<Word>,
@@ -60,13 +64,29 @@ pub struct Rest {
     pub first: Duration,
     /// Between requests; from the first byte to the end of the head the guard has a deadline.
     pub idle: Duration,
+    /// For an HTTP/2 answer: without its client taking anything of it.
+    pub body: Duration,
+}
+
+/// Open connections by what they are at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// In their TLS handshake, or not taken up yet.
+    pub handshake: usize,
+    /// With a request that is not answered to its end.
+    pub in_flight: usize,
+    /// Between requests.
+    pub resting: usize,
+    /// Upgraded.
+    pub tunnel: usize,
 }
 
 /// While closing: a client that keeps a connection busy gets one more answer, with `Connection: close`, instead of a closed door in
 /// front of a request that is on its way.
 pub const CLOSING_REST: Duration = Duration::from_secs(1);
 
-/// A connection that was asked to finish, and has nothing to finish, gets so long for its farewell.
+/// A connection that was asked to finish, and has nothing to finish, gets so long for its farewell; while closing, an HTTP/2 one gets
+/// [`CLOSING_REST`], because no answer is held up by it and the drain is.
 pub const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The open connections of one worker.
@@ -92,7 +112,8 @@ impl Roster {
             requests: Cell::new(0),
             has_goaway: Cell::new(false),
             line,
-            bytes_out_seen: Cell::new(0),
+            streams: Streams::default(),
+            bytes_seen: Cell::new(0),
             in_flight: Cell::new(0),
             rests_since: Cell::new(Instant::now()),
             word: Cell::new(Word::GoOn),
@@ -129,12 +150,27 @@ impl Roster {
         }
     }
 
+    /// What the open connections are at.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let mut census = Census::default();
+        for open in self.open.borrow().values() {
+            *match open.stage.get() {
+                Stage::Handshake => &mut census.handshake,
+                Stage::Http if open.is_resting() => &mut census.resting,
+                Stage::Http => &mut census.in_flight,
+                Stage::Tunnel => &mut census.tunnel,
+            } += 1;
+        }
+        census
+    }
+
     /// Every connection, also one that is yet to come, ends after what it is doing.
     pub fn close(&self) {
         self.closing.set(true);
         for open in self.open.borrow().values() {
-            if open.stage.get() == Stage::Handshake {
-                // From here the time counts in which a client that is at it may still come to its request.
+            if open.stage.get() == Stage::Handshake || (open.has_goaway.get() && open.is_resting()) {
+                // From here the time counts in which a client that is at it may still come to its request, or say farewell.
                 open.rests_since.set(Instant::now());
             }
             // A resting HTTP/1 connection is left open a little: a request may be on its way to it.
@@ -146,8 +182,9 @@ impl Roster {
 
     /// Looks at every connection: those that rest too long are asked to finish, those that were asked long ago are stopped.
     pub fn sweep(&self, now: Instant) {
-        // Waking tasks runs none of their code, so the borrow is safe.
+        // Waking tasks runs none of their code, and no body knows of the roster, so the borrow is safe.
         for open in self.open.borrow().values() {
+            open.streams.sweep(now, self.rest.body);
             self.look_at(open, now);
         }
     }
@@ -162,11 +199,15 @@ impl Roster {
             return;
         }
         let silent = open.requests.get() == 0 && open.line.bytes_in() == 0;
+        let stalled = open.streams.stalled() > 0;
         let (rest, why) = match (self.closing.get(), silent) {
             (true, _) => (CLOSING_REST.min(self.rest.idle), "drained"),
+            // Nothing can be said to a client that takes nothing: its streams are over, and it learns that by the end of the connection.
+            (false, _) if stalled => (Duration::ZERO, STREAM_STALLED),
             (false, true) => (self.rest.first, "no-request"),
             (false, false) => (self.rest.idle, "idle"),
         };
+        let farewell = if self.closing.get() && open.has_goaway.get() { CLOSING_REST } else { FAREWELL };
         match open.word.get() {
             Word::GoOn if rested >= rest => {
                 // From here the time for the farewell counts.
@@ -174,9 +215,9 @@ impl Roster {
                 // hyper finishes a connection that has had no request yet only after its first one.
                 open.ask(if open.requests.get() == 0 && !open.has_goaway.get() { Word::Stop(why) } else { Word::Finish(why) });
             }
-            // A slow reader of an answer that we are done with is still at it.
-            Word::Finish(_) if open.bytes_out_seen.replace(open.line.bytes_out()) != open.line.bytes_out() => open.rests_since.set(now),
-            Word::Finish(why) if rested >= FAREWELL => open.ask(Word::Stop(why)),
+            // A slow reader of an answer that we are done with is still at it; one that lets an answer stand is not, whatever else it sends.
+            Word::Finish(_) if open.bytes_moved() && !stalled => open.rests_since.set(now),
+            Word::Finish(why) if rested >= farewell => open.ask(Word::Stop(why)),
             _ => {}
         }
     }
@@ -225,6 +266,18 @@ impl Open {
         self.closing.get()
     }
 
+    /// The guard's side of it.
+    #[must_use]
+    pub fn line(&self) -> Arc<GuardLine> {
+        Arc::clone(&self.line)
+    }
+
+    /// Whether a byte has come or gone since the last time that this was asked.
+    fn bytes_moved(&self) -> bool {
+        let moved = self.line.bytes_in().wrapping_add(self.line.bytes_out());
+        self.bytes_seen.replace(moved) != moved
+    }
+
     /// Whether no request is in flight.
     #[must_use]
     pub fn is_resting(&self) -> bool {
@@ -249,6 +302,9 @@ impl Open {
         Flight(Rc::clone(self))
     }
 }
+
+/// Why a connection was ended whose client let answers stand.
+pub const STREAM_STALLED: &str = "stream-stalled";
 
 /// One request in flight.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const REST: Rest = Rest { first: Duration::from_secs(10), idle: Duration::from_secs(75) };
+const REST: Rest = Rest { first: Duration::from_secs(10), idle: Duration::from_secs(75), body: Duration::from_secs(30) };
 
 fn word(open: &Open) -> Word {
     open.word(&Context::from_waker(Waker::noop()))
@@ -71,4 +71,36 @@ fn a_handshake_gets_a_moment_and_no_more_once_the_process_closes() {
     assert_eq!(word(&open), Word::GoOn, "its request may be on its way");
     roster.sweep(Instant::now() + CLOSING_REST);
     assert_eq!(word(&open), Word::Stop("drained"));
+}
+
+#[test]
+fn an_idle_h2_client_that_does_not_say_farewell_does_not_hold_up_the_drain() {
+    let roster = Roster::new(REST);
+    let (silent, busy) = (roster.enter(1, Arc::default()), roster.enter(2, Arc::default()));
+    silent.speaks_http(true);
+    busy.speaks_http(true);
+    drop(silent.request());
+    let _flight = busy.request();
+    roster.close();
+    let closed = Instant::now();
+    assert_eq!(word(&silent), Word::Finish("drained"));
+    roster.sweep(closed);
+    assert_eq!(word(&silent), Word::Finish("drained"), "it has a moment to answer");
+    roster.sweep(closed + CLOSING_REST);
+    assert_eq!(word(&silent), Word::Stop("drained"));
+    roster.sweep(closed + FAREWELL);
+    assert_eq!(word(&busy), Word::Finish("drained"), "what is in flight finishes");
+}
+
+#[test]
+fn the_census_tells_what_connections_are_at() {
+    let roster = Roster::new(REST);
+    let open: Vec<_> = (0..5).map(|id| roster.enter(id, Arc::default())).collect();
+    open[1].speaks_http(false);
+    open[2].speaks_http(true);
+    let flights = [open[2].request(), open[2].request()];
+    open[3].stage.set(Stage::Tunnel);
+    assert_eq!(roster.census(), Census { handshake: 2, in_flight: 1, resting: 1, tunnel: 1 });
+    drop(flights);
+    assert_eq!(roster.census(), Census { handshake: 2, in_flight: 0, resting: 2, tunnel: 1 });
 }

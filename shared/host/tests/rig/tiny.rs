@@ -1,14 +1,17 @@
 //! A tier that answers by path, and lets a test hold its answers back.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use host::plan::HostPlan;
 use host::tier::{BootError, Control, Health, Seat, Tier};
 use http::{Request, Response};
+use http_body::Frame;
 use hyper::body::Incoming;
 use serde_json::Value;
 use settings::report::Report;
@@ -18,7 +21,7 @@ use wire::connection::Connection;
 
 use crate::rig::LONG;
 
-/// A tier that answers by path: `/worker` its index, `/panic`, `/slow` once the gate is open, `/upgrade` by echoing bytes; else `hello`.
+/// A tier that answers by path: `/worker` its index, `/panic`, `/slow` once the gate is open, `/stream` without end, `/upgrade` by echoing bytes; else `hello`.
 pub(crate) struct Tiny {
     gate: Arc<Gate>,
 }
@@ -29,11 +32,18 @@ pub(crate) struct Gate {
     pub(crate) open: watch::Sender<bool>,
     pub(crate) waiting: watch::Sender<usize>,
     pub(crate) drained: AtomicUsize,
+    /// Streams that were dropped.
+    pub(crate) dropped: watch::Sender<usize>,
 }
 
 impl Gate {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { open: watch::channel(false).0, waiting: watch::channel(0).0, drained: AtomicUsize::new(0) })
+        Arc::new(Self {
+            open: watch::channel(false).0,
+            waiting: watch::channel(0).0,
+            drained: AtomicUsize::new(0),
+            dropped: watch::channel(0).0,
+        })
     }
 
     /// Waits until `number` requests stand at the gate.
@@ -79,6 +89,9 @@ impl Tier for Tiny {
             if request.uri().path() == "/upgrade" {
                 return echo(&connection, request);
             }
+            if request.uri().path() == "/stream" {
+                return Response::new(Body::boxed(Endless(Arc::clone(&worker.gate))));
+            }
             let text = match request.uri().path() {
                 "/worker" => worker.index.to_string(),
                 "/panic" => panic!("a bug"),
@@ -99,6 +112,24 @@ impl Tier for Tiny {
 
     fn draining(&self) {
         self.gate.drained.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Always has something to say, and tells its drop.
+struct Endless(Arc<Gate>);
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        self.0.dropped.send_modify(|number| *number += 1);
+    }
+}
+
+impl http_body::Body for Endless {
+    type Data = bytes::Bytes;
+    type Error = wire::body::BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<bytes::Bytes>, Self::Error>>> {
+        Poll::Ready(Some(Ok(Frame::data(bytes::Bytes::from_static(&[7; 64])))))
     }
 }
 

@@ -5,6 +5,7 @@ mod pools;
 mod repeat;
 mod streams;
 mod tls;
+mod uploads;
 
 use std::future::Future;
 use std::pin::Pin;

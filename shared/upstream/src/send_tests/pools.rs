@@ -249,9 +249,75 @@ fn a_worker_at_the_ceiling_makes_the_others_give_up_an_idle_connection() {
         bench.get().await;
         // Another worker of the same process: its pool is its own, the ceiling is shared.
         let other = Bench { pools: Pools::new(), service: Arc::clone(&bench.service) };
-        assert!(matches!(other.send(request(Method::GET, Body::Empty)).await.0, Err(SendFault::Overloaded)));
-        until("the first worker gives its idle connection up", || bench.open() == 0).await;
         assert_eq!(other.get().await.0, 200);
+        assert_eq!((bench.pools.idle(), other.pools.idle(), bench.open()), (0, 1, 1));
+    });
+}
+
+#[test]
+fn at_the_ceiling_requests_take_turns_on_the_connections_there_are() {
+    run(async {
+        let instance = Instance::always(OK).await;
+        let bench = Bench::with(&[&instance.address], |config| config.pool.connections_max = 2);
+        let one = || async {
+            let (sent, trip) = bench.send(post("pay")).await;
+            assert_eq!((read(sent.expect("a place in time")).await.0, trip.attempts), (200, 1));
+        };
+        tokio::join!(one(), one(), one(), one());
+        assert_eq!((instance.ledger.count(), instance.ledger.connections.get()), (4, 2), "none was closed to make a place");
+        assert_eq!((bench.pools.idle(), bench.in_flight()), (2, 0));
+    });
+}
+
+#[test]
+fn a_request_waits_for_a_place_no_longer_than_its_deadline() {
+    run(async {
+        let slow = Instance::always(Act::Nothing).await;
+        let bench = Bench::with(&[&slow.address], |config| config.pool.connections_max = 1);
+        let mut waiting = Box::pin(bench.send(request(Method::GET, Body::Empty)));
+        tokio::select! {
+            _ = &mut waiting => panic!("no answer can come"),
+            () = until("the request was read", || slow.ledger.count() == 1) => {}
+        }
+        let begun = std::time::Instant::now();
+        let mut trip = Trip::default();
+        let soon = Some(begun + Duration::from_millis(50));
+        let sent = send(&bench.pools, &bench.service, request(Method::GET, Body::Empty), soon, &mut trip).await;
+        assert!(matches!(sent, Err(SendFault::Overloaded)) && !trip.sent);
+        assert!((Duration::from_millis(50)..Duration::from_millis(400)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn a_refused_request_costs_no_connection_afterwards() {
+    run(async {
+        let go_on = Rc::new(tokio::sync::Notify::new());
+        let told = Rc::clone(&go_on);
+        let instance = Instance::accepting(move |mut socket, ledger| {
+            let told = Rc::clone(&told);
+            async move {
+                use tokio::io::AsyncWriteExt;
+                while let Some(request) = super::instance::read_request(&mut socket).await {
+                    ledger.requests.borrow_mut().push(request);
+                    told.notified().await;
+                    socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.expect("write");
+                }
+            }
+        })
+        .await;
+        let bench = Bench::with(&[&instance.address], |config| config.pool.connections_max = 1);
+        let mut first = Box::pin(bench.get());
+        tokio::select! {
+            _ = &mut first => panic!("no answer can come"),
+            () = until("the request was read", || instance.ledger.count() == 1) => {}
+        }
+        let (sent, _) = bench.send(request(Method::GET, Body::Empty)).await;
+        assert!(matches!(sent, Err(SendFault::Overloaded)));
+        go_on.notify_one();
+        assert_eq!(first.await.0, 200);
+        assert_eq!((bench.pools.idle(), instance.ledger.connections.get()), (1, 1));
+        go_on.notify_one();
+        assert!(bench.get().await.2.reused, "the good connection was kept");
     });
 }
 

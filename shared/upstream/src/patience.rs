@@ -1,0 +1,88 @@
+//! How long one request may take until its answer begins.
+//!
+//! In: the caller's deadline, the service's limits, the upload's progress. Out: when to look again, and which limit has passed.
+//! Never: counts a client's slowness against the instance, or waits for a client without end.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::fault::SendFault;
+use crate::plan::ServicePlan;
+use crate::upload::Progress;
+
+/// The limits of one request over all its attempts.
+pub(crate) struct Patience {
+    deadline: Option<Instant>,
+    /// What the deadline left when the request was begun: with a body that streams it counts anew from each frame that the instance took.
+    budget: Option<Duration>,
+    first_byte: Option<Duration>,
+    upload_idle: Duration,
+    progress: Option<Rc<Progress>>,
+}
+
+impl Patience {
+    /// For a request that is begun at `begun` and must be answered by `deadline`.
+    pub(crate) fn new(begun: Instant, deadline: Option<Instant>, plan: &ServicePlan) -> Self {
+        Self {
+            deadline,
+            budget: deadline.map(|deadline| deadline.saturating_duration_since(begun)),
+            first_byte: plan.first_byte,
+            upload_idle: plan.upload_idle,
+            progress: None,
+        }
+    }
+
+    /// From now on the upload says how long to wait.
+    pub(crate) fn watch(&mut self, progress: Rc<Progress>) {
+        self.progress = Some(progress);
+    }
+
+    /// The upload, where the request's body streams.
+    pub(crate) fn progress(&self) -> Option<&Progress> {
+        self.progress.as_deref()
+    }
+
+    /// The time until the deadline as it stands now, if there is one.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        self.deadline_now().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    fn deadline_now(&self) -> Option<Instant> {
+        match &self.progress {
+            Some(progress) => self.budget.map(|budget| progress.due(budget)),
+            None => self.deadline,
+        }
+    }
+
+    /// When an instance that was sent to at `begun` has been silent too long.
+    fn silent_at(&self, begun: Instant) -> Option<Instant> {
+        self.first_byte.map(|within| match &self.progress {
+            Some(progress) => progress.due(within),
+            None => begun + within,
+        })
+    }
+
+    /// When to ask [`Patience::over`] again; `None` when nothing limits the request.
+    pub(crate) fn look_at(&self, begun: Instant) -> Option<Instant> {
+        // A client may fall silent right after this look; one ceiling later at the most that must come to light.
+        let stalled = self
+            .progress
+            .as_ref()
+            .filter(|progress| progress.is_running())
+            .map(|progress| progress.waiting_since().unwrap_or_else(Instant::now) + self.upload_idle);
+        stalled.into_iter().chain(self.silent_at(begun)).chain(self.deadline_now()).min()
+    }
+
+    /// The limit that has passed for a request whose present attempt was begun at `begun`.
+    pub(crate) fn over(&self, begun: Instant) -> Option<SendFault> {
+        let now = Instant::now();
+        let stalled = self.progress.as_ref().and_then(|progress| progress.waiting_since()).map(|since| since + self.upload_idle);
+        if stalled.is_some_and(|at| at <= now) {
+            return Some(SendFault::ClientStalled);
+        }
+        if self.deadline_now().is_some_and(|at| at <= now) {
+            return Some(SendFault::Deadline);
+        }
+        self.silent_at(begun).is_some_and(|at| at <= now).then_some(SendFault::Timeout)
+    }
+}

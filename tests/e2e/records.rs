@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tests::rig::Rig;
+use tests::rig::client::{Identity, handshake};
 use tests::rig::wait::until;
 
 use crate::BINARIES;
@@ -83,4 +84,30 @@ fn connections_have_records_of_their_own() {
     assert_eq!(record["gateway.listener"], "https");
     assert_eq!(record["gateway.requests"], 1);
     assert!(rig.records().iter().all(|record| record["kind"] == "request"));
+}
+
+#[test]
+fn a_head_that_cannot_be_read_is_told_by_its_request_and_its_connection() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let rig = Rig::two_tier(&BINARIES);
+    let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let answer = runtime.block_on(async {
+        let mut stream = handshake(rig.door(), &identity, &[b"http/1.1"]).await.expect("a connection");
+        let both = b"POST /orders/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /canary HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(both).await.expect("sent");
+        let mut answer = Vec::new();
+        // The other side may end without a close_notify once it has answered.
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).expect("text")
+    });
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("\"reason\":\"framing-invalid\""), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "the canary behind it is never served: {answer}");
+    let record = until("the request's record is written", || rig.records().into_iter().next());
+    assert_eq!(record["gateway.reason"], "framing-invalid");
+    assert!(record.get("http.request.method").is_none() && !record.to_string().contains("refused"), "{record}");
+    let connection = until("the connection's record is written", || {
+        rig.events("security").into_iter().find(|record| record["gateway.listener"] == "https")
+    });
+    assert_eq!(connection["gateway.reason"], "both-lengths", "{connection}");
 }

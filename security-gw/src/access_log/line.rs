@@ -7,6 +7,7 @@ use telemetry::names::field;
 use telemetry::record::Kind;
 use telemetry::traces::http_span::known_method;
 use wire::connection::PeerAddress;
+use wire::guard::REFUSED_METHOD;
 
 use crate::access_log::End;
 use crate::docket::Docket;
@@ -61,6 +62,10 @@ fn client(line: &mut Line<'_>, docket: &Docket) {
 }
 
 fn request(line: &mut Line<'_>, docket: &Docket) {
+    // What stands in for a head that could not be read is the guard's own; the connection's record says what was wrong with the client's.
+    if docket.method.as_str() == REFUSED_METHOD {
+        return;
+    }
     // A method that a client made up must not become a new series in whatever counts by this field.
     match known_method(&docket.method) {
         Some(known) => line.str(field::HTTP_REQUEST_METHOD, known),

@@ -26,8 +26,9 @@ use wire::upgrade::{self, TUNNEL_IDLE_MAX};
 use crate::facts::Permitted;
 use crate::refusal::Refusal;
 
-/// Bytes of one claim header at most; a longer claim is left out, because a cut one could mean something else.
-const CLAIM_BYTES_MAX: usize = 1_024;
+/// Bytes of one header about the caller at most; a longer claim is left out, because a cut one could mean something else. A caller then has
+/// less than it was granted, never more.
+const CLAIM_BYTES_MAX: usize = 4_096;
 
 /// Sends a permitted request to its service.
 ///
@@ -102,11 +103,12 @@ fn introduce(map: &mut HeaderMap, known: &Permitted) {
     }
 }
 
-/// Sets a header, unless the text is too long for one, could break out of it, or would be read without the white space around it as another one.
+/// Sets a header in UTF-8, unless the text is too long for one, could break out of it, or would be read without the white space around it as
+/// another one.
 fn set(map: &mut HeaderMap, name: &HeaderName, text: &str) {
     if text.len() <= CLAIM_BYTES_MAX
         && text.trim_matches([' ', '\t']) == text
-        && let Ok(value) = HeaderValue::from_str(text)
+        && let Ok(value) = HeaderValue::from_bytes(text.as_bytes())
     {
         map.insert(name.clone(), value);
     }

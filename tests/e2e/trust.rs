@@ -25,6 +25,26 @@ fn an_instance_sees_who_asks_and_never_the_credential() {
 }
 
 #[test]
+fn a_subject_arrives_whole_or_not_at_all() {
+    let rig = Rig::two_tier(&BINARIES);
+    let token = |subject: &str| {
+        let now = settings::clock::Clock::system().now_s();
+        let claims = serde_json::json!({
+            "iss": rig.issuer.url(), "sub": subject, "aud": "gateway", "iat": now, "exp": now + 600, "scope": "orders:read",
+        });
+        rig.issuer.mint_claims(&claims).expect("a token")
+    };
+    let longest = "s".repeat(255);
+    for subject in ["m\u{fc}ller", longest.as_str()] {
+        let reply = rig.knock("GET /orders/1").with(&token(subject)).check("200 orders");
+        assert_eq!(reply.saw("x-gw-subject").as_deref(), Some(subject));
+    }
+    rig.knock("GET /orders/1").with(&token(&"s".repeat(256))).check("401 token-claims-invalid");
+    rig.knock("GET /orders/1").with(&token("admin ")).check("401 token-claims-invalid");
+    rig.knock("GET /orders/1").with(&token("a\r\nx-gw-subject: root")).check("401 token-claims-invalid");
+}
+
+#[test]
 fn a_credential_travels_on_only_where_a_rule_relays_it() {
     let scene = Scene::default()
         .security("authenticate: require, issuers: [demo] }", "authenticate: require, issuers: [demo], relay_authorization: true }");

@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 use crate::scopes;
 use crate::terms::Terms;
 
+/// Bytes of a subject at most (OpenID Connect Core §2); every instance sees it whole.
+const SUBJECT_BYTES_MAX: usize = 255;
+
 /// Judges the claims of a token whose signature holds. Gives the caller and the Unix second at which its proof dies.
 pub(crate) fn judge(terms: &Terms, claims: &Map<String, Value>, now: u64) -> Result<(Caller, u64), Reason> {
     if !is_meant_here(terms, claims)? {
@@ -28,7 +31,9 @@ pub(crate) fn judge(terms: &Terms, claims: &Map<String, Value>, now: u64) -> Res
         }
     }
     // White space around it would be lost in a header, and the subject would be another one there.
-    let is_subject = |subject: &&str| !subject.is_empty() && subject.trim() == *subject && !subject.chars().any(char::is_control);
+    let is_subject = |subject: &&str| {
+        !subject.is_empty() && subject.len() <= SUBJECT_BYTES_MAX && subject.trim() == *subject && !subject.chars().any(char::is_control)
+    };
     let subject = claims.get("sub").and_then(Value::as_str).filter(is_subject);
     let caller = Caller {
         subject: subject.ok_or(Reason::TokenClaimsInvalid)?.to_owned(),

@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use contract::headers;
 use contract::reason::Reason;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::{Frame, SizeHint};
@@ -17,7 +16,7 @@ use telemetry::requests::{InFlight, RequestMetrics};
 use telemetry::traces::Tracing;
 use telemetry::traces::http_span::HttpSpan;
 use wire::arrived::Stamp;
-use wire::body::{Body, BoxError};
+use wire::body::{Body, BoxError, scrub_trailers};
 use wire::counted::BodyCount;
 use wire::places::Place;
 
@@ -131,10 +130,8 @@ impl http_body::Body for Followed {
         debug_assert!(self.account.status.is_some());
         let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         // An instance must not speak for us in its trailers either.
-        if let Some(Ok(frame)) = &mut frame
-            && let Some(trailers) = frame.trailers_mut()
-        {
-            headers::scrub(trailers);
+        if let Some(Ok(frame)) = &mut frame {
+            scrub_trailers(frame);
         }
         Poll::Ready(frame)
     }

@@ -113,7 +113,7 @@ use std::rc::Rc;
 
 use contract::headers;
 use contract::trail::Trail;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use wire::arrived::Stamp;
 use wire::body::Body;
@@ -144,9 +144,6 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
             refusal.answer(&stamp)
         }
     };
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        connection.line.settled();
-    }
     response.headers_mut().insert(headers::TRAIL.clone(), trail.encode());
     account.follow(response)
 }

@@ -1,13 +1,12 @@
 //! Hands the request to an instance of its service and takes the answer.
 //!
 //! In: `Exchange<Permitted>`. Out: the instance's answer without connection-scoped and reserved fields.
-//! Refuses: `Upstream`, with the fault.
+//! Refuses: `Upstream`, with the fault; `Limit` when the request body grew over its ceiling, broke off or stood still on the way.
 //! Never: shows an instance the assertion or a header that a client forged; lets an instance write a reserved field.
 
 use std::rc::Rc;
 
 use contract::headers;
-use contract::reason::Reason;
 use contract::trail::Trail;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -17,8 +16,6 @@ use upstream::pool::Pools;
 use upstream::send;
 use upstream::trip::Trip;
 use wire::body::Body;
-use wire::connection::Connection;
-use wire::counted::Exceeded;
 use wire::exchange::Exchange;
 use wire::hop_by_hop;
 use wire::upgrade::{self, TUNNEL_IDLE_MAX};
@@ -49,7 +46,10 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Permitted>, trail: &mut 
     let mut trip = Trip::default();
     let answer = send::send(pools, &route.service, request, Some(deadline), &mut trip).await;
     tell(trail, &trip);
-    let mut response = answer.map_err(|fault| refusal(fault, known.arrived().connection()))?;
+    let mut response = answer.map_err(|fault| match fault.of_client(&known.arrived().connection().line) {
+        Some(reason) => Refusal::Limit(reason),
+        None => Refusal::Upstream(fault),
+    })?;
 
     let granted = hop_by_hop::strip(response.headers_mut());
     headers::scrub(response.headers_mut());
@@ -60,7 +60,6 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Permitted>, trail: &mut 
         let instance = hyper::upgrade::on(&mut response);
         // The body holds the endpoint's place until the tunnel has ended.
         let held = std::mem::take(response.body_mut());
-        known.arrived().connection().line.upgraded();
         tokio::task::spawn_local(async move {
             if let Err(cause) = upgrade::join(client, instance, TUNNEL_IDLE_MAX, Rc::default()).await {
                 tracing::debug!(%cause, "an upgraded connection broke");
@@ -72,22 +71,9 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Permitted>, trail: &mut 
     Ok(response)
 }
 
-/// A request body that broke off is no fault of those behind us: the guard says what was wrong with it, or else its sender went away.
-fn refusal(fault: SendFault, connection: &Connection) -> Refusal {
-    match fault {
-        SendFault::RequestBody(cause) if !cause.is::<Exceeded>() => {
-            Refusal::Limit(connection.line.refusal().map_or(Reason::ClientClosed, |fault| fault.reason()))
-        }
-        other => Refusal::Upstream(other),
-    }
-}
-
 /// Tells the instance who is asking, in the documented headers.
 fn introduce(map: &mut HeaderMap, known: &Permitted) {
     let caller = known.caller();
-    for (name, _) in &known.route().claim_headers {
-        headers::remove_folded(map, name);
-    }
     if caller.is_anonymous() {
         return;
     }

@@ -109,7 +109,7 @@
 use std::rc::Rc;
 
 use contract::headers;
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use wire::arrived::Stamp;
 use wire::body::Body;
@@ -154,11 +154,8 @@ async fn walk(
     // First: nothing may read a header before it is scrubbed, nor a target before it is canonical.
     let arrived = gateway.door.enter(request, connection, stamp).map_err(Refusal::Door)?;
     // A listener that only redirects asks nobody who they are.
-    let root = Uri::from_static("/");
     if let Some(origin) = gateway.redirects.get(connection.listener).and_then(Option::as_deref) {
-        let target = arrived.request.uri();
-        // `OPTIONS *` has no path; appended to the origin it would name another host.
-        return Ok(redirect::to(origin, if target.path() == "*" { &root } else { target }));
+        return Ok(redirect::to(origin, arrived.request.uri()));
     }
     // Before any work that an outsider can make us do.
     let admitted = limits::admit(&gateway.limits, arrived, docket)?;

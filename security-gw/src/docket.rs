@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use contract::caller::Caller;
 use contract::reason::Reason;
@@ -38,8 +38,6 @@ pub struct Docket {
     pub body_in: Rc<BodyCount>,
     /// How long the credential took to prove.
     pub authentication: Option<Duration>,
-    /// When the request was handed to tier 2.
-    pub sent_at: Option<Instant>,
     /// From handing over to the head of tier 2's answer.
     pub tier2: Option<Duration>,
     /// Tries over the link.

@@ -1,7 +1,7 @@
 //! Hands the request to tier 2 and takes its answer.
 //!
 //! In: `Exchange<Asserted>`. Out: the answer of tier 2, its Trail read into the docket and taken out.
-//! Refuses: `Link`, also when the request body grew over its ceiling on the way.
+//! Refuses: `Link`; `Limit` when the request body grew over its ceiling, broke off or stood still on the way.
 //! Never: repeats what tier 2 has answered; lets a reserved field through to the client.
 
 use std::rc::Rc;
@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::headers;
-use contract::reason::Reason;
 use contract::trail::Trail;
 use http::{Response, StatusCode, header};
 use upstream::fault::SendFault;
@@ -18,8 +17,6 @@ use upstream::send;
 use upstream::service::Service;
 use upstream::trip::Trip;
 use wire::body::Body;
-use wire::connection::Connection;
-use wire::counted::Exceeded;
 use wire::exchange::Exchange;
 use wire::{hop_by_hop, upgrade};
 
@@ -51,13 +48,15 @@ pub async fn send(
     }
 
     let begun = Instant::now();
-    docket.sent_at = Some(begun);
     let mut trip = Trip::default();
     let answer = send::send(pools, link, request, Some(begun + timeout), &mut trip).await;
     docket.tier2 = Some(begun.elapsed());
     docket.link_attempts = trip.attempts;
     docket.replica = trip.instance.clone();
-    let mut response = answer.map_err(|fault| refusal(fault, known.arrived().connection()))?;
+    let mut response = answer.map_err(|fault| match fault.of_client(&known.arrived().connection().line) {
+        Some(reason) => Refusal::Limit(reason),
+        None => Refusal::Link(fault),
+    })?;
 
     docket.trail = response.headers().get(&headers::TRAIL).and_then(|value| Trail::parse(value.as_bytes()));
     let granted = hop_by_hop::strip(response.headers_mut());
@@ -71,14 +70,4 @@ pub async fn send(
         *response.body_mut() = Body::Empty;
     }
     Ok(response)
-}
-
-/// A request body that broke off is no fault of those behind us: the guard says what was wrong with it, or else its sender went away.
-fn refusal(fault: SendFault, connection: &Connection) -> Refusal {
-    match fault {
-        SendFault::RequestBody(cause) if !cause.is::<Exceeded>() => {
-            Refusal::Limit(connection.line.refusal().map_or(Reason::ClientClosed, |fault| fault.reason()))
-        }
-        other => Refusal::Link(other),
-    }
 }

@@ -14,7 +14,7 @@ use wire::body::Body;
 pub enum Refusal {
     /// The door: an ambiguous target, host or framing.
     Door(Reason),
-    /// All places are taken, or the request body is over its ceiling or broke off.
+    /// All places are taken, or the request body is over its ceiling, broke off or stood still.
     Limit(Reason),
     /// No rule names the path.
     NoRule,
@@ -45,9 +45,8 @@ impl Refusal {
             Self::Signing(cause) => {
                 tracing::error!(request_id = %stamp.request_id, cause, "the link's signing key cannot sign; check link.signing_key")
             }
-            // The client went away or sent too much: nothing is wrong with the link, and any client could fill the log.
-            Self::Link(SendFault::RequestBody(_) | SendFault::ClientStalled) => {}
             Self::Link(fault) => tracing::warn!(request_id = %stamp.request_id, %fault, "no replica of routing-gw gave an answer"),
+            // The client is at fault: nothing is wrong here, and any client could fill the log.
             Self::Door(_) | Self::Limit(_) | Self::NoRule | Self::Credential(_) => {}
         }
         let trace_id = stamp.trace.trace_id_hex();

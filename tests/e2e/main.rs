@@ -13,6 +13,7 @@ mod link;
 mod readme;
 mod records;
 mod streaming;
+mod traces;
 mod trust;
 
 use tests::rig::binaries::Binaries;

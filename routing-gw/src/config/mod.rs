@@ -86,6 +86,7 @@ impl RoutingConfig {
         let vouch = check_vouch(&self.vouch, base, report);
         let mut host = HostPlan::check(
             HostSections {
+                name: self.name,
                 workers: self.workers,
                 listen: self.listen,
                 admin: self.admin,

@@ -7,6 +7,7 @@
 pub mod pattern;
 pub mod table;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use contract::headers;
@@ -23,14 +24,14 @@ pub struct Routes {
     table: Table,
     facts: Vec<Arc<RouteFacts>>,
     /// For each route, the claim headers of every route to the same service: what a service believes on one route no client may say on another.
-    claimed: Vec<Vec<HeaderName>>,
+    claimed: Vec<Arc<[HeaderName]>>,
 }
 
 impl Routes {
     /// Routes behind a table; `facts` are in the table's order.
     #[must_use]
     pub fn new(table: Table, facts: Vec<Arc<RouteFacts>>) -> Self {
-        let claimed = facts.iter().map(|route| claimed(&facts, route)).collect();
+        let claimed = claimed(&facts);
         Self { table, facts, claimed }
     }
 
@@ -44,7 +45,7 @@ impl Routes {
         match self.table.find(host, request.uri().path(), request.method()) {
             Found::Route(index) => match self.facts.get(index) {
                 Some(facts) => {
-                    for name in self.claimed.get(index).into_iter().flatten() {
+                    for name in self.claimed.get(index).map_or(&[][..], |names| &**names) {
                         headers::remove_folded(exchange.request.headers_mut(), name);
                     }
                     Ok(exchange.learn(|vouched| Routed::new(vouched, facts.clone())))
@@ -55,19 +56,20 @@ impl Routes {
             Found::Nothing => Err(Refusal::NoRoute),
         }
     }
-
-    /// All routes, in the order of the table.
-    #[must_use]
-    pub fn facts(&self) -> &[Arc<RouteFacts>] {
-        &self.facts
-    }
 }
 
-/// The claim headers of all routes to the service of `route`, each once.
-fn claimed(all: &[Arc<RouteFacts>], route: &RouteFacts) -> Vec<HeaderName> {
-    let same = all.iter().filter(|other| Arc::ptr_eq(&other.service, &route.service));
-    let mut names: Vec<HeaderName> = same.flat_map(|other| &other.claim_headers).map(|(name, _)| name.clone()).collect();
-    names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
-    names.dedup();
-    names
+/// For each route the claim headers of all routes to its service, each once; routes of one service share them.
+fn claimed(routes: &[Arc<RouteFacts>]) -> Vec<Arc<[HeaderName]>> {
+    let mut by_service: HashMap<&str, Vec<HeaderName>> = HashMap::new();
+    for route in routes {
+        let names = by_service.entry(route.service.name()).or_default();
+        for (name, _) in &route.claim_headers {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+    }
+    let by_service: HashMap<&str, Arc<[HeaderName]>> = by_service.into_iter().map(|(service, names)| (service, names.into())).collect();
+    // One for each route, whatever happens: the table finds them by place.
+    routes.iter().map(|route| by_service.get(route.service.name()).cloned().unwrap_or_default()).collect()
 }

@@ -94,7 +94,6 @@ impl AccessLog {
             rule: None,
             body_in: Rc::default(),
             authentication: None,
-            sent_at: None,
             tier2: None,
             link_attempts: 0,
             replica: None,
@@ -111,13 +110,10 @@ impl AccessLog {
 /// Follows an answer on its way out; the record is written when its body, or its tunnel, has ended.
 pub fn follow(mut record: Record, response: Response<Body>) -> Response<Body> {
     record.docket.status = Some(response.status());
-    let line = record.docket.connection.line.clone();
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        line.settled();
         return response.map(|body| Body::boxed(Followed::new(body, record)));
     }
     if let Some((client, instance)) = record.docket.tunnel.take() {
-        line.upgraded();
         tokio::task::spawn_local(async move {
             record.end = End::Cut;
             let joined = upgrade::join(client, instance, TUNNEL_IDLE_MAX, record.tunnelled.clone()).await;

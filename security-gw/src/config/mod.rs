@@ -104,9 +104,6 @@ fn default_name() -> String {
 impl SecurityConfig {
     /// Checks everything and complains about all that is wrong.
     pub fn check(self, base: &Path, report: &mut Report) -> Option<(HostPlan, SecurityPlan)> {
-        if self.name.is_empty() || !self.name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            report.complain("name", "the name stands in assertions and cannot be empty or hold spaces", "write a name such as security-gw");
-        }
         let redirects = self.listen.iter().map(|listener| listener.redirect_to.clone()).collect();
         let issuers = config::check_all(&self.issuers, "issuers", base, report);
         let names: Vec<&str> = self.issuers.keys().map(String::as_str).collect();
@@ -116,6 +113,7 @@ impl SecurityConfig {
         let link = self.link.check(&self.name, base, report);
         let host = HostPlan::check(
             HostSections {
+                name: self.name,
                 workers: self.workers,
                 listen: self.listen,
                 admin: self.admin,

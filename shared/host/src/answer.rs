@@ -34,7 +34,6 @@ pub(crate) async fn answer<T: Tier>(
 ) -> Result<Response<Body>, Infallible> {
     let flight = open.request();
     let is_head = request.method() == Method::HEAD;
-    let asked_upgrade = request.headers().contains_key(header::UPGRADE);
     let walked = match catch_unwind(AssertUnwindSafe(|| T::serve(&hall.worker, &connection, request))) {
         Ok(walk) => whole(walk).await,
         Err(panic) => Err(panic),
@@ -44,16 +43,19 @@ pub(crate) async fn answer<T: Tier>(
         Err(panic) => {
             hall.figures.panics.inc();
             tracing::error!(connection = connection.id, panic = text(&*panic), "a request panicked and was answered with 500");
-            if asked_upgrade {
-                // The guard waits for a word about every upgrade that was asked for.
-                connection.line.settled();
-            }
             let problem = Problem { reason: Reason::InternalError, request_id: None, trace_id: None, decision: None };
             // Over HTTP/2 hyper sends what body there is, whatever the method (RFC 9110 §9.3.2).
             problem.response().map(|body| if is_head { Body::Empty } else { Body::from(body) })
         }
     };
-    if open.is_closing() && !open.has_goaway.get() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    let is_upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    // The guard waits for a word about every upgrade that was asked for, whoever answered it and how.
+    if is_upgraded {
+        connection.line.upgraded();
+    } else {
+        connection.line.settled();
+    }
+    if open.is_closing() && !open.has_goaway.get() && !is_upgraded {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| hold(body, flight, &open)))

@@ -75,7 +75,7 @@ pub async fn live<T: Tier>(boot: Boot<T>, mut leave: Leave, ready: impl FnOnce(&
         admin: admin_listener.address(),
     };
 
-    let control = control::<T>(&host)?;
+    let control = control(&host)?;
     let figures = Arc::new(Figures::register(&control.metrics, host.listeners.iter().map(|plan| Arc::clone(&plan.name))));
     admin::register::<T>(&control);
     let start = timeout(START_MAX, T::start(Arc::new(tier), control.clone()));
@@ -162,7 +162,7 @@ fn bind(host: &HostPlan, inherited: &mut Inherited) -> Result<(Vec<Listener>, Li
 }
 
 /// What the control runtime lends to everybody.
-fn control<T: Tier>(host: &HostPlan) -> Result<Control, BootError> {
+fn control(host: &HostPlan) -> Result<Control, BootError> {
     let tasks = Tasks::on(Handle::current());
     let names = Arc::new(if host.dns_servers.is_empty() { Names::system() } else { Names::servers(&host.dns_servers) });
     let fetcher = Fetcher::new(Arc::clone(&names), &host.roots)
@@ -170,7 +170,7 @@ fn control<T: Tier>(host: &HostPlan) -> Result<Control, BootError> {
     let metrics = Metrics::new();
     let records = Records::open(&host.records, &metrics)
         .map_err(|fault| BootError::new(fault.to_string(), "create the folder, and let this user write to it"))?;
-    let resource = Resource { service: T::NAME.to_owned(), version: BUILD.to_owned(), instance: format!("{}", std::process::id()) };
+    let resource = Resource { service: host.name.clone(), version: BUILD.to_owned(), instance: format!("{:016x}", rand::random::<u64>()) };
     let spawner = tasks.clone();
     let tracing =
         Tracing::start(&host.traces, &resource, Arc::new(OtlpClient::new(&fetcher, tasks.clone())), &metrics, move |name, work| {

@@ -23,6 +23,8 @@ use crate::plan_listener::{self, ListenerPlan};
 /// The sections that every tier's file has, as written.
 #[derive(Clone, Debug)]
 pub struct HostSections {
+    /// `name`: what this process is called in traces, and at tier 1 in assertions.
+    pub name: String,
     /// `workers`: threads that serve; the number of cores when absent.
     pub workers: Option<u32>,
     /// `listen`.
@@ -48,6 +50,8 @@ pub struct HostSections {
 /// The process as meant.
 #[derive(Clone, Debug)]
 pub struct HostPlan {
+    /// What this process is called in traces.
+    pub name: String,
     /// Where connections are accepted; at least one.
     pub listeners: Vec<ListenerPlan>,
     /// The operator's door.
@@ -115,6 +119,13 @@ const WORKERS_MAX: u32 = 512;
 impl HostPlan {
     /// Checks every section and complains about all that is wrong; `None` when there is no plan to be made.
     pub fn check(sections: HostSections, base: &Path, report: &mut Report) -> Option<Self> {
+        if sections.name.is_empty() || !sections.name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            report.complain(
+                "name",
+                "the name stands in traces and assertions and cannot be empty or hold spaces",
+                "write a name such as gateway-1",
+            );
+        }
         let workers = workers(sections.workers, report);
         let limits = limits(&sections.limits, report);
         let admin = admin(&sections.admin, base, report);
@@ -127,6 +138,7 @@ impl HostPlan {
         let traces = sections.traces.check("traces", report);
         let roots = roots(sections.roots, base, report);
         Some(Self {
+            name: sections.name,
             listeners: listeners?,
             admin: admin?,
             drain: DrainPlan { wait: sections.drain.wait.get(), deadline: sections.drain.deadline.get() },

@@ -4,7 +4,6 @@
 //! not listed, handshakes that fail or last too long; the framing guard refuses the rest. Never: lets a panic or a failure reach another
 //! connection; writes no record, or two.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -165,7 +164,6 @@ where
         protocol,
         line: story.line(),
         opened,
-        requests: Cell::new(0),
     });
     story.known(&connection);
     open.speaks_http(protocol == Protocol::Http2);

@@ -32,6 +32,8 @@ use crate::rig::{Folder, Pem};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {
+    #[serde(default = "bare")]
+    name: String,
     #[serde(default)]
     workers: Option<u32>,
     #[serde(default)]
@@ -53,6 +55,10 @@ struct Config {
     roots: TrustRootsConfig,
 }
 
+fn bare() -> String {
+    "bare".to_owned()
+}
+
 struct Bare;
 
 impl Tier for Bare {
@@ -62,8 +68,8 @@ impl Tier for Bare {
     type Worker = ();
 
     fn check(config: Config, base: &Path, report: &mut Report) -> Option<(HostPlan, ())> {
-        let Config { workers, listen, admin, drain, limits, logs, records, traces, dns, roots } = config;
-        let sections = HostSections { workers, listen, admin, drain, limits, logs, records, traces, dns, roots };
+        let Config { name, workers, listen, admin, drain, limits, logs, records, traces, dns, roots } = config;
+        let sections = HostSections { name, workers, listen, admin, drain, limits, logs, records, traces, dns, roots };
         HostPlan::check(sections, base, report).map(|plan| (plan, ()))
     }
 
@@ -163,6 +169,16 @@ roots: { ca_file: absent.pem }
             (11, "roots.ca_file", "absent.pem"),
         ],
     );
+}
+
+#[test]
+fn a_name_stands_in_traces_and_assertions() {
+    for name in ["\"\"", "two words", "\u{e9}t\u{e9}"] {
+        let text = format!(
+            "name: {name}\nadmin: {{ address: \"127.0.0.1:0\" }}\nlisten: [ {{ name: a, address: \"127.0.0.1:0\", allow_plaintext: true }} ]\n"
+        );
+        complains(&text, &[(1, "name", "cannot be empty or hold spaces")]);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use contract::reason::Reason;
 use thiserror::Error;
 use wire::body::BoxError;
 use wire::counted::Exceeded;
+use wire::guard::line::GuardLine;
 
 /// Why [`crate::send::send`] has no response.
 #[derive(Debug, Error)]
@@ -41,6 +42,19 @@ pub enum SendFault {
 }
 
 impl SendFault {
+    /// The reason, where the client is at fault and nobody behind us: its body was too large, broke off or stood still. What the guard of its
+    /// connection, `line`, knows of a body that broke off is said before everything else.
+    #[must_use]
+    pub fn of_client(&self, line: &GuardLine) -> Option<Reason> {
+        match self {
+            Self::RequestBody(cause) if !cause.is::<Exceeded>() => {
+                Some(line.refusal().map_or(Reason::ClientClosed, |fault| fault.reason()))
+            }
+            Self::RequestBody(_) | Self::ClientStalled => Some(self.reason()),
+            _ => None,
+        }
+    }
+
     /// What the client is told where the instances are those of a service (tier 2).
     #[must_use]
     pub fn reason(&self) -> Reason {

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use contract::headers;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -43,6 +44,13 @@ impl Body {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         http_body::Body::is_end_stream(self)
+    }
+}
+
+/// Takes reserved fields out of trailers: servers and clients that fold trailers into the head would take them for ours.
+pub fn scrub_trailers(frame: &mut Frame<Bytes>) {
+    if let Some(trailers) = frame.trailers_mut() {
+        headers::scrub(trailers);
     }
 }
 

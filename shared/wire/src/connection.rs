@@ -1,6 +1,5 @@
 //! What is known of one accepted connection; every request on it shares these facts.
 
-use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,8 +27,6 @@ pub struct Connection {
     pub line: Arc<GuardLine>,
     /// When it was accepted.
     pub opened: Instant,
-    /// Requests begun on it.
-    pub requests: Cell<u64>,
 }
 
 /// The other end of a socket.

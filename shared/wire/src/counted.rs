@@ -8,10 +8,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use contract::headers;
 use http_body::{Frame, SizeHint};
 
-use crate::body::{Body, BoxError};
+use crate::body::{Body, BoxError, scrub_trailers};
 
 /// Bytes of a request body, counted while it streams.
 #[derive(Debug, Default)]
@@ -49,11 +48,8 @@ impl http_body::Body for Counted {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        // Servers that fold trailers into the head would take a reserved field there for one of ours.
-        if let Some(Ok(frame)) = &mut frame
-            && let Some(trailers) = frame.trailers_mut()
-        {
-            headers::scrub(trailers);
+        if let Some(Ok(frame)) = &mut frame {
+            scrub_trailers(frame);
         }
         if let Some(Ok(data)) = &frame
             && let Some(data) = data.data_ref()

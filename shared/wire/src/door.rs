@@ -110,7 +110,6 @@ impl Door {
         map.insert(header::HOST, host);
         map.insert(headers::REQUEST_ID.clone(), stamp.request_id.header());
         map.insert(headers::TRACEPARENT.clone(), stamp.trace.header());
-        connection.requests.set(connection.requests.get() + 1);
         Ok(Exchange::new(request, Arrived { connection: connection.clone(), stamp, upgrade }))
     }
 
@@ -216,7 +215,6 @@ fn join_cookies(map: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
 
     use super::*;
     use crate::connection::{PeerAddress, Protocol};
@@ -232,7 +230,6 @@ mod tests {
             protocol: Protocol::Http2,
             line: Arc::default(),
             opened: Instant::now(),
-            requests: Cell::new(0),
         });
         let door = Door::new(Trust::Edge { proxies: Vec::new(), trace: Vec::new() }, Arc::new(Tracing::off()));
         let request = request.body(Body::Empty).expect("request");

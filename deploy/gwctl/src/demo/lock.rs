@@ -14,7 +14,13 @@ use crate::fault::Fault;
 /// Held by a running demo; dropping it ends the demo for all others.
 #[derive(Debug)]
 pub struct DemoLock {
-    _held: File,
+    held: File,
+}
+
+impl Drop for DemoLock {
+    fn drop(&mut self) {
+        let_go(&self.held);
+    }
 }
 
 impl DemoLock {
@@ -25,7 +31,7 @@ impl DemoLock {
     pub fn take(place: &Place) -> Result<Self, Fault> {
         let file = open(&place.lock())?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _held: file }),
+            Ok(()) => Ok(Self { held: file }),
             Err(TryLockError::WouldBlock) => Err(Fault::new(
                 format!("a demo is running in {}", place.dir().display()),
                 "end it with Ctrl-C, or choose another folder with --dir",
@@ -40,8 +46,12 @@ impl DemoLock {
 /// # Errors
 /// When the lock cannot be asked.
 pub fn is_running(place: &Place) -> Result<bool, Fault> {
-    match open(&place.lock())?.try_lock_shared() {
-        Ok(()) => Ok(false),
+    let file = open(&place.lock())?;
+    match file.try_lock_shared() {
+        Ok(()) => {
+            let_go(&file);
+            Ok(false)
+        }
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(Fault::file(&place.lock(), &error)),
     }
@@ -60,6 +70,12 @@ pub fn end_with(path: &Path) -> Result<(), Fault> {
     };
     std::thread::Builder::new().name("demo-lock".to_owned()).spawn(wait).map_err(|error| Fault::machine("start a thread", &error))?;
     Ok(())
+}
+
+/// Lets go of a lock at once. Closing alone would not: a child that another thread has forked shares the open file until its exec, and with it
+/// the lock.
+fn let_go(file: &File) {
+    let _closing_does_it_soon = file.unlock();
 }
 
 fn open(path: &Path) -> Result<File, Fault> {

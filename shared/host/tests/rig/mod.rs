@@ -144,6 +144,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
         }
     });
     let sections = HostSections {
+        name: "tiny".to_owned(),
         workers: Some(wish.workers),
         listen: vec![ListenConfig {
             name: "main".to_owned(),

@@ -79,15 +79,11 @@ impl Tier for Tiny {
         TinyWorker { index: seat.index, gate: Arc::clone(&self.gate) }
     }
 
-    fn serve(
-        worker: &Rc<TinyWorker>,
-        connection: &Rc<Connection>,
-        request: Request<Incoming>,
-    ) -> impl Future<Output = Response<Body>> + 'static {
-        let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
+    fn serve(worker: &Rc<TinyWorker>, _: &Rc<Connection>, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + 'static {
+        let worker = Rc::clone(worker);
         async move {
             if request.uri().path() == "/upgrade" {
-                return echo(&connection, request);
+                return echo(request);
             }
             if request.uri().path() == "/stream" {
                 return Response::new(Body::boxed(Endless(Arc::clone(&worker.gate))));
@@ -134,14 +130,13 @@ impl http_body::Body for Endless {
 }
 
 /// Leaves HTTP and sends back what comes.
-fn echo(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
+fn echo(request: Request<Incoming>) -> Response<Body> {
     let upgrade = hyper::upgrade::on(request);
     tokio::task::spawn_local(async move {
         let stream = hyper_util::rt::TokioIo::new(upgrade.await.unwrap());
         let (mut from, mut to) = tokio::io::split(stream);
         let _ = tokio::io::copy(&mut from, &mut to).await;
     });
-    connection.line.upgraded();
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert("connection", http::HeaderValue::from_static("upgrade"));

@@ -10,6 +10,14 @@ fn found(address: &str) -> Found {
     Found { address: Address::Tcp(address.parse().expect("address")), host: None, weight: 0 }
 }
 
+/// Drives a request until the instance, which does not answer it, has read it.
+async fn read_by(instance: &Instance, sent: &mut (impl Future + Unpin)) {
+    tokio::select! {
+        _ = sent => panic!("no answer can come"),
+        () = until("the request was read", || instance.ledger.count() == 1) => {}
+    }
+}
+
 #[test]
 fn requests_in_a_row_share_one_connection() {
     run(async {
@@ -64,10 +72,7 @@ fn a_client_that_leaves_while_waiting_frees_everything() {
         let instance = Instance::always(Act::Nothing).await;
         let bench = Bench::at(&[&instance.address]);
         let mut waiting = Box::pin(bench.send(request(Method::GET, Body::Empty)));
-        tokio::select! {
-            _ = &mut waiting => panic!("no answer can come"),
-            () = until("the request was read", || instance.ledger.count() == 1) => {}
-        }
+        read_by(&instance, &mut waiting).await;
         assert_eq!(bench.in_flight(), 1);
         drop(waiting);
         assert_eq!(bench.in_flight(), 0);
@@ -218,10 +223,7 @@ fn connections_have_a_ceiling_over_all_instances() {
         let slow = Instance::always(Act::Nothing).await;
         let bench = Bench::with(&[&slow.address], |config| config.pool.connections_max = 1);
         let mut waiting = Box::pin(bench.send(request(Method::GET, Body::Empty)));
-        tokio::select! {
-            _ = &mut waiting => panic!("no answer can come"),
-            () = until("the request was read", || slow.ledger.count() == 1) => {}
-        }
+        read_by(&slow, &mut waiting).await;
         let (sent, trip) = bench.send(request(Method::GET, Body::Empty)).await;
         assert!(matches!(sent, Err(SendFault::Overloaded)) && !trip.sent);
         drop(waiting);
@@ -275,10 +277,7 @@ fn a_request_waits_for_a_place_no_longer_than_its_deadline() {
         let slow = Instance::always(Act::Nothing).await;
         let bench = Bench::with(&[&slow.address], |config| config.pool.connections_max = 1);
         let mut waiting = Box::pin(bench.send(request(Method::GET, Body::Empty)));
-        tokio::select! {
-            _ = &mut waiting => panic!("no answer can come"),
-            () = until("the request was read", || slow.ledger.count() == 1) => {}
-        }
+        read_by(&slow, &mut waiting).await;
         let begun = std::time::Instant::now();
         let mut trip = Trip::default();
         let soon = Some(begun + Duration::from_millis(50));
@@ -307,10 +306,7 @@ fn a_refused_request_costs_no_connection_afterwards() {
         .await;
         let bench = Bench::with(&[&instance.address], |config| config.pool.connections_max = 1);
         let mut first = Box::pin(bench.get());
-        tokio::select! {
-            _ = &mut first => panic!("no answer can come"),
-            () = until("the request was read", || instance.ledger.count() == 1) => {}
-        }
+        read_by(&instance, &mut first).await;
         let (sent, _) = bench.send(request(Method::GET, Body::Empty)).await;
         assert!(matches!(sent, Err(SendFault::Overloaded)));
         go_on.notify_one();

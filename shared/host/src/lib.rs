@@ -20,6 +20,7 @@ pub mod health;
 pub mod boot;
 mod descriptors;
 pub mod drain;
+pub mod orders;
 pub mod inherit;
 pub mod listen;
 

@@ -6,7 +6,7 @@ pub mod routes;
 use std::collections::BTreeMap;
 
 use contract::assertion::ASSERTION_BYTES_MAX;
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig};
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use schemars::JsonSchema;
@@ -49,6 +49,9 @@ pub struct RoutingConfig {
     /// How the process ends.
     #[serde(default)]
     pub drain: DrainConfig,
+    /// When the configuration is read again by itself.
+    #[serde(default)]
+    pub reload: ReloadConfig,
     /// Diagnostics.
     #[serde(default)]
     pub logs: LogsConfig,
@@ -92,6 +95,7 @@ impl RoutingConfig {
                 listen: self.listen,
                 admin: self.admin,
                 drain: self.drain,
+                reload: self.reload,
                 limits: self.limits,
                 logs: self.logs,
                 records: self.records,

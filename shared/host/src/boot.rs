@@ -20,18 +20,24 @@ use wire::resolver::Names;
 use wire::tasks::Tasks;
 
 use crate::admin::{self, Admin};
+use crate::ceiling::Ceiling;
 use crate::deal::{Dealer, Lane};
 use crate::descriptors;
-use crate::drain::{self, Departure, Leave, Life, LifeWatch};
+use crate::drain::{self, Departure, Life, LifeWatch};
 use crate::figures::Figures;
 use crate::inherit::Inherited;
 use crate::listen::Listener;
+use crate::load::{Loaded, Loader};
+use crate::orders::{Order, Orders};
 use crate::plan::HostPlan;
+use crate::plan_listener::ListenerPlan;
+use crate::reload::{Crew, Generation, Reloader, Start};
+use crate::standing::Standing;
 use crate::tier::{BootError, Control, Tier};
 use crate::worker::{self, Kit, Worker};
 
 /// How long the tier's own start may take; the waits inside it have shorter bounds of their own.
-const START_MAX: Duration = Duration::from_secs(60);
+pub(crate) const START_MAX: Duration = Duration::from_secs(60);
 
 /// How long a worker may take to make its state.
 const WORKER_START_MAX: Duration = Duration::from_secs(10);
@@ -41,12 +47,10 @@ const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 /// What a life begins with.
 pub struct Boot<T: Tier> {
-    /// The process as meant.
-    pub host: HostPlan,
-    /// The tier as meant.
-    pub tier: T::Plan,
-    /// The configuration as the operator may see it; see [`crate::shown`].
-    pub shown: String,
+    /// What was read and found good.
+    pub loaded: Loaded<T>,
+    /// Reads it again.
+    pub loader: Loader<T>,
     /// Sockets that were open before this process.
     pub inherited: Inherited,
     /// When the process was started.
@@ -66,61 +70,82 @@ pub struct Places {
 ///
 /// # Errors
 /// What kept it from serving.
-pub async fn live<T: Tier>(boot: Boot<T>, mut leave: Leave, ready: impl FnOnce(&Places)) -> Result<Departure, BootError> {
-    let Boot { host, tier, shown, mut inherited, begun } = boot;
-    let host = Arc::new(host);
+pub async fn live<T: Tier>(boot: Boot<T>, mut orders: Orders, ready: impl FnOnce(&Places)) -> Result<Departure, BootError> {
+    let Boot { loaded: Loaded { checked, shown, sights }, loader, mut inherited, begun } = boot;
+    let (host, plan) = (Arc::new(checked.host), Arc::new(checked.tier));
     let (listeners, admin_listener) = bind(&host, &mut inherited)?;
     let places = Places {
         listeners: host.listeners.iter().zip(&listeners).map(|(plan, listener)| (Arc::clone(&plan.name), listener.address())).collect(),
         admin: admin_listener.address(),
     };
 
-    let control = control(&host)?;
+    let (life, watch) = Life::begin();
+    let control = control(&host, watch.clone())?;
     let figures = Arc::new(Figures::register(&control.metrics, host.listeners.iter().map(|plan| Arc::clone(&plan.name))));
     admin::register::<T>(&control);
-    let start = timeout(START_MAX, T::start(Arc::new(tier), control.clone()));
+    let start = timeout(START_MAX, T::start(Arc::clone(&plan), None, control.clone()));
     let tier = tokio::select! {
         started = start => started.map_err(|_| BootError::new(format!("{} did not start within {START_MAX:?}", T::NAME), "see the log lines before this one"))??,
-        why = leave.asked() => {
+        why = orders.leave() => {
             tracing::info!(why, "asked to leave before it was ready");
             return Ok(Departure::Drained);
         }
     };
 
-    let (life, watch) = Life::begin();
-    let kit = Kit {
-        tier: Arc::clone(&tier),
-        control: control.clone(),
-        plan: Arc::clone(&host),
-        figures: Arc::clone(&figures),
-        life: watch.clone(),
-    };
-    let (lanes, workers) = crew(&kit).await?;
-    drop(kit);
+    let first = Generation { tier: Arc::clone(&tier), host: Arc::clone(&host), control: control.clone() };
+    let (given, given_watch) = tokio::sync::watch::channel(Arc::new(first));
+    let kit = Kit { given: given_watch, figures: Arc::clone(&figures), life: watch.clone() };
+    let (lanes, workers) = crew(kit, host.workers).await?;
 
-    let door = Admin::new(Arc::clone(&tier), &host, &places, &lanes, control.clone(), watch.clone(), shown);
+    let connections = Ceiling::new(host.limits.connections_max);
+    let (reloader, bell, standing) = Reloader::new(Start {
+        loader,
+        crew: Crew { given, adopted: workers.iter().map(|worker| worker.adopted.clone()).collect() },
+        control: control.clone(),
+        standing: Standing {
+            generation: control.generation,
+            host: Arc::clone(&host),
+            plan,
+            pages: tier.admin(),
+            tier,
+            shown: Arc::new(shown),
+            aside: checked.aside.into(),
+            failure: None,
+        },
+        sights,
+        connections: Arc::clone(&connections),
+    });
+    control.tasks.spawn("reload", reloader.run());
+    let door = Admin::new(standing.clone(), &places, &lanes, control.clone(), bell.clone());
     control.tasks.spawn("admin", admin::serve(door.router(), admin_listener, host.admin.clone()));
-    let dealer = Arc::new(Dealer::new(lanes, host.limits.connections_max, figures));
+    let dealer = Arc::new(Dealer::new(lanes, connections, figures));
     let acceptors = accept(dealer, listeners, &watch);
 
     descriptors::warn_if_few(host.limits.connections_max);
-    for plan in host.listeners.iter().filter(|plan| plan.is_plaintext()) {
-        tracing::warn!(
-            listener = &*plan.name,
-            "allow_plaintext: requests on this listener can be read and changed by whoever is in between"
-        );
-    }
+    host.listeners.iter().filter(|plan| plan.is_plaintext()).for_each(warn_of_plaintext);
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(tier = T::NAME, listeners = ?places.listeners, admin = places.admin, workers = host.workers, took_ms, "ready");
     ready(&places);
 
-    let why = leave.asked().await;
-    tracing::info!(why, wait = ?host.drain.wait, deadline = ?host.drain.deadline, "draining");
+    // Whoever boots may have held it for longer than it serves.
+    drop(host);
+    let why = loop {
+        match orders.next().await {
+            Order::Leave(why) => break why,
+            Order::Reload(why) => bell.ring(why),
+        }
+    };
+    let (drain, tier) = {
+        let standing = standing.borrow();
+        (standing.host.drain, Arc::clone(&standing.tier))
+    };
+    tracing::info!(why, wait = ?drain.wait, deadline = ?drain.deadline, "draining");
     tier.draining();
+    drop(tier);
     let mut ended: Vec<_> = workers.into_iter().map(|worker| worker.ended).collect();
     let asked_again = tokio::select! {
-        departure = drain::depart(&life, host.drain, acceptors, &mut ended) => Ok(departure),
-        why = leave.asked() => Err(why),
+        departure = drain::depart(&life, drain, acceptors, &mut ended) => Ok(departure),
+        why = orders.leave() => Err(why),
     };
     let departure = match asked_again {
         Ok(departure) => departure,
@@ -162,7 +187,7 @@ fn bind(host: &HostPlan, inherited: &mut Inherited) -> Result<(Vec<Listener>, Li
 }
 
 /// What the control runtime lends to everybody.
-fn control(host: &HostPlan) -> Result<Control, BootError> {
+fn control(host: &HostPlan, life: LifeWatch) -> Result<Control, BootError> {
     let tasks = Tasks::on(Handle::current());
     let names = Arc::new(if host.dns_servers.is_empty() { Names::system() } else { Names::servers(&host.dns_servers) });
     let fetcher = Fetcher::new(Arc::clone(&names), &host.roots)
@@ -186,6 +211,7 @@ fn control(host: &HostPlan) -> Result<Control, BootError> {
         records,
         tracing: Arc::new(tracing),
         generation: 1,
+        life,
     })
 }
 
@@ -193,10 +219,10 @@ fn control(host: &HostPlan) -> Result<Control, BootError> {
 pub(crate) const BUILD: &str = env!("CARGO_PKG_VERSION");
 
 /// Starts every worker and waits until each has made its state.
-async fn crew<T: Tier>(kit: &Kit<T>) -> Result<(Vec<Lane>, Vec<Worker>), BootError> {
-    let mut lanes = Vec::with_capacity(kit.plan.workers);
-    let mut workers = Vec::with_capacity(kit.plan.workers);
-    for index in 0..kit.plan.workers {
+async fn crew<T: Tier>(kit: Kit<T>, number: usize) -> Result<(Vec<Lane>, Vec<Worker>), BootError> {
+    let mut lanes = Vec::with_capacity(number);
+    let mut workers = Vec::with_capacity(number);
+    for index in 0..number {
         let (lane, receiver) = Lane::new();
         let started = worker::start(index, kit.clone(), receiver);
         workers.push(started.map_err(|error| {
@@ -211,6 +237,12 @@ async fn crew<T: Tier>(kit: &Kit<T>) -> Result<(Vec<Lane>, Vec<Worker>), BootErr
         }
     }
     Ok((lanes, workers))
+}
+
+/// Said at every start, and when a reload opens a listener.
+pub(crate) fn warn_of_plaintext(plan: &ListenerPlan) {
+    let listener = &*plan.name;
+    tracing::warn!(listener, "allow_plaintext: requests on this listener can be read and changed by whoever is in between");
 }
 
 /// One task per listener; they end when the process closes.

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::admin::deed::Peer;
 use crate::listen::Listener;
 use crate::plan::AdminPlan;
 
@@ -38,7 +39,7 @@ pub(crate) async fn serve(router: Router, listener: Listener, plan: AdminPlan) {
             Ok(listener) => loop {
                 let Some(place) = place(&places, &mut connections).await else { return };
                 match listener.accept().await {
-                    Ok((stream, _)) => drop(connections.spawn(talk(router.clone(), stream, place))),
+                    Ok((stream, peer)) => drop(connections.spawn(talk(router.clone(), Peer::Tcp(peer), stream, place))),
                     Err(error) => endure(&error).await,
                 }
             },
@@ -50,10 +51,13 @@ pub(crate) async fn serve(router: Router, listener: Listener, plan: AdminPlan) {
                 loop {
                     let Some(place) = place(&places, &mut connections).await else { return };
                     match listener.accept().await {
-                        Ok((stream, _)) if stream.peer_cred().is_ok_and(|cred| uids.contains(&cred.uid())) => {
-                            drop(connections.spawn(talk(router.clone(), stream, place)));
-                        }
-                        Ok(_) => tracing::warn!("a user who is not listed was turned away from the admin door"),
+                        Ok((stream, _)) => match stream.peer_cred() {
+                            Ok(cred) if uids.contains(&cred.uid()) => {
+                                let peer = Peer::Unix { uid: cred.uid(), pid: cred.pid() };
+                                drop(connections.spawn(talk(router.clone(), peer, stream, place)));
+                            }
+                            _ => tracing::warn!("a user who is not listed was turned away from the admin door"),
+                        },
                         Err(error) => endure(&error).await,
                     }
                 }
@@ -79,7 +83,8 @@ fn own_uid() -> u32 {
     std::fs::metadata("/proc/self").map_or(0, |own| own.uid())
 }
 
-async fn talk<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(router: Router, io: IO, place: OwnedSemaphorePermit) {
+async fn talk<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(router: Router, peer: Peer, io: IO, place: OwnedSemaphorePermit) {
+    let router = router.layer(Extension(peer));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX).half_close(false);
     if let Err(error) = builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(router)).await {

@@ -49,12 +49,15 @@ impl Outcome {
     ];
 }
 
-/// The metrics of one service.
+/// The metrics of one service. Its label sets go with the last service of its name.
 #[derive(Debug)]
 pub struct Measures {
     service: String,
+    families: Families,
+    in_use: LabelsInUse,
+    /// Label sets that were made where they arose, to be taken out at the end.
+    arisen: Mutex<BTreeSet<Arisen>>,
     attempts: [Counter; Outcome::ALL.len()],
-    lookups: Family<Labels<2>, Counter>,
     /// Connections made.
     pub(crate) connects_ok: Counter,
     /// Connections that could not be made.
@@ -63,6 +66,8 @@ pub struct Measures {
     pub(crate) retries_unsent: Counter,
     /// See `retries_unsent`.
     pub(crate) retries_idempotent: Counter,
+    /// Repeats that the budget refused.
+    pub(crate) retries_refused: Counter,
     /// From the start of a request to the head of its response.
     pub(crate) duration: Histogram,
     /// Connections open now.
@@ -75,41 +80,64 @@ pub struct Measures {
     pub(crate) instances: Gauge,
 }
 
+/// A label set that is made where its word arises, on the control runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Arisen {
+    Lookup(&'static str),
+    Check(&'static str),
+    Standing(&'static str),
+}
+
+/// All families that speak of services.
+#[derive(Clone, Debug)]
+struct Families {
+    attempts: Family<Labels<2>, Counter>,
+    lookups: Family<Labels<2>, Counter>,
+    connects: Family<Labels<2>, Counter>,
+    retries: Family<Labels<2>, Counter>,
+    retries_refused: Family<Labels<1>, Counter>,
+    duration: HistogramFamily<Labels<1>>,
+    open: Family<Labels<1>, Gauge>,
+    in_flight: Family<Labels<1>, Gauge>,
+    generations: Family<Labels<1>, Counter>,
+    instances: Family<Labels<1>, Gauge>,
+    checks: Family<Labels<2>, Counter>,
+    standings: Family<Labels<2>, Gauge>,
+}
+
+/// The results that attempts to connect have.
+const CONNECTS: [&str; 2] = ["ok", "failed"];
+/// Why attempts are repeated.
+const RETRIES: [&str; 2] = ["unsent", "idempotent"];
+
 impl Measures {
     /// Resolves every handle of `service`; a service of the same name in a later generation counts on.
     #[must_use]
     pub fn of(service: &str, metrics: &Metrics) -> Self {
-        let one = || [(label::SERVICE, Cow::Owned(service.to_owned()))];
-        let two = |result: &'static str| labels(service, result);
-        let attempts: Family<Labels<2>, Counter> =
-            metrics.register_family(metric::UPSTREAM_ATTEMPTS, "Attempts to have a request answered by an instance");
-        let connects: Family<Labels<2>, Counter> = metrics.register_family(metric::UPSTREAM_CONNECTS, "Connections to instances opened");
-        let retries: Family<Labels<2>, Counter> = metrics.register_family(metric::UPSTREAM_RETRIES, "Repeated attempts, by why");
-        let duration = metrics.register_histogram_family::<Labels<1>>(
-            metric::UPSTREAM_DURATION,
-            "Time until the head of the instance's answer",
-            &DURATION_BOUNDS_S,
-        );
-        let open: Family<Labels<1>, Gauge> =
-            metrics.register_gauge_family(metric::UPSTREAM_CONNECTIONS_OPEN, "Open connections to instances");
-        let in_flight: Family<Labels<1>, Gauge> = metrics.register_gauge_family(metric::UPSTREAM_IN_FLIGHT, "Requests at instances now");
-        let generations: Family<Labels<1>, Counter> =
-            metrics.register_family(metric::DNS_GENERATIONS, "Generations of instances that discovery has published");
-        let instances: Family<Labels<1>, Gauge> = metrics.register_gauge_family(metric::INSTANCES, "Instances known now");
-        Self {
-            service: service.to_owned(),
-            attempts: Outcome::ALL.map(|(_, word)| attempts.get_or_create_owned(&two(word))),
-            lookups: metrics.register_family(metric::DNS_LOOKUPS, "Look-ups of discovery, by result"),
-            connects_ok: connects.get_or_create_owned(&two("ok")),
-            connects_failed: connects.get_or_create_owned(&two("failed")),
-            retries_unsent: retries.get_or_create_owned(&two("unsent")),
-            retries_idempotent: retries.get_or_create_owned(&two("idempotent")),
-            duration: duration.get_or_create_owned(&one()),
-            open: open.get_or_create_owned(&one()),
-            in_flight: in_flight.get_or_create_owned(&one()),
-            generations: generations.get_or_create_owned(&one()),
-            instances: instances.get_or_create_owned(&one()),
-        }
+        let families = Families::of(metrics);
+        let (one, two) = (one(service), |result: &'static str| two(service, label::RESULT, result));
+        let (in_use, measures) = metrics.use_labels(label::SERVICE, service, || {
+            let [connects_ok, connects_failed] = CONNECTS.map(|word| families.connects.get_or_create_owned(&two(word)));
+            let [retries_unsent, retries_idempotent] = RETRIES.map(|word| families.retries.get_or_create_owned(&two(word)));
+            move |in_use, families: Families| Self {
+                service: service.to_owned(),
+                attempts: Outcome::ALL.map(|(_, word)| families.attempts.get_or_create_owned(&two(word))),
+                connects_ok,
+                connects_failed,
+                retries_unsent,
+                retries_idempotent,
+                retries_refused: families.retries_refused.get_or_create_owned(&one),
+                duration: families.duration.get_or_create_owned(&one),
+                open: families.open.get_or_create_owned(&one),
+                in_flight: families.in_flight.get_or_create_owned(&one),
+                generations: families.generations.get_or_create_owned(&one),
+                instances: families.instances.get_or_create_owned(&one),
+                arisen: Mutex::default(),
+                in_use,
+                families,
+            }
+        });
+        measures(in_use, families.clone())
     }
 
     /// Counts one attempt.

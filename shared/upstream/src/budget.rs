@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::plan::BudgetPlan;
 
 /// How long deposits and withdrawals are remembered, in seconds.
-pub const WINDOW_S: u64 = 10;
+pub(crate) const WINDOW_S: u64 = 10;
 
 /// One repeat, in the unit of the books: a request deposits `percent` of these.
 const REPEAT: i64 = 100;
@@ -21,14 +21,14 @@ const SLOTS: usize = WINDOW_S as usize + 1;
 
 /// The books of one service, over all workers of the process.
 #[derive(Debug, Default)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// The balance of one second each: the second in the upper half, the signed balance in the lower.
     slots: [AtomicU64; SLOTS],
 }
 
 impl Budget {
     /// A request begins at `now_ms`; repeats do not count.
-    pub fn deposit(&self, plan: BudgetPlan, now_ms: u64) {
+    pub(crate) fn deposit(&self, plan: BudgetPlan, now_ms: u64) {
         if plan.percent > 0 {
             self.book(second(now_ms), i64::from(plan.percent));
         }
@@ -36,7 +36,7 @@ impl Budget {
 
     /// Whether one more repeat may be made at `now_ms`; if so, it is booked.
     #[must_use]
-    pub fn withdraw(&self, plan: BudgetPlan, now_ms: u64) -> bool {
+    pub(crate) fn withdraw(&self, plan: BudgetPlan, now_ms: u64) -> bool {
         // Booked first and counted then: of two that want the last one, neither overdraws.
         let now = second(now_ms);
         let booked = self.book(now, -REPEAT);

@@ -93,7 +93,8 @@ impl Instances {
         let known = before.endpoints();
         let number = known.generation();
         let same_way = before.tls == plan.tls && before.terms.borrow().health.is_some() == plan.health.is_some();
-        let (set, kin) = if before.discover == plan.discover { (known.anew(), None) } else { (EndpointSet::at(number), same_way.then_some(known)) };
+        let (set, kin) =
+            if before.discover == plan.discover { (known.anew(), None) } else { (EndpointSet::at(number), same_way.then_some(known)) };
         let books = (Arc::clone(&before.ceiling), Arc::clone(&before.budget), Arc::clone(&before.measures));
         Self::build(plan, set, kin, books, clock)
     }
@@ -210,7 +211,12 @@ impl Instances {
 
     fn accept(&self, found: Vec<Found>) {
         if found.len() > ENDPOINTS_MAX {
-            tracing::warn!(service = &*self.name, found = found.len(), used = ENDPOINTS_MAX, "discovery names more instances than are used");
+            tracing::warn!(
+                service = &*self.name,
+                found = found.len(),
+                used = ENDPOINTS_MAX,
+                "discovery names more instances than are used"
+            );
         }
         let before = self.set.load_full();
         let kin = self.kin.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -270,7 +276,12 @@ impl Instances {
             let (service, instance, was, state) = (&*self.name, endpoint.name(), was.word(), is.word());
             match is {
                 Standing::Foreign => tracing::warn!(
-                    service, instance, was, state, treaty, ours = contract::TREATY,
+                    service,
+                    instance,
+                    was,
+                    state,
+                    treaty,
+                    ours = contract::TREATY,
                     "an instance speaks a treaty that is not understood here and is not used; bring the tiers to builds of adjacent treaties"
                 ),
                 Standing::Unhealthy => tracing::warn!(service, instance, was, state, code, "an instance fails its checks"),

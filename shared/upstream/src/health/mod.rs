@@ -127,4 +127,12 @@ impl Probe {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_of_many_processes_do_not_stay_in_step() {
+        let every = Duration::from_secs(10);
+        assert_eq!((pause(every, 0), pause(every, u32::MAX)), (Duration::from_secs(9), Duration::from_secs(11)));
+    }
+}

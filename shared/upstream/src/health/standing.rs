@@ -34,8 +34,7 @@ pub enum Standing {
 
 impl Standing {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Unknown, Self::Healthy, Self::Draining, Self::NotReady, Self::Unhealthy, Self::Foreign];
+    pub(crate) const ALL: [Self; 6] = [Self::Unknown, Self::Healthy, Self::Draining, Self::NotReady, Self::Unhealthy, Self::Foreign];
 
     /// The word for it in metrics, logs and `/services`.
     #[must_use]
@@ -188,10 +187,7 @@ mod tests {
         assert_eq!(course([lost(), lost(), lost()]), [Unknown, Unknown, Unhealthy]);
         let well = || Ok(Some(word()));
         let seen = course([well(), lost(), lost(), well(), lost(), lost(), lost(), well(), lost(), well(), well()]);
-        assert_eq!(
-            seen,
-            [Healthy, Healthy, Healthy, Healthy, Healthy, Healthy, Unhealthy, Unhealthy, Unhealthy, Unhealthy, Healthy]
-        );
+        assert_eq!(seen, [Healthy, Healthy, Healthy, Healthy, Healthy, Healthy, Unhealthy, Unhealthy, Unhealthy, Unhealthy, Healthy]);
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::config::plan::RoutingPlan;
 use crate::corridor::corridor;
 use crate::decision::Decisions;
 use crate::facts::RouteFacts;
+use crate::health;
 use crate::route::Routes;
 use crate::route::table::Table;
 use crate::vouch::VouchCache;
@@ -39,6 +40,7 @@ pub struct RoutingGw {
     pub(crate) door: Door,
     pub(crate) verifier: Live<Verifier>,
     pub(crate) routes: Routes,
+    pub(crate) health: health::Health,
     pub(crate) limits: Limits,
     pub(crate) accounts: Accounts,
     pub(crate) services: Vec<Arc<Service>>,
@@ -90,6 +92,7 @@ impl Tier for RoutingGw {
             door: Door::new(Trust::Tier1, control.tracing.clone()),
             verifier,
             routes: Routes::new(table, facts),
+            health: health::Health::new(Self::NAME, control.life.clone(), control.generation, services.clone()),
             limits: Limits::new(plan.in_flight_max, plan.body_bytes_max),
             accounts: Accounts::new(Arc::new(RequestMetrics::new(&control.metrics)), control.tracing.clone()),
             services,

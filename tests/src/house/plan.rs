@@ -105,7 +105,7 @@ fn security_gw() -> Tier {
 fn routing_gw() -> Tier {
     Tier {
         sources: "routing-gw/src",
-        rooms: vec!["vouch", "route", "authorize", "forward", "account"],
+        rooms: vec!["health", "vouch", "route", "authorize", "forward", "account"],
         common: vec!["facts", "refusal", "decision", "requirement"],
         assemblers: vec!["lib", "main", "corridor", "config", "tier", "keys", "services"],
     }

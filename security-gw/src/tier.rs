@@ -70,7 +70,14 @@ impl Tier for SecurityGw {
         if plan.link.plaintext {
             tracing::warn!("link.allow_plaintext: identities travel to tier 2 unprotected");
         }
-        let issuers = Issuers::after(None, plan.issuers.clone(), control.fetcher.clone(), &control.tasks, &control.clock, &control.metrics);
+        let issuers = Issuers::after(
+            before.map(|before| &before.issuers),
+            plan.issuers.clone(),
+            control.fetcher.clone(),
+            &control.tasks,
+            &control.clock,
+            &control.metrics,
+        );
         let link = Service::start(plan.link.service.clone(), &control.names, &control.tasks, &control.clock, &control.metrics);
         // What served before has had its time.
         if !before.is_some_and(|before| Arc::ptr_eq(&before.issuers, &issuers)) {

@@ -104,7 +104,7 @@ fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = 
         (Some(require), false) => require.check(&format!("{key}.require"), report),
         (None, true) => Some(Requirement::Public),
         (None, false) => {
-            report.complain(
+            report.complain_of_absence(
                 key,
                 format!("the route {:?} has no policy", route.name),
                 "add `require:`, or say `public: true` to let everyone in",

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use contract::headers;
 use contract::health::{ASKED, Word};
 use host::boot::BUILD;
@@ -37,7 +38,7 @@ impl Health {
         if request.method() != Method::GET || request.headers().get(&headers::HEALTH).is_none_or(|value| value != ASKED) {
             return None;
         }
-        let mut response = Response::new(Body::from(self.word().encode()));
+        let mut response = Response::new(Body::from(Bytes::from(self.word().encode())));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Some(response)
@@ -63,7 +64,8 @@ mod tests {
     use super::*;
 
     fn ask(health: &Health, method: &str, values: &[&str]) -> bool {
-        let request = values.iter().fold(Request::builder().method(method).uri("/"), |request, value| request.header("x-gw-health", *value));
+        let request =
+            values.iter().fold(Request::builder().method(method).uri("/"), |request, value| request.header("x-gw-health", *value));
         health.answer(&request.body(()).expect("request")).is_some()
     }
 

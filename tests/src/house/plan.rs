@@ -98,7 +98,7 @@ fn security_gw() -> Tier {
         sources: "security-gw/src",
         rooms: vec!["redirect", "limits", "authenticate", "assert", "forward", "access_log"],
         common: vec!["facts", "refusal", "docket"],
-        assemblers: vec!["lib", "main", "corridor", "config", "tier"],
+        assemblers: vec!["lib", "main", "corridor", "config", "tier", "replicas"],
     }
 }
 
@@ -107,7 +107,7 @@ fn routing_gw() -> Tier {
         sources: "routing-gw/src",
         rooms: vec!["health", "vouch", "route", "authorize", "forward", "account"],
         common: vec!["facts", "refusal", "decision", "requirement"],
-        assemblers: vec!["lib", "main", "corridor", "config", "tier", "keys", "services"],
+        assemblers: vec!["lib", "main", "corridor", "config", "tier", "services"],
     }
 }
 

@@ -65,7 +65,7 @@ mod tests {
 
     fn ask(health: &Health, method: &str, values: &[&str]) -> bool {
         let request =
-            values.iter().fold(Request::builder().method(method).uri("/"), |request, value| request.header("x-gw-health", *value));
+            values.iter().fold(Request::builder().method(method).uri("/"), |request, value| request.header(&headers::HEALTH, *value));
         health.answer(&request.body(()).expect("request")).is_some()
     }
 

@@ -99,7 +99,7 @@ fn serve<T: Tier>(file: &Path, begun: Instant) -> ExitCode {
 fn whole_life<T: Tier>(host: HostPlan, tier: T::Plan, shown: String, begun: Instant) -> Result<Departure, BootError> {
     let mut wanted: Vec<&str> = host.listeners.iter().map(|plan| &*plan.name).collect();
     wanted.push("admin");
-    let inherited = Inherited::from_environment(&wanted)?;
+    let inherited = Inherited::from_environment()?.wanted(&wanted);
     let runtime = Builder::new_current_thread()
         .enable_all()
         .thread_name("control")

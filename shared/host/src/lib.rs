@@ -2,7 +2,8 @@
 //!
 //! In: a [`tier::Tier`] and a command line. Out: an exit code. The order of a life is the order of the modules: the file becomes a plan
 //! (`config`, `plan`), sockets are bound or inherited (`listen`, `inherit`), connections are dealt to workers (`deal`, `worker`), each is served
-//! to its record (`serve`, `converse`, `answer`, `story`), and at the end everything leaves in good order (`drain`). What the spike about
+//! to its record (`serve`, `converse`, `answer`, `story`), and at the end everything leaves in good order (`drain`), or hands its sockets to
+//! the next version first (`succession`). What the spike about
 //! listening and dealing found stands in [`deal`].
 
 pub mod tier;
@@ -22,6 +23,8 @@ mod descriptors;
 pub mod drain;
 pub mod inherit;
 pub mod listen;
+pub mod notify;
+pub mod succession;
 
 pub mod deal;
 mod worker;

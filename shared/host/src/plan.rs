@@ -18,6 +18,7 @@ use wire::tls::roots::Roots;
 
 use crate::address::Address;
 use crate::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig};
+use crate::inherit::PREDECESSOR;
 use crate::plan_listener::{self, ListenerPlan};
 
 /// The sections that every tier's file has, as written.
@@ -249,14 +250,14 @@ const HEAD_BYTES_CEILING: u64 = 1 << 20;
 
 /// Two listeners with one name cannot be told apart in a record; two with one address cannot both be bound.
 fn clashes(admin: &AdminPlan, listeners: &[ListenerPlan], report: &mut Report) {
-    let mut names = BTreeSet::from(["admin".to_owned()]);
+    let mut names = BTreeSet::from(["admin".to_owned(), PREDECESSOR.to_owned()]);
     let mut addresses = BTreeSet::from([admin.address.to_string()]);
     for (index, listener) in listeners.iter().enumerate() {
         if !names.insert(listener.name.to_string()) {
             report.complain(
                 &format!("listen[{index}].name"),
                 format!("the name {:?} is taken", listener.name),
-                "give every listener a name of its own; \"admin\" is the operator's door",
+                "give every listener a name of its own; \"admin\" is the operator's door, and \"predecessor\" the line to a process that hands over",
             );
         }
         let free_port = matches!(listener.address, Address::Tcp(address) if address.port() == 0);

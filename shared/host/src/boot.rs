@@ -22,10 +22,11 @@ use wire::tasks::Tasks;
 use crate::admin::{self, Admin};
 use crate::deal::{Dealer, Lane};
 use crate::descriptors;
-use crate::drain::{self, Departure, Leave, Life, LifeWatch};
+use crate::drain::{self, Departure, Life, LifeWatch};
 use crate::figures::Figures;
 use crate::inherit::Inherited;
 use crate::listen::Listener;
+use crate::orders::Orders;
 use crate::plan::HostPlan;
 use crate::tier::{BootError, Control, Tier};
 use crate::worker::{self, Kit, Worker};
@@ -66,7 +67,7 @@ pub struct Places {
 ///
 /// # Errors
 /// What kept it from serving.
-pub async fn live<T: Tier>(boot: Boot<T>, mut leave: Leave, ready: impl FnOnce(&Places)) -> Result<Departure, BootError> {
+pub async fn live<T: Tier>(boot: Boot<T>, mut orders: Orders, ready: impl FnOnce(&Places)) -> Result<Departure, BootError> {
     let Boot { host, tier, shown, mut inherited, begun } = boot;
     let host = Arc::new(host);
     let (listeners, admin_listener) = bind(&host, &mut inherited)?;
@@ -75,19 +76,19 @@ pub async fn live<T: Tier>(boot: Boot<T>, mut leave: Leave, ready: impl FnOnce(&
         admin: admin_listener.address(),
     };
 
-    let control = control(&host)?;
+    let (life, watch) = Life::begin();
+    let control = control(&host, watch.clone())?;
     let figures = Arc::new(Figures::register(&control.metrics, host.listeners.iter().map(|plan| Arc::clone(&plan.name))));
     admin::register::<T>(&control);
-    let start = timeout(START_MAX, T::start(Arc::new(tier), control.clone()));
+    let start = timeout(START_MAX, T::start(Arc::new(tier), None, control.clone()));
     let tier = tokio::select! {
         started = start => started.map_err(|_| BootError::new(format!("{} did not start within {START_MAX:?}", T::NAME), "see the log lines before this one"))??,
-        why = leave.asked() => {
+        why = orders.leave() => {
             tracing::info!(why, "asked to leave before it was ready");
             return Ok(Departure::Drained);
         }
     };
 
-    let (life, watch) = Life::begin();
     let kit = Kit {
         tier: Arc::clone(&tier),
         control: control.clone(),
@@ -114,13 +115,13 @@ pub async fn live<T: Tier>(boot: Boot<T>, mut leave: Leave, ready: impl FnOnce(&
     tracing::info!(tier = T::NAME, listeners = ?places.listeners, admin = places.admin, workers = host.workers, took_ms, "ready");
     ready(&places);
 
-    let why = leave.asked().await;
+    let why = orders.leave().await;
     tracing::info!(why, wait = ?host.drain.wait, deadline = ?host.drain.deadline, "draining");
     tier.draining();
     let mut ended: Vec<_> = workers.into_iter().map(|worker| worker.ended).collect();
     let asked_again = tokio::select! {
         departure = drain::depart(&life, host.drain, acceptors, &mut ended) => Ok(departure),
-        why = leave.asked() => Err(why),
+        why = orders.leave() => Err(why),
     };
     let departure = match asked_again {
         Ok(departure) => departure,
@@ -162,7 +163,7 @@ fn bind(host: &HostPlan, inherited: &mut Inherited) -> Result<(Vec<Listener>, Li
 }
 
 /// What the control runtime lends to everybody.
-fn control(host: &HostPlan) -> Result<Control, BootError> {
+fn control(host: &HostPlan, life: LifeWatch) -> Result<Control, BootError> {
     let tasks = Tasks::on(Handle::current());
     let names = Arc::new(if host.dns_servers.is_empty() { Names::system() } else { Names::servers(&host.dns_servers) });
     let fetcher = Fetcher::new(Arc::clone(&names), &host.roots)
@@ -186,6 +187,7 @@ fn control(host: &HostPlan) -> Result<Control, BootError> {
         records,
         tracing: Arc::new(tracing),
         generation: 1,
+        life,
     })
 }
 

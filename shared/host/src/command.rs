@@ -8,18 +8,19 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use settings::files;
+use settings::files::{self, Files};
 use settings::report::Report;
 use tokio::runtime::Builder;
 
 use crate::args::{self, Order};
 use crate::boot::{self, BUILD, Boot};
-use crate::drain::{Departure, Leave};
+use crate::drain::Departure;
 use crate::health;
 use crate::inherit::Inherited;
+use crate::orders::Orders;
 use crate::plan::HostPlan;
 use crate::shown;
-use crate::tier::{BootError, Tier};
+use crate::tier::{BootError, Checked, Tier};
 
 /// Not ready, or could not start.
 const FAILED: u8 = 1;
@@ -47,15 +48,9 @@ pub(crate) fn run<T: Tier>(args: impl IntoIterator<Item = OsString>) -> ExitCode
     }
 }
 
-/// A file that was read and checked.
-struct Checked<T: Tier> {
-    host: HostPlan,
-    tier: T::Plan,
-    text: String,
-}
-
-fn read<T: Tier>(file: &Path) -> Result<Checked<T>, ExitCode> {
+fn read<T: Tier>(file: &Path) -> Result<(Checked<T>, String), ExitCode> {
     let name = file.display().to_string();
+    let files = Files::beside(file);
     let text = files::read_text(file, files::DOCUMENT_BYTES_MAX).map_err(|fault| {
         complain(&format!("{fault}; name a file that exists and that this user may read\n"));
         ExitCode::from(CONFIG)
@@ -63,10 +58,9 @@ fn read<T: Tier>(file: &Path) -> Result<Checked<T>, ExitCode> {
     let mut report = Report::new();
     let environment = |name: &str| std::env::var(name).ok();
     let config = settings::read::read::<T::Config>(&name, &text, &environment, &mut report);
-    let base = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let plans = config.and_then(|config| T::check(config, base, &mut report));
+    let plans = config.and_then(|config| T::check(config, &files, None, &mut report));
     match plans {
-        Some((host, tier)) if report.is_clean() => Ok(Checked { host, tier, text }),
+        Some(checked) if report.is_clean() => Ok((checked, text)),
         _ => {
             let number = report.complaints().len();
             let noun = if number == 1 { "complaint" } else { "complaints" };
@@ -77,7 +71,7 @@ fn read<T: Tier>(file: &Path) -> Result<Checked<T>, ExitCode> {
 }
 
 fn serve<T: Tier>(file: &Path, begun: Instant) -> ExitCode {
-    let Checked { host, tier, text } = match read::<T>(file) {
+    let (Checked { host, tier, .. }, text) = match read::<T>(file) {
         Ok(checked) => checked,
         Err(code) => return code,
     };
@@ -106,7 +100,7 @@ fn whole_life<T: Tier>(host: HostPlan, tier: T::Plan, shown: String, begun: Inst
         .build()
         .map_err(|error| BootError::new(format!("the control runtime cannot be made: {error}"), "raise the limit of open files"))?;
     let outcome =
-        runtime.block_on(async { boot::live::<T>(Boot { host, tier, shown, inherited, begun }, Leave::on_signals()?, |_| {}).await });
+        runtime.block_on(async { boot::live::<T>(Boot { host, tier, shown, inherited, begun }, Orders::on_signals()?, |_| {}).await });
     // Background work has nothing left to finish.
     runtime.shutdown_background();
     outcome
@@ -123,8 +117,8 @@ fn log_panics() {
 }
 
 fn ask<T: Tier>(file: &Path) -> ExitCode {
-    let checked = match read::<T>(file) {
-        Ok(checked) => checked,
+    let (checked, _) = match read::<T>(file) {
+        Ok(read) => read,
         Err(code) => return code,
     };
     let address = &checked.host.admin.address;

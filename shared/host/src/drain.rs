@@ -1,18 +1,16 @@
-//! How a process leaves: the phases of its life, and the signals that move it through them.
+//! How a process leaves: the phases of its life, and how it comes from one to the next.
 //!
-//! In: SIGTERM or SIGINT. Out: a [`Phase`] that acceptors, workers and the admin door watch. The order: readiness fails while accepting goes on
+//! In: the order to leave. Out: a [`Phase`] that acceptors, workers and the admin door watch. The order: readiness fails while accepting goes on
 //! for `drain.wait`; then the accept queues are emptied and closed and every connection is asked to end after what it is doing; what is still
 //! open at `drain.deadline` is cut. A second signal ends at once. Never: closes a queue with connections in it.
 
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use crate::plan::DrainPlan;
-use crate::tier::BootError;
 
 /// Where the process stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,49 +74,6 @@ impl LifeWatch {
     pub async fn reached(&mut self, phase: Phase) {
         // An error means that the sender is gone, and with it the life that it moved.
         let _ = self.phase.wait_for(|now| *now >= phase).await;
-    }
-}
-
-/// Whatever asks the process to leave.
-#[derive(Debug)]
-pub enum Leave {
-    /// The signals of this process.
-    Signals {
-        /// What service managers send.
-        term: Signal,
-        /// What Ctrl-C sends.
-        int: Signal,
-    },
-    /// A test, or a process that holds several lives.
-    Channel(tokio::sync::mpsc::Receiver<()>),
-}
-
-impl Leave {
-    /// Takes over SIGTERM and SIGINT. From here on neither ends the process by itself.
-    ///
-    /// # Errors
-    /// When the kernel does not let us.
-    pub fn on_signals() -> Result<Self, BootError> {
-        let take = |kind, name| {
-            signal(kind)
-                .map_err(|error| BootError::new(format!("{name} cannot be handled: {error}"), "look for a sandbox that forbids sigaction"))
-        };
-        Ok(Self::Signals { term: take(SignalKind::terminate(), "SIGTERM")?, int: take(SignalKind::interrupt(), "SIGINT")? })
-    }
-
-    /// Waits for the next request to leave.
-    pub async fn asked(&mut self) -> &'static str {
-        match self {
-            Self::Signals { term, int } => tokio::select! {
-                _ = term.recv() => "SIGTERM",
-                _ = int.recv() => "SIGINT",
-            },
-            Self::Channel(asked) => match asked.recv().await {
-                Some(()) => "asked",
-                // Nobody can ask any more; that is no reason to leave.
-                None => std::future::pending().await,
-            },
-        }
     }
 }
 

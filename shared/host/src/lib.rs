@@ -21,6 +21,7 @@ pub mod health;
 pub mod boot;
 mod descriptors;
 pub mod drain;
+pub mod orders;
 pub mod inherit;
 pub mod listen;
 pub mod notify;

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
+use settings::files::Files;
 use settings::report::Report;
 use telemetry::logs::{LogsConfig, LogsPlan};
 use telemetry::record::config::RecordsConfig;
@@ -119,7 +119,7 @@ const WORKERS_MAX: u32 = 512;
 
 impl HostPlan {
     /// Checks every section and complains about all that is wrong; `None` when there is no plan to be made.
-    pub fn check(sections: HostSections, base: &Path, report: &mut Report) -> Option<Self> {
+    pub fn check(sections: HostSections, files: &Files, report: &mut Report) -> Option<Self> {
         if sections.name.is_empty() || !sections.name.bytes().all(|byte| byte.is_ascii_graphic()) {
             report.complain(
                 "name",
@@ -129,15 +129,15 @@ impl HostPlan {
         }
         let workers = workers(sections.workers, report);
         let limits = limits(&sections.limits, report);
-        let admin = admin(&sections.admin, base, report);
-        let listeners = plan_listener::check_all(&sections.listen, base, report);
+        let admin = admin(&sections.admin, files, report);
+        let listeners = plan_listener::check_all(&sections.listen, files, report);
         if let (Some(admin), Some(listeners)) = (&admin, &listeners) {
             clashes(admin, listeners, report);
         }
         let logs = sections.logs.check("logs", report);
-        let records = sections.records.check("records", base, report);
+        let records = sections.records.check("records", files.base(), report);
         let traces = sections.traces.check("traces", report);
-        let roots = roots(sections.roots, base, report);
+        let roots = roots(sections.roots, files, report);
         Some(Self {
             name: sections.name,
             listeners: listeners?,
@@ -170,9 +170,9 @@ fn workers(asked: Option<u32>, report: &mut Report) -> Option<usize> {
 }
 
 /// The bundle is read once here, so that a missing one is told by `check` and not by the first fetch.
-fn roots(config: TrustRootsConfig, base: &Path, report: &mut Report) -> Option<Roots> {
+fn roots(config: TrustRootsConfig, files: &Files, report: &mut Report) -> Option<Roots> {
     let Some(file) = config.ca_file else { return Some(Roots::WebPki) };
-    let roots = Roots::File(settings::files::resolve(base, file));
+    let roots = Roots::File(files.watched(file));
     match roots.load() {
         Ok(_) => Some(roots),
         Err(fault) => {
@@ -182,8 +182,8 @@ fn roots(config: TrustRootsConfig, base: &Path, report: &mut Report) -> Option<R
     }
 }
 
-fn admin(config: &AdminConfig, base: &Path, report: &mut Report) -> Option<AdminPlan> {
-    let address = match Address::parse(&config.address, base) {
+fn admin(config: &AdminConfig, files: &Files, report: &mut Report) -> Option<AdminPlan> {
+    let address = match Address::parse(&config.address, files.base()) {
         Ok(address) => address,
         Err((what, remedy)) => {
             report.complain("admin.address", what, remedy);

@@ -84,7 +84,7 @@ async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt
     let tick_every = kit.control.records.tick_every().min(SWEEP_EVERY);
     let roster = Rc::new(Roster::new(Rest { first: kit.plan.limits.head, idle: kit.plan.limits.idle, body: kit.plan.limits.body }));
     let clock = kit.control.clock.clone();
-    let worker = Rc::new(kit.tier.worker(Seat { index, records: Rc::clone(&records), control: kit.control.clone() }));
+    let worker = Rc::new(kit.tier.worker(Seat { index, records: Rc::clone(&records), control: kit.control.clone() }, None));
     let hall = Rc::new(Hall::<T> {
         worker,
         plan: kit.plan,

@@ -70,6 +70,7 @@ impl<T: Tier> Admin<T> {
             "treaty": contract::TREATY,
             "build": BUILD,
             "generation": control.generation,
+            "pid": std::process::id(),
             "listeners": listeners,
             "admin": places.admin,
             "allow_plaintext": plaintext,

@@ -18,11 +18,13 @@ use host::boot::{Boot, Places, live};
 use host::config::{
     AdminConfig, CertificateConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TlsConfig, TlsVersion, TrustRootsConfig, UnixConfig,
 };
-use host::drain::{Departure, Leave};
+use host::drain::Departure;
 use host::inherit::Inherited;
+use host::orders::{Order, Orders};
 use host::plan::{HostPlan, HostSections};
 use host::tier::BootError;
 use serde_json::Value;
+use settings::files::Files;
 use settings::report::Report;
 use settings::units::Span;
 use telemetry::logs::LogsConfig;
@@ -67,7 +69,7 @@ pub(crate) struct Process {
     pub(crate) place: String,
     pub(crate) admin: SocketAddr,
     pub(crate) gate: Arc<Gate>,
-    leave: tokio::sync::mpsc::Sender<()>,
+    orders: tokio::sync::mpsc::Sender<Order>,
     thread: JoinHandle<Result<Departure, BootError>>,
     folder: Folder,
 }
@@ -77,17 +79,17 @@ impl Process {
         let folder = Folder::new();
         let host = plan(&wish, &folder.0);
         let gate = Gate::new();
-        let (leave, asked) = tokio::sync::mpsc::channel(4);
+        let (orders, given) = tokio::sync::mpsc::channel(4);
         let (ready, is_ready) = mpsc::sync_channel::<Places>(1);
         let boot = Boot::<Tiny> { host, tier: Arc::clone(&gate), shown: "{}".to_owned(), inherited: wish.inherited, begun: Instant::now() };
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(live(boot, Leave::Channel(asked), move |places| ready.send(places.clone()).unwrap()))
+            runtime.block_on(live(boot, Orders::on_channel(given), move |places| ready.send(places.clone()).unwrap()))
         });
         let places = is_ready.recv_timeout(LONG).expect("the process becomes ready");
         let place = places.listeners[0].1.clone();
         let address = place.parse().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
-        Self { address, place, admin: places.admin.parse().unwrap(), gate, leave, thread, folder }
+        Self { address, place, admin: places.admin.parse().unwrap(), gate, orders, thread, folder }
     }
 
     /// A connection to the listener.
@@ -102,7 +104,7 @@ impl Process {
 
     /// Asks it to leave, as SIGTERM does.
     pub(crate) fn ask_to_leave(&self) {
-        self.leave.try_send(()).unwrap();
+        self.orders.try_send(Order::Leave("asked")).unwrap();
     }
 
     /// Waits for its end; the records it wrote.
@@ -164,7 +166,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
         roots: TrustRootsConfig::default(),
     };
     let mut report = Report::new();
-    let plan = HostPlan::check(sections, folder, &mut report);
+    let plan = HostPlan::check(sections, &Files::of(folder), &mut report);
     plan.unwrap_or_else(|| panic!("{}", report.print()))
 }
 

@@ -1,6 +1,5 @@
 //! A tier that answers by path, and lets a test hold its answers back.
 
-use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,12 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use host::plan::HostPlan;
-use host::tier::{BootError, Control, Health, Seat, Tier};
+use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
 use http_body::Frame;
 use hyper::body::Incoming;
 use serde_json::Value;
+use settings::files::Files;
 use settings::report::Report;
 use tokio::sync::watch;
 use wire::body::Body;
@@ -67,15 +66,15 @@ impl Tier for Tiny {
     type Plan = Arc<Gate>;
     type Worker = TinyWorker;
 
-    fn check(_: Value, _: &Path, _: &mut Report) -> Option<(HostPlan, Arc<Gate>)> {
+    fn check(_: Value, _: &Files, _: Option<&Arc<Gate>>, _: &mut Report) -> Option<Checked<Self>> {
         None
     }
 
-    async fn start(plan: Arc<Arc<Gate>>, _: Control) -> Result<Arc<Self>, BootError> {
+    async fn start(plan: Arc<Arc<Gate>>, _: Option<Arc<Self>>, _: Control) -> Result<Arc<Self>, BootError> {
         Ok(Arc::new(Self { gate: Arc::clone(&plan) }))
     }
 
-    fn worker(self: &Arc<Self>, seat: Seat) -> TinyWorker {
+    fn worker(self: &Arc<Self>, seat: Seat, _: Option<&Rc<TinyWorker>>) -> TinyWorker {
         TinyWorker { index: seat.index, gate: Arc::clone(&self.gate) }
     }
 

@@ -6,7 +6,7 @@ pub mod routes;
 use std::collections::BTreeMap;
 
 use contract::assertion::ASSERTION_BYTES_MAX;
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig, UpgradeConfig};
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use schemars::JsonSchema;
@@ -49,6 +49,9 @@ pub struct RoutingConfig {
     /// How the process ends.
     #[serde(default)]
     pub drain: DrainConfig,
+    /// How a new executable takes over.
+    #[serde(default)]
+    pub upgrade: UpgradeConfig,
     /// Diagnostics.
     #[serde(default)]
     pub logs: LogsConfig,
@@ -92,6 +95,7 @@ impl RoutingConfig {
                 listen: self.listen,
                 admin: self.admin,
                 drain: self.drain,
+                upgrade: self.upgrade,
                 limits: self.limits,
                 logs: self.logs,
                 records: self.records,

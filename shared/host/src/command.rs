@@ -17,9 +17,10 @@ use crate::boot::{self, BUILD, Boot};
 use crate::drain::Departure;
 use crate::health;
 use crate::inherit::Inherited;
+use crate::notify::Notifier;
 use crate::orders::Orders;
-use crate::plan::HostPlan;
 use crate::shown;
+use crate::succession::origin::Origin;
 use crate::tier::{BootError, Checked, Tier};
 
 /// Not ready, or could not start.
@@ -35,7 +36,7 @@ pub(crate) fn run<T: Tier>(args: impl IntoIterator<Item = OsString>) -> ExitCode
         Ok(Order::Run(file)) => serve::<T>(&file, begun),
         Ok(Order::Check(file)) => match read::<T>(&file) {
             Ok(_) => say(&format!("ok: {}\n", file.display())),
-            Err(code) => code,
+            Err(complaints) => wrong_file(&complaints),
         },
         Ok(Order::Schema) => say(&shown::schema_text::<T::Config>()),
         Ok(Order::Health(file)) => ask::<T>(&file),
@@ -48,13 +49,12 @@ pub(crate) fn run<T: Tier>(args: impl IntoIterator<Item = OsString>) -> ExitCode
     }
 }
 
-fn read<T: Tier>(file: &Path) -> Result<(Checked<T>, String), ExitCode> {
+/// The plans, or all that is wrong with the file.
+fn read<T: Tier>(file: &Path) -> Result<(Checked<T>, String), String> {
     let name = file.display().to_string();
     let files = Files::beside(file);
-    let text = files::read_text(file, files::DOCUMENT_BYTES_MAX).map_err(|fault| {
-        complain(&format!("{fault}; name a file that exists and that this user may read\n"));
-        ExitCode::from(CONFIG)
-    })?;
+    let text = files::read_text(file, files::DOCUMENT_BYTES_MAX)
+        .map_err(|fault| format!("{fault}; name a file that exists and that this user may read\n"))?;
     let mut report = Report::new();
     let environment = |name: &str| std::env::var(name).ok();
     let config = settings::read::read::<T::Config>(&name, &text, &environment, &mut report);
@@ -64,43 +64,62 @@ fn read<T: Tier>(file: &Path) -> Result<(Checked<T>, String), ExitCode> {
         _ => {
             let number = report.complaints().len();
             let noun = if number == 1 { "complaint" } else { "complaints" };
-            complain(&format!("{}{number} {noun} about {name}\n", report.print()));
-            Err(ExitCode::from(CONFIG))
+            Err(format!("{}{number} {noun} about {name}\n", report.print()))
         }
     }
 }
 
+/// Tells what is wrong with the configuration.
+fn wrong_file(complaints: &str) -> ExitCode {
+    complain(complaints);
+    ExitCode::from(CONFIG)
+}
+
 fn serve<T: Tier>(file: &Path, begun: Instant) -> ExitCode {
+    let origin = Origin::of_this_process();
+    let mut inherited = match Inherited::from_environment() {
+        Ok(inherited) => inherited,
+        Err(error) => return cannot_start::<T>(&error),
+    };
     let (Checked { host, tier, .. }, text) = match read::<T>(file) {
         Ok(checked) => checked,
-        Err(code) => return code,
+        Err(complaints) => {
+            if let Some(predecessor) = inherited.predecessor() {
+                predecessor.failed(&BootError::new(complaints.trim_end(), "mend the file: `check` tells the same"));
+            }
+            return wrong_file(&complaints);
+        }
     };
     telemetry::logs::init(&host.logs);
     log_panics();
     let shown = shown::shown::<T::Config>(&file.display().to_string(), &text);
-    match whole_life::<T>(host, tier, shown, begun) {
+    // Without it the process serves all the same, and an upgrade says why it cannot be.
+    let origin = origin.inspect_err(|error| tracing::warn!(%error, "there will be no upgrade")).ok();
+    let notifier = match Notifier::from_environment() {
+        Ok(notifier) => notifier,
+        Err(error) => return cannot_start::<T>(&error),
+    };
+    match whole_life::<T>(Boot { host, tier, shown, inherited, origin, notifier, begun }) {
         Ok(Departure::Drained | Departure::Cut) => ExitCode::SUCCESS,
         Ok(Departure::AtOnce) => ExitCode::from(FAILED),
-        Err(error) => {
-            tracing::error!(what = error.what, remedy = error.remedy, "could not start");
-            // Also in plain words, for whoever reads the terminal and not the log.
-            complain(&format!("{}: {error}\n", T::NAME));
-            ExitCode::from(FAILED)
-        }
+        Err(error) => cannot_start::<T>(&error),
     }
 }
 
-fn whole_life<T: Tier>(host: HostPlan, tier: T::Plan, shown: String, begun: Instant) -> Result<Departure, BootError> {
-    let mut wanted: Vec<&str> = host.listeners.iter().map(|plan| &*plan.name).collect();
-    wanted.push("admin");
-    let inherited = Inherited::from_environment()?.wanted(&wanted);
+fn cannot_start<T: Tier>(error: &BootError) -> ExitCode {
+    tracing::error!(what = error.what, remedy = error.remedy, "could not start");
+    // Also in plain words, for whoever reads the terminal and not the log.
+    complain(&format!("{}: {error}\n", T::NAME));
+    ExitCode::from(FAILED)
+}
+
+fn whole_life<T: Tier>(boot: Boot<T>) -> Result<Departure, BootError> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .thread_name("control")
         .build()
         .map_err(|error| BootError::new(format!("the control runtime cannot be made: {error}"), "raise the limit of open files"))?;
-    let outcome =
-        runtime.block_on(async { boot::live::<T>(Boot { host, tier, shown, inherited, begun }, Orders::on_signals()?, |_| {}).await });
+    let outcome = runtime.block_on(async { boot::live::<T>(boot, Orders::on_signals()?, |_| {}).await });
     // Background work has nothing left to finish.
     runtime.shutdown_background();
     outcome
@@ -119,7 +138,7 @@ fn log_panics() {
 fn ask<T: Tier>(file: &Path) -> ExitCode {
     let (checked, _) = match read::<T>(file) {
         Ok(read) => read,
-        Err(code) => return code,
+        Err(complaints) => return wrong_file(&complaints),
     };
     let address = &checked.host.admin.address;
     match health::ask(address) {

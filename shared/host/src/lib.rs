@@ -26,6 +26,7 @@ pub mod inherit;
 pub mod listen;
 pub mod notify;
 pub mod succession;
+mod handover;
 
 pub mod deal;
 mod worker;

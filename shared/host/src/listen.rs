@@ -121,6 +121,24 @@ impl Listener {
         }
     }
 
+    /// Gives the file of a Unix socket that was passed on the mode that the configuration says now.
+    ///
+    /// # Errors
+    /// The file belongs to somebody else, or is gone.
+    pub(crate) fn with_mode(self, mode: u32) -> Result<Self, BootError> {
+        if let Self::Unix(own) = &self
+            && let Some(path) = own.local_addr().ok().as_ref().and_then(|address| address.as_pathname())
+        {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(|error| {
+                BootError::new(
+                    format!("{} cannot get the mode {mode:04o}: {error}", path.display()),
+                    "restart the process: its socket's file is gone",
+                )
+            })?;
+        }
+        Ok(self)
+    }
+
     /// Makes an inherited socket as non-blocking as one that was bound here.
     pub(crate) fn adopt(self) -> io::Result<Self> {
         match &self {

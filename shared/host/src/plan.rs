@@ -17,7 +17,7 @@ use telemetry::traces::config::{TracesConfig, TracesPlan};
 use wire::tls::roots::Roots;
 
 use crate::address::Address;
-use crate::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig};
+use crate::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, READY_WITHIN_MAX, TrustRootsConfig, UpgradeConfig};
 use crate::inherit::PREDECESSOR;
 use crate::plan_listener::{self, ListenerPlan};
 
@@ -34,6 +34,8 @@ pub struct HostSections {
     pub admin: AdminConfig,
     /// `drain`.
     pub drain: DrainConfig,
+    /// `upgrade`.
+    pub upgrade: UpgradeConfig,
     /// `limits`.
     pub limits: LimitsConfig,
     /// `logs`.
@@ -59,6 +61,8 @@ pub struct HostPlan {
     pub admin: AdminPlan,
     /// How the process leaves.
     pub drain: DrainPlan,
+    /// How long a new process may take to become ready before it takes over.
+    pub ready_within: Duration,
     /// The ceilings.
     pub limits: LimitsPlan,
     /// Threads that serve; 1 or more.
@@ -129,6 +133,7 @@ impl HostPlan {
         }
         let workers = workers(sections.workers, report);
         let limits = limits(&sections.limits, report);
+        let ready_within = ready_within(sections.upgrade, report);
         let admin = admin(&sections.admin, files, report);
         let listeners = plan_listener::check_all(&sections.listen, files, report);
         if let (Some(admin), Some(listeners)) = (&admin, &listeners) {
@@ -143,6 +148,7 @@ impl HostPlan {
             listeners: listeners?,
             admin: admin?,
             drain: DrainPlan { wait: sections.drain.wait.get(), deadline: sections.drain.deadline.get() },
+            ready_within: ready_within?,
             limits: limits?,
             workers: workers?,
             logs,
@@ -152,6 +158,19 @@ impl HostPlan {
             roots: roots?,
         })
     }
+}
+
+fn ready_within(config: UpgradeConfig, report: &mut Report) -> Option<Duration> {
+    let within = config.ready_within.get();
+    if within <= READY_WITHIN_MAX {
+        return Some(within);
+    }
+    report.complain(
+        "upgrade.ready_within",
+        format!("an upgrade would hang for {within:?} where the new version never becomes ready"),
+        format!("write at most {READY_WITHIN_MAX:?}"),
+    );
+    None
 }
 
 fn workers(asked: Option<u32>, report: &mut Report) -> Option<usize> {

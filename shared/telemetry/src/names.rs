@@ -76,6 +76,8 @@ pub mod metric {
     pub const GENERATION: &str = "gateway_config_generation";
     /// Constant 1; its labels name the tier, its build, and the treaty it speaks.
     pub const BUILD: &str = "gateway_build";
+    /// Upgrades of the binary: `handed_over`, counted by the process that took over, and `failed`, counted by the one that goes on.
+    pub const UPGRADES: &str = "gateway_upgrades_total";
     /// When the process started, in Unix seconds.
     pub const STARTED: &str = "gateway_start_time_seconds";
 }
@@ -92,6 +94,8 @@ pub mod label {
     pub const STATUS: &str = "status";
     /// `ok`, `failed`, `hit`, `miss`… as the metric says.
     pub const RESULT: &str = "result";
+    /// What came of a change of the process itself, as the metric says.
+    pub const OUTCOME: &str = "outcome";
     /// The name of a service.
     pub const SERVICE: &str = "service";
     /// The name of a route.

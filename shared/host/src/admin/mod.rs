@@ -4,6 +4,7 @@
 //! that is no literal of this machine, for a web page could come here under a name of its own (DNS rebinding). Never: changes anything.
 
 mod door;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 use telemetry::metrics::{CONTENT_TYPE, Labels};
 use telemetry::names::{label, metric};
@@ -28,11 +29,12 @@ use tower_http::timeout::TimeoutLayer;
 use crate::address::Address;
 use crate::boot::{BUILD, Places};
 use crate::deal::{Lane, OpenCount};
-use crate::drain::{LifeWatch, Phase};
+use crate::drain::LifeWatch;
+use crate::handover::UpgradeDesk;
 use crate::plan::HostPlan;
 use crate::tier::{Control, Health, Tier};
 
-pub(crate) use door::serve;
+pub(crate) use door::open;
 
 /// How long an answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -48,6 +50,7 @@ pub(crate) struct Admin<T: Tier> {
     open: Vec<OpenCount>,
     connections_max: usize,
     is_tcp: bool,
+    desk: UpgradeDesk,
     config: Arc<str>,
     generation: Value,
 }
@@ -61,6 +64,7 @@ impl<T: Tier> Admin<T> {
         lanes: &[Lane],
         control: Control,
         life: LifeWatch,
+        desk: UpgradeDesk,
         shown: String,
     ) -> Arc<Self> {
         let listeners: BTreeMap<&str, &str> = places.listeners.iter().map(|(name, address)| (&**name, address.as_str())).collect();
@@ -84,6 +88,7 @@ impl<T: Tier> Admin<T> {
             open: lanes.iter().map(Lane::count).collect(),
             connections_max: host.limits.connections_max,
             is_tcp,
+            desk,
             config: shown.into(),
             generation,
         })
@@ -102,19 +107,23 @@ impl<T: Tier> Admin<T> {
             .route("/config", page(|admin| typed("application/json", admin.config.to_string())))
             .route("/generation", page(|admin| axum::Json(&admin.generation).into_response()))
             .merge(self.tier.admin());
+        let pages = pages.layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_MAX));
+        let desk = self.desk.clone();
+        // It has bounds of its own, which are longer.
+        let orders = Router::new().route("/upgrade", post(move || upgrade::upgrade(desk.clone()))).layer(from_fn(no_browser));
+        let pages = pages.merge(orders);
         let pages = if self.is_tcp { pages.layer(from_fn(literal_host)) } else { pages };
         pages.layer(
             ServiceBuilder::new()
                 .layer(HandleErrorLayer::new(|_| std::future::ready((StatusCode::SERVICE_UNAVAILABLE, "too many requests at once\n"))))
                 .layer(LoadShedLayer::new())
                 .layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX))
-                .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_MAX))
                 .layer(CatchPanicLayer::new()),
         )
     }
 
     fn readyz(&self) -> Response {
-        let draining = self.life.now() > Phase::Serving;
+        let draining = self.life.turns_away();
         let mut checks = self.tier.readiness();
         let open: usize = self.open.iter().map(OpenCount::get).sum();
         checks.push(Health { name: "connections".to_owned(), ready: true, detail: format!("{open} of {} are open", self.connections_max) });
@@ -136,6 +145,14 @@ pub(crate) fn register<T: Tier>(control: &Control) {
 
 fn typed(content_type: &'static str, text: String) -> Response {
     ([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], text).into_response()
+}
+
+/// Pages of other origins may send a POST here without asking first; browsers then say whose it is (RFC 6454 §7).
+async fn no_browser(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(header::ORIGIN) {
+        return (StatusCode::FORBIDDEN, "orders are not taken from web pages\n").into_response();
+    }
+    next.run(request).await
 }
 
 async fn literal_host(request: Request, next: Next) -> Response {

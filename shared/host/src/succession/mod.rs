@@ -44,6 +44,7 @@ pub(crate) struct Successor {
     pid: u32,
     child: Child,
     words: tokio::net::UnixDatagram,
+    fault: Option<BootError>,
 }
 
 impl Heritage {
@@ -98,7 +99,7 @@ impl Heritage {
         // The command holds the other end of our line, and the descriptors a second time.
         drop(command);
         let pid = child.id().ok_or_else(|| BootError::new("the successor ended as soon as it began", "see what it said on stderr"))?;
-        Ok(Successor { pid, child, words })
+        Ok(Successor { pid, child, words, fault: None })
     }
 }
 
@@ -115,16 +116,20 @@ impl Successor {
     /// # Errors
     /// Why it does not serve, in its own words where it had any.
     pub(crate) async fn outcome(&mut self, within: Duration) -> Result<Vec<String>, BootError> {
-        let heard = timeout(within, self.hear()).await;
-        let fault = match heard {
-            Ok(Heard::Word(Word::Ready { taken })) => return Ok(taken),
-            Ok(Heard::Word(Word::Failed { what, remedy })) => BootError { what, remedy },
-            Ok(Heard::End(status)) => ended(status),
-            Ok(Heard::Nonsense) => {
-                BootError::new("the successor said something that is not understood", "start a version next to this one")
-            }
-            Err(_) => BootError::new(format!("the successor said nothing within {within:?} and was ended"), "see its log lines"),
+        let fault = match self.fault.take() {
+            Some(fault) => fault,
+            None => match timeout(within, self.hear()).await {
+                Ok(Heard::Word(Word::Ready { taken })) => return Ok(taken),
+                Ok(Heard::Word(Word::Failed { what, remedy })) => BootError { what, remedy },
+                Ok(Heard::End(status)) => ended(status),
+                Ok(Heard::Nonsense) => {
+                    BootError::new("the successor said something that is not understood", "start a version next to this one")
+                }
+                Err(_) => BootError::new(format!("the successor said nothing within {within:?} and was ended"), "see its log lines"),
+            },
         };
+        // Its reason is said once, and must outlive a wait that is broken off here.
+        self.fault = Some(fault.clone());
         if timeout(END_MAX, self.child.wait()).await.is_err() {
             self.end().await;
         }

@@ -16,10 +16,12 @@ use std::time::{Duration, Instant};
 
 use host::boot::{Boot, Places, live};
 use host::config::{
-    AdminConfig, CertificateConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TlsConfig, TlsVersion, TrustRootsConfig, UnixConfig,
+    AdminConfig, CertificateConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TlsConfig, TlsVersion, TrustRootsConfig,
+    UnixConfig, UpgradeConfig,
 };
 use host::drain::Departure;
 use host::inherit::Inherited;
+use host::notify::Notifier;
 use host::orders::{Order, Orders};
 use host::plan::{HostPlan, HostSections};
 use host::tier::BootError;
@@ -81,7 +83,15 @@ impl Process {
         let gate = Gate::new();
         let (orders, given) = tokio::sync::mpsc::channel(4);
         let (ready, is_ready) = mpsc::sync_channel::<Places>(1);
-        let boot = Boot::<Tiny> { host, tier: Arc::clone(&gate), shown: "{}".to_owned(), inherited: wish.inherited, begun: Instant::now() };
+        let boot = Boot::<Tiny> {
+            host,
+            tier: Arc::clone(&gate),
+            shown: "{}".to_owned(),
+            inherited: wish.inherited,
+            origin: None,
+            notifier: Notifier::none(),
+            begun: Instant::now(),
+        };
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(live(boot, Orders::on_channel(given), move |places| ready.send(places.clone()).unwrap()))
@@ -158,6 +168,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
         }],
         admin: AdminConfig { address: "127.0.0.1:0".to_owned(), unix: None },
         drain: wish.drain,
+        upgrade: UpgradeConfig::default(),
         limits: wish.limits,
         logs: LogsConfig::default(),
         records: records(),

@@ -6,7 +6,7 @@ pub mod routes;
 use std::collections::BTreeMap;
 
 use contract::assertion::ASSERTION_BYTES_MAX;
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig, UpgradeConfig};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use schemars::JsonSchema;
@@ -52,6 +52,9 @@ pub struct RoutingConfig {
     /// How a new executable takes over.
     #[serde(default)]
     pub upgrade: UpgradeConfig,
+    /// When the configuration is read again by itself.
+    #[serde(default)]
+    pub reload: ReloadConfig,
     /// Diagnostics.
     #[serde(default)]
     pub logs: LogsConfig,
@@ -96,6 +99,7 @@ impl RoutingConfig {
                 admin: self.admin,
                 drain: self.drain,
                 upgrade: self.upgrade,
+                reload: self.reload,
                 limits: self.limits,
                 logs: self.logs,
                 records: self.records,

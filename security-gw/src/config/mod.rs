@@ -4,7 +4,7 @@ pub mod link;
 
 use std::collections::BTreeMap;
 
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig, UpgradeConfig};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use identity::config::{self, IssuerConfig};
@@ -50,6 +50,9 @@ pub struct SecurityConfig {
     /// How a new executable takes over.
     #[serde(default)]
     pub upgrade: UpgradeConfig,
+    /// When the configuration is read again by itself.
+    #[serde(default)]
+    pub reload: ReloadConfig,
     /// Diagnostics.
     #[serde(default)]
     pub logs: LogsConfig,
@@ -124,6 +127,7 @@ impl SecurityConfig {
                 admin: self.admin,
                 drain: self.drain,
                 upgrade: self.upgrade,
+                reload: self.reload,
                 limits: self.limits,
                 logs: self.logs,
                 records: self.records,

@@ -21,6 +21,7 @@ use wire::tasks::Tasks;
 
 use crate::address::Address;
 use crate::admin::{self, Admin};
+use crate::ceiling::Ceiling;
 use crate::deal::{Dealer, Lane};
 use crate::descriptors;
 use crate::drain::{self, Departure, Life, LifeWatch};
@@ -28,9 +29,13 @@ use crate::figures::Figures;
 use crate::handover::{self, Handover, Succession};
 use crate::inherit::Inherited;
 use crate::listen::Listener;
+use crate::load::{Loaded, Loader};
 use crate::notify::Notifier;
 use crate::orders::{Order, Orders};
 use crate::plan::HostPlan;
+use crate::plan_listener::ListenerPlan;
+use crate::reload::{Crew, Generation, Reloader, Start};
+use crate::standing::Standing;
 use crate::succession::Heritage;
 use crate::succession::origin::Origin;
 use crate::succession::predecessor::Predecessor;
@@ -38,7 +43,7 @@ use crate::tier::{BootError, Control, Tier};
 use crate::worker::{self, Kit, Worker};
 
 /// How long the tier's own start may take; the waits inside it have shorter bounds of their own.
-const START_MAX: Duration = Duration::from_secs(60);
+pub(crate) const START_MAX: Duration = Duration::from_secs(60);
 
 /// How long a worker may take to make its state.
 const WORKER_START_MAX: Duration = Duration::from_secs(10);
@@ -48,12 +53,10 @@ const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 /// What a life begins with.
 pub struct Boot<T: Tier> {
-    /// The process as meant.
-    pub host: HostPlan,
-    /// The tier as meant.
-    pub tier: T::Plan,
-    /// The configuration as the operator may see it; see [`crate::shown`].
-    pub shown: String,
+    /// What was read and found good.
+    pub loaded: Loaded<T>,
+    /// Reads it again.
+    pub loader: Loader<T>,
     /// Sockets that were open before this process.
     pub inherited: Inherited,
     /// How the process was started; without that it cannot be upgraded.
@@ -93,8 +96,8 @@ async fn lead<T: Tier>(
     mut orders: Orders,
     ready: impl FnOnce(&Places),
 ) -> Result<Departure, BootError> {
-    let Boot { host, tier, shown, inherited, origin, notifier, begun } = boot;
-    let host = Arc::new(host);
+    let Boot { loaded: Loaded { checked, shown, sights }, loader, inherited, origin, notifier, begun } = boot;
+    let (host, plan, notifier) = (Arc::new(checked.host), Arc::new(checked.tier), Arc::new(notifier));
     let Bound { listeners, admin: admin_listener, taken } = bind(&host, inherited)?;
     let places = Places {
         listeners: host.listeners.iter().zip(&listeners).map(|(plan, listener)| (Arc::clone(&plan.name), listener.address())).collect(),
@@ -105,7 +108,7 @@ async fn lead<T: Tier>(
     let control = control(&host, watch.clone())?;
     let figures = Arc::new(Figures::register(&control.metrics, host.listeners.iter().map(|plan| Arc::clone(&plan.name))));
     admin::register::<T>(&control);
-    let start = timeout(START_MAX, T::start(Arc::new(tier), None, control.clone()));
+    let start = timeout(START_MAX, T::start(Arc::clone(&plan), None, control.clone()));
     let tier = tokio::select! {
         started = start => started.map_err(|_| BootError::new(format!("{} did not start within {START_MAX:?}", T::NAME), "see the log lines before this one"))??,
         why = orders.leave() => {
@@ -114,15 +117,10 @@ async fn lead<T: Tier>(
         }
     };
 
-    let kit = Kit {
-        tier: Arc::clone(&tier),
-        control: control.clone(),
-        plan: Arc::clone(&host),
-        figures: Arc::clone(&figures),
-        life: watch.clone(),
-    };
-    let (lanes, workers) = crew(&kit).await?;
-    drop(kit);
+    let first = Generation { tier: Arc::clone(&tier), host: Arc::clone(&host), control: control.clone() };
+    let (given, given_watch) = tokio::sync::watch::channel(Arc::new(first));
+    let kit = Kit { given: given_watch, figures: Arc::clone(&figures), life: watch.clone() };
+    let (lanes, workers) = crew(kit, host.workers).await?;
 
     if predecessor.is_some() {
         // Until then the other process answers, also at the admin door.
@@ -131,12 +129,33 @@ async fn lead<T: Tier>(
             why = orders.leave() => return Err(BootError::new(format!("asked to leave ({why}) before it served"), "start it anew")),
         }
     }
+    let connections = Ceiling::new(host.limits.connections_max);
+    let (reloader, bell, standing) = Reloader::new(Start {
+        loader,
+        crew: Crew { given, adopted: workers.iter().map(|worker| worker.adopted.clone()).collect() },
+        control: control.clone(),
+        standing: Standing {
+            generation: control.generation,
+            host: Arc::clone(&host),
+            plan,
+            pages: tier.admin(),
+            tier,
+            shown: Arc::new(shown),
+            aside: checked.aside.into(),
+            failure: None,
+        },
+        sights,
+        connections: Arc::clone(&connections),
+        notifier: Arc::clone(&notifier),
+    });
+    control.tasks.spawn("reload", reloader.run());
     let names = host.listeners.iter().map(|plan| Arc::clone(&plan.name));
     let heritage = Heritage::of(names.zip(&listeners).chain([(Arc::from(ADMIN), &admin_listener)]))?;
-    let (mut handover, desk) = Handover::new(heritage, origin, &control.metrics);
-    let admin = Admin::new(Arc::clone(&tier), &host, &places, &lanes, control.clone(), watch.clone(), desk, shown);
+    let served = standing.clone();
+    let (mut handover, desk) = Handover::new(heritage, origin, move || served.borrow().generation, &control.metrics);
+    let admin = Admin::new(standing.clone(), &places, &lanes, control.clone(), bell.clone(), desk);
     let door = admin::open(&control.tasks, admin.router(), admin_listener, host.admin.clone(), watch.clone());
-    let dealer = Arc::new(Dealer::new(lanes, host.limits.connections_max, figures));
+    let dealer = Arc::new(Dealer::new(lanes, connections, figures));
     let acceptors = accept(dealer, &host, listeners, &watch);
     if let Some(predecessor) = predecessor.take() {
         handover::count_handed_over(&control.metrics);
@@ -145,27 +164,27 @@ async fn lead<T: Tier>(
     notifier.ready(&format!("serving, generation {}", control.generation));
 
     descriptors::warn_if_few(host.limits.connections_max);
-    for plan in host.listeners.iter().filter(|plan| plan.is_plaintext()) {
-        tracing::warn!(
-            listener = &*plan.name,
-            "allow_plaintext: requests on this listener can be read and changed by whoever is in between"
-        );
-    }
+    host.listeners.iter().filter(|plan| plan.is_plaintext()).for_each(warn_of_plaintext);
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(tier = T::NAME, listeners = ?places.listeners, admin = places.admin, workers = host.workers, took_ms, "ready");
     ready(&places);
 
+    // Whoever boots may have held it for longer than it serves.
+    drop(host);
     let end = loop {
         tokio::select! {
             order = orders.next() => match order {
                 Order::Leave(why) => break End::Asked(why),
-                Order::Reload(_) => {}
+                Order::Reload(why) => bell.ring(why),
                 Order::Upgrade(why) => handover.begin(why),
             },
             succession = handover.happens() => break End::Succeeded(succession),
         }
     };
-    let mut drain = host.drain;
+    let (mut drain, tier) = {
+        let standing = standing.borrow();
+        (standing.host.drain, Arc::clone(&standing.tier))
+    };
     match end {
         End::Asked(why) => {
             handover.give_up().await;
@@ -185,6 +204,7 @@ async fn lead<T: Tier>(
             succession.tell();
         }
     }
+    drop(tier);
     let mut ended: Vec<_> = workers.into_iter().map(|worker| worker.ended).collect();
     let asked_again = tokio::select! {
         departure = drain::depart(&life, drain, acceptors, &mut ended) => Ok(departure),
@@ -316,10 +336,10 @@ fn control(host: &HostPlan, life: LifeWatch) -> Result<Control, BootError> {
 pub(crate) const BUILD: &str = env!("CARGO_PKG_VERSION");
 
 /// Starts every worker and waits until each has made its state.
-async fn crew<T: Tier>(kit: &Kit<T>) -> Result<(Vec<Lane>, Vec<Worker>), BootError> {
-    let mut lanes = Vec::with_capacity(kit.plan.workers);
-    let mut workers = Vec::with_capacity(kit.plan.workers);
-    for index in 0..kit.plan.workers {
+async fn crew<T: Tier>(kit: Kit<T>, number: usize) -> Result<(Vec<Lane>, Vec<Worker>), BootError> {
+    let mut lanes = Vec::with_capacity(number);
+    let mut workers = Vec::with_capacity(number);
+    for index in 0..number {
         let (lane, receiver) = Lane::new();
         let started = worker::start(index, kit.clone(), receiver);
         workers.push(started.map_err(|error| {
@@ -334,6 +354,12 @@ async fn crew<T: Tier>(kit: &Kit<T>) -> Result<(Vec<Lane>, Vec<Worker>), BootErr
         }
     }
     Ok((lanes, workers))
+}
+
+/// Said at every start, and when a reload opens a listener.
+pub(crate) fn warn_of_plaintext(plan: &ListenerPlan) {
+    let listener = &*plan.name;
+    tracing::warn!(listener, "allow_plaintext: requests on this listener can be read and changed by whoever is in between");
 }
 
 /// One task per listener; they end when the process closes.

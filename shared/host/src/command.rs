@@ -8,8 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use settings::files::{self, Files};
-use settings::report::Report;
+use settings::report::Complaint;
 use tokio::runtime::Builder;
 
 use crate::args::{self, Order};
@@ -17,11 +16,12 @@ use crate::boot::{self, BUILD, Boot};
 use crate::drain::Departure;
 use crate::health;
 use crate::inherit::Inherited;
+use crate::load::{Loaded, Loader};
 use crate::notify::Notifier;
 use crate::orders::Orders;
 use crate::shown;
 use crate::succession::origin::Origin;
-use crate::tier::{BootError, Checked, Tier};
+use crate::tier::{BootError, Tier};
 
 /// Not ready, or could not start.
 const FAILED: u8 = 1;
@@ -34,10 +34,7 @@ pub(crate) fn run<T: Tier>(args: impl IntoIterator<Item = OsString>) -> ExitCode
     let begun = Instant::now();
     match args::parse(args) {
         Ok(Order::Run(file)) => serve::<T>(&file, begun),
-        Ok(Order::Check(file)) => match read::<T>(&file) {
-            Ok(_) => say(&format!("ok: {}\n", file.display())),
-            Err(complaints) => wrong_file(&complaints),
-        },
+        Ok(Order::Check(file)) => check::<T>(&file),
         Ok(Order::Schema) => say(&shown::schema_text::<T::Config>()),
         Ok(Order::Health(file)) => ask::<T>(&file),
         Ok(Order::Help) => say(&args::usage(T::NAME)),
@@ -49,30 +46,34 @@ pub(crate) fn run<T: Tier>(args: impl IntoIterator<Item = OsString>) -> ExitCode
     }
 }
 
-/// The plans, or all that is wrong with the file.
-fn read<T: Tier>(file: &Path) -> Result<(Checked<T>, String), String> {
-    let name = file.display().to_string();
-    let files = Files::beside(file);
-    let text = files::read_text(file, files::DOCUMENT_BYTES_MAX)
-        .map_err(|fault| format!("{fault}; name a file that exists and that this user may read\n"))?;
-    let mut report = Report::new();
-    let environment = |name: &str| std::env::var(name).ok();
-    let config = settings::read::read::<T::Config>(&name, &text, &environment, &mut report);
-    let plans = config.and_then(|config| T::check(config, &files, None, &mut report));
-    match plans {
-        Some(checked) if report.is_clean() => Ok((checked, text)),
-        _ => {
-            let number = report.complaints().len();
-            let noun = if number == 1 { "complaint" } else { "complaints" };
-            Err(format!("{}{number} {noun} about {name}\n", report.print()))
-        }
-    }
+/// Reads a file to serve by, or prints what is wrong with it.
+fn read<T: Tier>(loader: &Loader<T>) -> Result<Loaded<T>, ExitCode> {
+    loader.load(None).map_err(|refused| told(loader.name(), &refused.complaints))
 }
 
-/// Tells what is wrong with the configuration.
-fn wrong_file(complaints: &str) -> ExitCode {
-    complain(complaints);
+fn told(name: &str, complaints: &[Complaint]) -> ExitCode {
+    complain(&listed(name, complaints));
     ExitCode::from(CONFIG)
+}
+
+fn listed(name: &str, complaints: &[Complaint]) -> String {
+    let lines: String = complaints.iter().map(|complaint| format!("{complaint}\n")).collect();
+    let number = complaints.len();
+    let noun = if number == 1 { "complaint" } else { "complaints" };
+    format!("{lines}{number} {noun} about {name}\n")
+}
+
+/// Here a part that would be set aside is as bad as any other: whoever checks wants to know before it is.
+fn check<T: Tier>(file: &Path) -> ExitCode {
+    let loaded = match read::<T>(&Loader::of_file(file)) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    if loaded.checked.aside.is_empty() {
+        return say(&format!("ok: {}\n", file.display()));
+    }
+    let complaints: Vec<Complaint> = loaded.checked.aside.into_iter().flat_map(|aside| aside.complaints).collect();
+    told(&file.display().to_string(), &complaints)
 }
 
 fn serve<T: Tier>(file: &Path, begun: Instant) -> ExitCode {
@@ -81,25 +82,26 @@ fn serve<T: Tier>(file: &Path, begun: Instant) -> ExitCode {
         Ok(inherited) => inherited,
         Err(error) => return cannot_start::<T>(&error),
     };
-    let (Checked { host, tier, .. }, text) = match read::<T>(file) {
-        Ok(checked) => checked,
-        Err(complaints) => {
+    let loader = Loader::of_file(file);
+    let loaded = match loader.load(None) {
+        Ok(loaded) => loaded,
+        Err(refused) => {
             if let Some(predecessor) = inherited.predecessor() {
-                predecessor.failed(&BootError::new(complaints.trim_end(), "mend the file: `check` tells the same"));
+                let what = listed(loader.name(), &refused.complaints);
+                predecessor.failed(&BootError::new(what.trim_end(), "mend the file; `check` tells the same"));
             }
-            return wrong_file(&complaints);
+            return told(loader.name(), &refused.complaints);
         }
     };
-    telemetry::logs::init(&host.logs);
+    telemetry::logs::init(&loaded.checked.host.logs);
     log_panics();
-    let shown = shown::shown::<T::Config>(&file.display().to_string(), &text);
     // Without it the process serves all the same, and an upgrade says why it cannot be.
     let origin = origin.inspect_err(|error| tracing::warn!(%error, "there will be no upgrade")).ok();
     let notifier = match Notifier::from_environment() {
         Ok(notifier) => notifier,
         Err(error) => return cannot_start::<T>(&error),
     };
-    match whole_life::<T>(Boot { host, tier, shown, inherited, origin, notifier, begun }) {
+    match whole_life::<T>(Boot { loaded, loader, inherited, origin, notifier, begun }) {
         Ok(Departure::Drained | Departure::Cut) => ExitCode::SUCCESS,
         Ok(Departure::AtOnce) => ExitCode::from(FAILED),
         Err(error) => cannot_start::<T>(&error),
@@ -136,11 +138,11 @@ fn log_panics() {
 }
 
 fn ask<T: Tier>(file: &Path) -> ExitCode {
-    let (checked, _) = match read::<T>(file) {
-        Ok(read) => read,
-        Err(complaints) => return wrong_file(&complaints),
+    let loaded = match read::<T>(&Loader::of_file(file)) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
     };
-    let address = &checked.host.admin.address;
+    let address = &loaded.checked.host.admin.address;
     match health::ask(address) {
         Ok(answer) if answer.ready => say("ready\n"),
         Ok(answer) => {

@@ -138,6 +138,20 @@ impl Default for UpgradeConfig {
 /// The most that `upgrade.ready_within` may be.
 pub const READY_WITHIN_MAX: Duration = Duration::from_secs(600);
 
+/// When the configuration is read again by itself.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReloadConfig {
+    /// How often the files that the configuration was read from are looked at; `null` for never. A change is taken once it has stood for two looks.
+    pub watch: Option<Span>,
+}
+
+impl Default for ReloadConfig {
+    fn default() -> Self {
+        Self { watch: Some(Span::secs(1)) }
+    }
+}
+
 /// The ceilings of a process. Numbers are per process unless they say otherwise.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -76,32 +76,37 @@ impl Succession {
 }
 
 /// All that upgrades need, for as long as the process serves. It keeps the queues of all listeners open.
-#[derive(Debug)]
 pub(crate) struct Handover {
     heritage: Heritage,
     origin: Option<Origin>,
     asks: mpsc::Receiver<oneshot::Sender<Answer>>,
     under_way: Option<UnderWay>,
+    generation: Generation,
     upgrades: Family<Labels<1>, Counter>,
 }
+
+/// Tells the generation of the configuration that serves now.
+type Generation = Box<dyn Fn() -> u64 + Send>;
 
 #[derive(Debug)]
 struct UnderWay {
     successor: Successor,
+    /// The generation that served when it was started.
+    generation: u64,
     asker: Option<oneshot::Sender<Answer>>,
 }
 
 impl Handover {
-    /// Upgrades of the process that was started as `origin` says; without one it cannot be.
-    pub(crate) fn new(heritage: Heritage, origin: Option<Origin>, metrics: &Metrics) -> (Self, UpgradeDesk) {
+    /// Upgrades of the process that was started as `origin` says; without one it cannot be. `generation` tells what serves now.
+    pub(crate) fn new(
+        heritage: Heritage,
+        origin: Option<Origin>,
+        generation: impl Fn() -> u64 + Send + 'static,
+        metrics: &Metrics,
+    ) -> (Self, UpgradeDesk) {
         let (sender, asks) = mpsc::channel(ASKS_MAX);
         let upgrades = register(metrics);
-        (Self { heritage, origin, asks, under_way: None, upgrades }, UpgradeDesk(sender))
-    }
-
-    /// Whether a successor was started of which nothing has come yet. What it read before this process changes would be lost.
-    pub(crate) fn is_under_way(&self) -> bool {
-        self.under_way.is_some()
+        (Self { heritage, origin, asks, under_way: None, generation: Box::new(generation), upgrades }, UpgradeDesk(sender))
     }
 
     /// A signal asks for an upgrade.
@@ -120,9 +125,15 @@ impl Handover {
             };
             tokio::select! {
                 outcome = outcome => {
-                    let Some(UnderWay { successor, asker }) = self.under_way.take() else { continue };
+                    let Some(UnderWay { successor, generation, asker }) = self.under_way.take() else { continue };
                     match outcome {
-                        Ok(taken) => return Succession { pid: successor.pid(), taken, asker },
+                        Ok(taken) => {
+                            if generation != (self.generation)() {
+                                // It may have read its configuration before this process was told to read it again.
+                                successor.reload();
+                            }
+                            return Succession { pid: successor.pid(), taken, asker };
+                        }
                         Err(error) => self.fail(Unable { is_conflict: false, error }, asker),
                     }
                 }
@@ -150,7 +161,7 @@ impl Handover {
         match started {
             Ok(successor) => {
                 tracing::info!(why, successor = successor.pid(), "upgrade: a successor was started");
-                self.under_way = Some(UnderWay { successor, asker });
+                self.under_way = Some(UnderWay { successor, generation: (self.generation)(), asker });
             }
             Err(unable) => self.fail(unable, asker),
         }

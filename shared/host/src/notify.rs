@@ -58,7 +58,8 @@ impl Notifier {
 
     /// The process serves, for the first time or again after a reload.
     pub fn ready(&self, status: &str) {
-        self.say(&format!("READY=1\nSTATUS={status}"));
+        // A line more would be a word of its own.
+        self.say(&format!("READY=1\nSTATUS={}", status.replace('\n', " ")));
     }
 
     /// The process reads its configuration anew; [`Notifier::ready`] must follow, whatever comes of it.
@@ -115,8 +116,8 @@ mod tests {
         for (address, variable) in places {
             let manager = listens(&address);
             let notifier = Notifier::to(&variable).unwrap();
-            notifier.ready("serving");
-            assert_eq!(heard(&manager), "READY=1\nSTATUS=serving");
+            notifier.ready("serving\nSTOPPING=1");
+            assert_eq!(heard(&manager), "READY=1\nSTATUS=serving STOPPING=1");
             notifier.reloading();
             let text = heard(&manager);
             let stamp = text.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().lines().next().unwrap();

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use settings::files::Files;
 use settings::report::Report;
+use settings::sight::Sight;
 use telemetry::logs::{LogsConfig, LogsPlan};
 use telemetry::record::config::RecordsConfig;
 use telemetry::record::plan::RecordsPlan;
@@ -17,7 +18,9 @@ use telemetry::traces::config::{TracesConfig, TracesPlan};
 use wire::tls::roots::Roots;
 
 use crate::address::Address;
-use crate::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, READY_WITHIN_MAX, TrustRootsConfig, UpgradeConfig};
+use crate::config::{
+    AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, READY_WITHIN_MAX, ReloadConfig, TrustRootsConfig, UpgradeConfig,
+};
 use crate::inherit::PREDECESSOR;
 use crate::plan_listener::{self, ListenerPlan};
 
@@ -36,6 +39,8 @@ pub struct HostSections {
     pub drain: DrainConfig,
     /// `upgrade`.
     pub upgrade: UpgradeConfig,
+    /// `reload`.
+    pub reload: ReloadConfig,
     /// `limits`.
     pub limits: LimitsConfig,
     /// `logs`.
@@ -63,6 +68,8 @@ pub struct HostPlan {
     pub drain: DrainPlan,
     /// How long a new process may take to become ready before it takes over.
     pub ready_within: Duration,
+    /// How often files are looked at; `None`: never.
+    pub watch: Option<Duration>,
     /// The ceilings.
     pub limits: LimitsPlan,
     /// Threads that serve; 1 or more.
@@ -77,6 +84,8 @@ pub struct HostPlan {
     pub dns_servers: Vec<SocketAddr>,
     /// Whom we believe when documents are fetched.
     pub roots: Roots,
+    /// What their file looked like.
+    pub roots_seen: Option<Sight>,
 }
 
 /// The operator's door as meant.
@@ -134,6 +143,7 @@ impl HostPlan {
         let workers = workers(sections.workers, report);
         let limits = limits(&sections.limits, report);
         let ready_within = ready_within(sections.upgrade, report);
+        let watch = watch(sections.reload, report);
         let admin = admin(&sections.admin, files, report);
         let listeners = plan_listener::check_all(&sections.listen, files, report);
         if let (Some(admin), Some(listeners)) = (&admin, &listeners) {
@@ -149,12 +159,14 @@ impl HostPlan {
             admin: admin?,
             drain: DrainPlan { wait: sections.drain.wait.get(), deadline: sections.drain.deadline.get() },
             ready_within: ready_within?,
+            watch: watch?,
             limits: limits?,
             workers: workers?,
             logs,
             records,
             traces,
             dns_servers: sections.dns.servers,
+            roots_seen: roots.as_ref().and_then(|roots| roots_seen(roots, files)),
             roots: roots?,
         })
     }
@@ -185,6 +197,31 @@ fn workers(asked: Option<u32>, report: &mut Report) -> Option<usize> {
             );
             None
         }
+    }
+}
+
+/// Outer `None`: complained. Inner `None`: never.
+fn watch(config: ReloadConfig, report: &mut Report) -> Option<Option<Duration>> {
+    match config.watch.map(settings::units::Span::get) {
+        Some(every) if every < WATCH_MIN => {
+            report.complain(
+                "reload.watch",
+                format!("looking at every file each {every:?} would be most of what this process does"),
+                format!("write {WATCH_MIN:?} or more, or null for never"),
+            );
+            None
+        }
+        watch => Some(watch),
+    }
+}
+
+/// Files may lie on a network.
+const WATCH_MIN: Duration = Duration::from_millis(10);
+
+fn roots_seen(roots: &Roots, files: &Files) -> Option<Sight> {
+    match roots {
+        Roots::File(path) => files.sight(path),
+        Roots::WebPki => None,
     }
 }
 

@@ -53,7 +53,11 @@ pub trait Tier: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// What keeps the tier from serving at all. A dependency that is merely down is no error: it shows in [`Tier::readiness`].
-    fn start(plan: Arc<Self::Plan>, before: Option<Arc<Self>>, control: Control) -> impl Future<Output = Result<Arc<Self>, BootError>>;
+    fn start(
+        plan: Arc<Self::Plan>,
+        before: Option<Arc<Self>>,
+        control: Control,
+    ) -> impl Future<Output = Result<Arc<Self>, BootError>> + Send;
 
     /// Makes the state of one worker, on the worker's own thread, inside its runtime. `before` is what the worker had in the former generation,
     /// which requests in flight go on using: pools and caches that still hold are taken over.

@@ -110,6 +110,12 @@ impl Files {
         Ok(names)
     }
 
+    /// What the file at `path` looked like, if it was read.
+    #[must_use]
+    pub fn sight(&self, path: &Path) -> Option<Sight> {
+        self.seen().get(path).cloned()
+    }
+
     /// What was read, and what it looked like.
     #[must_use]
     pub fn sights(&self) -> Sights {

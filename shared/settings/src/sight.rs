@@ -198,6 +198,13 @@ impl Sights {
         self.0.iter().find(|(path, sight)| before.0.get(*path) != Some(*sight)).map(|(path, _)| path.as_path())
     }
 
+    /// These and those.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        others.0.into_iter().for_each(|(path, sight)| self.keep(path, sight));
+        self
+    }
+
     /// How many paths these are.
     #[must_use]
     pub fn len(&self) -> usize {

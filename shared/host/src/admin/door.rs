@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use wire::tasks::Tasks;
 
+use crate::admin::deed::Peer;
 use crate::drain::LifeWatch;
 use crate::listen::Listener;
 use crate::plan::AdminPlan;
@@ -85,7 +86,7 @@ async fn serve(listener: Listener, plan: AdminPlan, guests: &mut Guests) -> io::
                     biased;
                     () = life.succeeded() => return Ok(()),
                     (place, accepted) = async { (guests.place().await, listener.accept().await) } => match accepted {
-                        Ok((stream, _)) => guests.admit(stream, place),
+                        Ok((stream, peer)) => guests.admit(Peer::Tcp(peer), stream, place),
                         Err(error) => endure(&error).await,
                     }
                 }
@@ -99,8 +100,12 @@ async fn serve(listener: Listener, plan: AdminPlan, guests: &mut Guests) -> io::
                     biased;
                     () = life.succeeded() => return Ok(()),
                     (place, accepted) = async { (guests.place().await, listener.accept().await) } => match accepted {
-                        Ok((stream, _)) if stream.peer_cred().is_ok_and(|cred| uids.contains(&cred.uid())) => guests.admit(stream, place),
-                        Ok(_) => tracing::warn!("a user who is not listed was turned away from the admin door"),
+                        Ok((stream, _)) => match stream.peer_cred() {
+                            Ok(cred) if uids.contains(&cred.uid()) => {
+                                guests.admit(Peer::Unix { uid: cred.uid(), pid: cred.pid() }, stream, place);
+                            }
+                            _ => tracing::warn!("a user who is not listed was turned away from the admin door"),
+                        },
                         Err(error) => endure(&error).await,
                     }
                 }
@@ -116,9 +121,10 @@ impl Guests {
         Arc::clone(&self.places).acquire_owned().await.ok()
     }
 
-    fn admit<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&mut self, io: IO, place: Option<OwnedSemaphorePermit>) {
+    fn admit<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&mut self, peer: Peer, io: IO, place: Option<OwnedSemaphorePermit>) {
         if let Some(place) = place {
-            self.connections.spawn(talk(self.router.clone(), io, place, self.life.clone()));
+            let router = self.router.clone().layer(Extension(peer));
+            self.connections.spawn(talk(router, io, place, self.life.clone()));
         }
     }
 }

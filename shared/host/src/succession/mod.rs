@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -150,6 +151,15 @@ impl Successor {
         match length.ok().and_then(|length| Word::parse(&text[..length])) {
             Some(word) => Heard::Word(word),
             None => Heard::Nonsense,
+        }
+    }
+
+    /// Has it read its configuration once more.
+    pub(crate) fn reload(&self) {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        // It is our child and was not waited for, so the number is still its own.
+        if let Some(Err(error)) = pid.map(|pid| kill_process(pid, Signal::HUP)) {
+            tracing::warn!(%error, "the successor could not be told to read its configuration once more");
         }
     }
 

@@ -175,6 +175,15 @@ impl fmt::Debug for Signer {
     }
 }
 
+impl PartialEq for Signer {
+    /// Whether both sign alike: the same key, under the same names.
+    fn eq(&self, other: &Self) -> bool {
+        let Self { key, kid, header, issuer, audience } = self;
+        key.as_bytes() == other.key.as_bytes()
+            && (kid, header, issuer, audience) == (&other.kid, &other.header, &other.issuer, &other.audience)
+    }
+}
+
 impl Signer {
     /// Reads an Ed25519 private key.
     ///
@@ -224,6 +233,19 @@ pub struct Verifier {
     keys: BTreeMap<String, DecodingKey>,
     issuers: Vec<String>,
     audience: String,
+}
+
+impl PartialEq for Verifier {
+    /// Whether both believe alike: the same keys under the same ids, the same issuers, the same audience.
+    fn eq(&self, other: &Self) -> bool {
+        let Self { keys, issuers, audience } = self;
+        let same_keys = keys.len() == other.keys.len()
+            && keys.iter().zip(&other.keys).all(|((kid, key), (other_kid, other_key))| {
+                let bytes = (key.try_get_as_bytes(), other_key.try_get_as_bytes());
+                kid == other_kid && matches!(bytes, (Ok(key), Ok(other)) if key == other)
+            });
+        same_keys && issuers == &other.issuers && audience == &other.audience
+    }
 }
 
 impl Verifier {

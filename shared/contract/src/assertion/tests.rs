@@ -250,3 +250,30 @@ proptest! {
         let _ = Verifier::new(text.as_bytes(), vec![body], header);
     }
 }
+
+#[test]
+fn signers_and_verifiers_are_equal_by_what_they_were_made_from() {
+    let made = |seed, kid: &str, issuer: &str, audience: &str| Signer::from_pkcs8_pem(&pem(seed), kid.into(), issuer.into(), audience.into()).unwrap();
+    let one = made(1, "k", "i", "a");
+    assert!(one == made(1, "k", "i", "a"));
+    for other in [made(2, "k", "i", "a"), made(1, "l", "i", "a"), made(1, "k", "j", "a"), made(1, "k", "i", "b")] {
+        assert!(one != other, "{other:?}");
+    }
+
+    let key = |seed, kid: &str| public_jwk(&pem(seed), kid).unwrap();
+    let made = |keys: &[Value], issuers: &[&str], audience: &str| {
+        Verifier::new(&jwks(keys), issuers.iter().map(ToString::to_string).collect(), audience.into()).unwrap()
+    };
+    let two = [key(1, "k"), key(2, "l")];
+    let one = made(&two, &["i"], "a");
+    assert!(one == made(&[key(2, "l"), key(1, "k")], &["i"], "a"), "the order in the set says nothing");
+    for other in [
+        made(&two[..1], &["i"], "a"),
+        made(&[key(2, "k"), key(1, "l")], &["i"], "a"),
+        made(&[key(1, "k"), key(2, "m")], &["i"], "a"),
+        made(&two, &["i", "j"], "a"),
+        made(&two, &["i"], "b"),
+    ] {
+        assert!(one != other && other != one, "{other:?}");
+    }
+}

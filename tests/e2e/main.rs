@@ -13,8 +13,10 @@ mod link;
 mod readme;
 mod records;
 mod streaming;
+mod systemd;
 mod traces;
 mod trust;
+mod upgrade;
 
 use tests::rig::binaries::Binaries;
 

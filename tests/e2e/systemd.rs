@@ -65,6 +65,8 @@ fn sockets_that_systemd_opened_are_served_and_systemd_is_told_how_it_goes() {
     let mut command = activated(BINARIES.routing, &config, sockets);
     command.env("NOTIFY_SOCKET", rig.folder.file("notify"));
     let tier = Process::run("routing-gw", &mut command, &config.with_extension("log"), &rig.folder.file("a.sock"));
+    // It holds the sockets too, and would keep their queues open.
+    drop(command);
     assert_eq!(manager.hears("READY=1\n"), "READY=1\nSTATUS=serving, generation 1");
     let page = tier.page("/generation");
     assert_eq!(page["listeners"]["link"], address.to_string());

@@ -12,6 +12,7 @@ mod killing;
 mod link;
 mod readme;
 mod records;
+mod reload;
 mod streaming;
 mod systemd;
 mod traces;

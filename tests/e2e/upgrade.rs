@@ -195,7 +195,7 @@ fn a_successor_that_does_not_become_ready_leaves_the_former_one_serving() {
     rig.issuer.set_down(true);
     let first = rig.security.id();
     let told = Load::beside(&rig, |_| {
-        let (status, answer) = rig.security.order("/upgrade");
+        let (status, answer) = rig.security.post("/upgrade");
         assert_eq!(status, 422, "{answer}");
         assert!(answer["what"].as_str().expect("what").contains("issuer demo"), "{answer}");
         assert!(answer["remedy"].as_str().expect("remedy").contains("upgrade.ready_within"), "{answer}");
@@ -218,7 +218,7 @@ fn a_broken_file_or_program_leaves_the_former_one_serving() {
     let rig = Rig::two_tier(&binaries);
     let first = rig.security.id();
     let refused = |words: &[&str]| {
-        let (status, answer) = rig.security.order("/upgrade");
+        let (status, answer) = rig.security.post("/upgrade");
         assert_eq!(status, 422, "{answer}");
         let said = answer.to_string();
         assert!(words.iter().all(|word| said.contains(word)), "{said}");
@@ -333,7 +333,7 @@ fn one_upgrade_at_a_time_and_none_while_leaving() {
     let former = rig.routing.pid();
     rig.routing.signal("USR2");
     let successor = until("a successor is started", || former.children().pop());
-    let (status, answer) = rig.routing.order("/upgrade");
+    let (status, answer) = rig.routing.post("/upgrade");
     assert_eq!(status, 409, "{answer}");
     assert!(answer["what"].as_str().expect("what").contains(&successor.id.to_string()), "{answer}");
     rig.routing.terminate();

@@ -55,21 +55,41 @@ impl Process {
     /// Asks the admin socket; `None` while nobody answers there.
     #[must_use]
     pub fn ask(&self, path: &str) -> Option<(u16, String)> {
-        self.talk("GET", path, Duration::from_secs(10))
+        self.say("GET", path, ANSWER_MAX)
     }
 
-    /// Gives an order over the admin socket, such as `/upgrade`, and waits for what comes of it.
+    /// Posts nothing to the admin socket and waits for what comes of it.
     #[must_use]
-    pub fn order(&self, path: &str) -> (u16, Value) {
-        let answer = self.talk("POST", path, ORDER_MAX);
-        let (status, body) = answer.unwrap_or_else(|| panic!("{} does not answer {path}; its log: {}", self.name, self.log()));
-        (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+    pub fn post(&self, path: &str) -> (u16, Value) {
+        let (status, body) =
+            self.say("POST", path, ORDER_MAX).unwrap_or_else(|| panic!("{} does not answer {path}; its log: {}", self.name, self.log()));
+        (status, serde_json::from_str(&body).unwrap_or_else(|fault| panic!("{path} is no JSON ({fault}): {body}")))
     }
 
-    fn talk(&self, method: &str, path: &str, within: Duration) -> Option<(u16, String)> {
+    /// Has the configuration read again, which must make a new generation; its number.
+    #[track_caller]
+    pub fn reload(&self) -> u64 {
+        let (status, answer) = self.post("/reload");
+        assert_eq!((status, answer["outcome"].as_str()), (200, Some("adopted")), "{}: {answer}", self.name);
+        answer["generation"].as_u64().unwrap_or_else(|| panic!("{answer}"))
+    }
+
+    /// The generation that serves.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.page("/generation")["generation"].as_u64().unwrap_or_default()
+    }
+
+    /// Waits until this generation or a later one serves.
+    pub fn wait_generation(&self, number: u64) {
+        until(&format!("{} serves by generation {number}", self.name), || (self.generation() >= number).then_some(()));
+    }
+
+    fn say(&self, method: &str, path: &str, within: Duration) -> Option<(u16, String)> {
         let mut socket = UnixStream::connect(&self.admin).ok()?;
         socket.set_read_timeout(Some(within)).ok()?;
-        socket.write_all(format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").as_bytes()).ok()?;
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
         socket.read_to_string(&mut answer).ok()?;
         let status = answer.split(' ').nth(1)?.parse().ok()?;
@@ -79,7 +99,7 @@ impl Process {
 
     /// Upgrades the process to whatever lies in its place now, and gives the id of the one that serves then.
     pub fn upgrade(&self) -> u32 {
-        let (status, answer) = self.order("/upgrade");
+        let (status, answer) = self.post("/upgrade");
         assert_eq!(status, 200, "{}: {answer}; its log: {}", self.name, self.log());
         let id = answer["pid"].as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or_else(|| panic!("{answer}"));
         self.follow();
@@ -159,6 +179,13 @@ impl Process {
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.signal("TERM");
+    }
+
+    /// How many descriptors and threads the process has.
+    #[must_use]
+    pub fn descriptors_and_threads(&self) -> (usize, usize) {
+        let count = |folder: &str| std::fs::read_dir(format!("/proc/{}/{folder}", self.id())).map_or(0, Iterator::count);
+        (count("fd"), count("task"))
     }
 
     /// Sends a signal, such as `USR2`, to the one that serves.
@@ -260,6 +287,9 @@ impl Process {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How long a page may take.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// How long an order may take: a successor gets 30 seconds to become ready.
 const ORDER_MAX: Duration = Duration::from_secs(60);

@@ -245,6 +245,24 @@ fn a_broken_file_or_program_leaves_the_former_one_serving() {
     assert!(rig.security.metric("gateway_upgrades_total{outcome=\"failed\"}") >= 4.0);
 }
 
+#[test]
+fn a_drop_in_that_has_broken_since_is_not_lost_by_an_upgrade() {
+    let rig = Rig::two_tier(&BINARIES);
+    std::fs::create_dir(rig.folder.file("routes.d")).expect("a folder");
+    let good = "services:\n  team: { discover: { kind: srv, name: _http._tcp.orders.demo } }\nroutes:\n  - { name: team, path: \"/team/\", service: team, public: true }\n";
+    rig.folder.write("routes.d/team.yaml", good);
+    let file = std::fs::read_to_string(rig.folder.file("routing.yaml")).expect("the file");
+    rig.folder.write("routing.yaml", &format!("{file}drop_ins: routes.d\n"));
+    rig.routing.upgrade();
+    rig.folder.write("routes.d/team.yaml", &good.replace("public: true", "pubic: true"));
+    let (status, answer) = rig.routing.post("/upgrade");
+    assert_eq!(status, 422, "{answer}");
+    let what = answer["what"].as_str().expect("what");
+    assert!(what.contains("team.yaml:") && what.contains("pubic"), "{answer}");
+    rig.folder.write("routes.d/team.yaml", good);
+    rig.routing.upgrade();
+}
+
 fn executable(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("its mode");
 }

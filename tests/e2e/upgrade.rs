@@ -360,6 +360,27 @@ fn one_upgrade_at_a_time_and_none_while_leaving() {
 }
 
 #[test]
+fn what_is_reloaded_while_a_successor_starts_is_not_lost() {
+    let rig = Scene::default().routing("drain: {", "reload: { watch: null }\nupgrade: { ready_within: 10m }\ndrain: {").raise(&BINARIES);
+    let (zone, _) = rig.zone.now();
+    rig.zone.set("").expect("a zone");
+    let former = rig.routing.pid();
+    rig.routing.signal("USR2");
+    let successor = until("a successor is started", || former.children().pop());
+    // Its workers are there, so it has read its configuration; it waits for instances now.
+    let threads = || std::fs::read_dir(format!("/proc/{}/task", successor.id)).map_or(0, Iterator::count);
+    until("it has begun", || (threads() > 2).then_some(()));
+    let file = std::fs::read_to_string(rig.folder.file("routing.yaml")).expect("the file");
+    rig.folder.write("routing.yaml", &file.replace("{ name: public, path: \"/public/\"", "{ name: public, path: \"/other/\""));
+    assert_eq!(rig.routing.reload(), 2);
+    assert_eq!(rig.routing.page("/generation")["pid"], former.id);
+    rig.zone.replace(zone.as_ref().clone());
+    rig.routing.follow();
+    assert_eq!(rig.routing.id(), successor.id);
+    rig.routing.wait_generation(2);
+}
+
+#[test]
 fn gwctl_upgrades_and_says_what_is_in_the_way() {
     let rig = Scene::default().security("drain: {", "upgrade: { ready_within: 100ms }\ndrain: {").raise(&BINARIES);
     let gwctl = |words: &[&str]| {

@@ -15,8 +15,10 @@ mod readme;
 mod records;
 mod reload;
 mod streaming;
+mod systemd;
 mod traces;
 mod trust;
+mod upgrade;
 
 use tests::rig::binaries::Binaries;
 

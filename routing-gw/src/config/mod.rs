@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use contract::assertion::{ASSERTION_BYTES_MAX, Verifier};
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use schemars::JsonSchema;
@@ -52,6 +52,9 @@ pub struct RoutingConfig {
     /// How the process ends.
     #[serde(default)]
     pub drain: DrainConfig,
+    /// How a new executable takes over.
+    #[serde(default)]
+    pub upgrade: UpgradeConfig,
     /// When the configuration is read again by itself.
     #[serde(default)]
     pub reload: ReloadConfig,
@@ -111,6 +114,7 @@ impl RoutingConfig {
                 listen: self.listen,
                 admin: self.admin,
                 drain: self.drain,
+                upgrade: self.upgrade,
                 reload: self.reload,
                 limits: self.limits,
                 logs: self.logs,

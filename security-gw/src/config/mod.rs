@@ -4,7 +4,7 @@ pub mod link;
 
 use std::collections::BTreeMap;
 
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use identity::config::{self, IssuerConfig};
@@ -47,6 +47,9 @@ pub struct SecurityConfig {
     /// How the process ends.
     #[serde(default)]
     pub drain: DrainConfig,
+    /// How a new executable takes over.
+    #[serde(default)]
+    pub upgrade: UpgradeConfig,
     /// When the configuration is read again by itself.
     #[serde(default)]
     pub reload: ReloadConfig,
@@ -123,6 +126,7 @@ impl SecurityConfig {
                 listen: self.listen,
                 admin: self.admin,
                 drain: self.drain,
+                upgrade: self.upgrade,
                 reload: self.reload,
                 limits: self.limits,
                 logs: self.logs,

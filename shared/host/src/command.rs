@@ -17,8 +17,10 @@ use crate::drain::Departure;
 use crate::health;
 use crate::inherit::Inherited;
 use crate::load::{Loaded, Loader};
+use crate::notify::Notifier;
 use crate::orders::Orders;
 use crate::shown;
+use crate::succession::origin::Origin;
 use crate::tier::{BootError, Tier};
 
 /// Not ready, or could not start.
@@ -50,11 +52,15 @@ fn read<T: Tier>(loader: &Loader<T>) -> Result<Loaded<T>, ExitCode> {
 }
 
 fn told(name: &str, complaints: &[Complaint]) -> ExitCode {
+    complain(&listed(name, complaints));
+    ExitCode::from(CONFIG)
+}
+
+fn listed(name: &str, complaints: &[Complaint]) -> String {
     let lines: String = complaints.iter().map(|complaint| format!("{complaint}\n")).collect();
     let number = complaints.len();
     let noun = if number == 1 { "complaint" } else { "complaints" };
-    complain(&format!("{lines}{number} {noun} about {name}\n"));
-    ExitCode::from(CONFIG)
+    format!("{lines}{number} {noun} about {name}\n")
 }
 
 /// Here a part that would be set aside is as bad as any other: whoever checks wants to know before it is.
@@ -71,36 +77,51 @@ fn check<T: Tier>(file: &Path) -> ExitCode {
 }
 
 fn serve<T: Tier>(file: &Path, begun: Instant) -> ExitCode {
+    let origin = Origin::of_this_process();
+    let mut inherited = match Inherited::from_environment() {
+        Ok(inherited) => inherited,
+        Err(error) => return cannot_start::<T>(&error),
+    };
     let loader = Loader::of_file(file);
-    let loaded = match read::<T>(&loader) {
+    let loaded = match loader.load(None) {
         Ok(loaded) => loaded,
-        Err(code) => return code,
+        Err(refused) => {
+            if let Some(predecessor) = inherited.predecessor() {
+                let what = listed(loader.name(), &refused.complaints);
+                predecessor.failed(&BootError::new(what.trim_end(), "mend the file; `check` tells the same"));
+            }
+            return told(loader.name(), &refused.complaints);
+        }
     };
     telemetry::logs::init(&loaded.checked.host.logs);
     log_panics();
-    match whole_life::<T>(loaded, loader, begun) {
+    // Without it the process serves all the same, and an upgrade says why it cannot be.
+    let origin = origin.inspect_err(|error| tracing::warn!(%error, "there will be no upgrade")).ok();
+    let notifier = match Notifier::from_environment() {
+        Ok(notifier) => notifier,
+        Err(error) => return cannot_start::<T>(&error),
+    };
+    match whole_life::<T>(Boot { loaded, loader, inherited, origin, notifier, begun }) {
         Ok(Departure::Drained | Departure::Cut) => ExitCode::SUCCESS,
         Ok(Departure::AtOnce) => ExitCode::from(FAILED),
-        Err(error) => {
-            tracing::error!(what = error.what, remedy = error.remedy, "could not start");
-            // Also in plain words, for whoever reads the terminal and not the log.
-            complain(&format!("{}: {error}\n", T::NAME));
-            ExitCode::from(FAILED)
-        }
+        Err(error) => cannot_start::<T>(&error),
     }
 }
 
-fn whole_life<T: Tier>(loaded: Loaded<T>, loader: Loader<T>, begun: Instant) -> Result<Departure, BootError> {
-    let mut wanted: Vec<&str> = loaded.checked.host.listeners.iter().map(|plan| &*plan.name).collect();
-    wanted.push("admin");
-    let inherited = Inherited::from_environment(&wanted)?;
+fn cannot_start<T: Tier>(error: &BootError) -> ExitCode {
+    tracing::error!(what = error.what, remedy = error.remedy, "could not start");
+    // Also in plain words, for whoever reads the terminal and not the log.
+    complain(&format!("{}: {error}\n", T::NAME));
+    ExitCode::from(FAILED)
+}
+
+fn whole_life<T: Tier>(boot: Boot<T>) -> Result<Departure, BootError> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .thread_name("control")
         .build()
         .map_err(|error| BootError::new(format!("the control runtime cannot be made: {error}"), "raise the limit of open files"))?;
-    let outcome =
-        runtime.block_on(async { boot::live::<T>(Boot { loaded, loader, inherited, begun }, Orders::on_signals()?, |_| {}).await });
+    let outcome = runtime.block_on(async { boot::live::<T>(boot, Orders::on_signals()?, |_| {}).await });
     // Background work has nothing left to finish.
     runtime.shutdown_background();
     outcome

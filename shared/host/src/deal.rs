@@ -145,15 +145,18 @@ impl Dealer {
         Self { lanes, last: AtomicUsize::new(0), next_id: AtomicU64::new(1), places, figures }
     }
 
-    /// Accepts from `listener`, which has this `place` in the plan, until the process closes; then empties its queue, at most until the
-    /// process cuts, and closes it.
+    /// Accepts from `listener`, which has this `name` and `place` in the plan, until the process closes; then empties its queue, at most until the
+    /// process cuts, and closes it. A queue that a successor has taken is left as it is.
     ///
     /// # Errors
     /// When the socket cannot be watched at all.
-    pub async fn accept_from(self: Arc<Self>, listener: Listener, place: usize, mut life: LifeWatch) -> io::Result<()> {
+    pub async fn accept_from(self: Arc<Self>, listener: Listener, name: Arc<str>, place: usize, mut life: LifeWatch) -> io::Result<()> {
         let socket = watch(listener)?;
         let mut warnings = Warnings::default();
         self.accept_on(&socket, place, &mut warnings, life.clone()).await?;
+        if life.is_taken(&name) {
+            return Ok(());
+        }
         tokio::select! {
             biased;
             () = life.reached(Phase::Cut) => {}

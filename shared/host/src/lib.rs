@@ -3,7 +3,8 @@
 //! In: a [`tier::Tier`] and a command line. Out: an exit code. The order of a life is the order of the modules: the file becomes a plan
 //! (`config`, `plan`), sockets are bound or inherited (`listen`, `inherit`), connections are dealt to workers (`deal`, `worker`), each is served
 //! to its record (`serve`, `converse`, `answer`, `story`), and at the end everything leaves in good order (`drain`). What the spike about
-//! listening and dealing found stands in [`deal`]. A newer configuration takes the place of the one that serves in `reload`.
+//! listening and dealing found stands in [`deal`]. A newer configuration takes the place of the one that serves in `reload`, and a newer
+//! executable in `handover` and `succession`.
 
 pub mod tier;
 
@@ -28,6 +29,9 @@ mod change;
 mod standing;
 pub mod inherit;
 pub mod listen;
+pub mod notify;
+pub mod succession;
+mod handover;
 
 mod ceiling;
 pub mod deal;

@@ -1,7 +1,7 @@
 //! What is asked of a living process from outside.
 //!
-//! In: SIGTERM, SIGINT, SIGHUP; in tests a channel. Out: an [`Order`] at a time. Never: acts on one; that is for whoever lives the life. The file
-//! watcher and the operator's door have ways of their own to [`crate::reload`], because they wait for what comes of it.
+//! In: SIGTERM, SIGINT, SIGHUP, SIGUSR2; in tests a channel. Out: an [`Order`] at a time. Never: acts on one; that is for whoever lives the life. The
+//! file watcher and the operator's door have ways of their own to [`crate::reload`] and [`crate::handover`], because they wait for what comes of it.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -15,6 +15,8 @@ pub enum Order {
     Leave(&'static str),
     /// Read the configuration again.
     Reload(&'static str),
+    /// Start the executable again, and leave once that one serves.
+    Upgrade(&'static str),
 }
 
 /// Whatever gives orders.
@@ -26,12 +28,12 @@ pub struct Orders {
 
 #[derive(Debug)]
 enum Source {
-    Signals { term: Signal, int: Signal, hup: Signal },
+    Signals { term: Signal, int: Signal, hup: Signal, usr2: Signal },
     Channel(mpsc::Receiver<Order>),
 }
 
 impl Orders {
-    /// Takes over SIGTERM, SIGINT and SIGHUP. From here on none of them ends the process by itself.
+    /// Takes over SIGTERM, SIGINT, SIGHUP and SIGUSR2. From here on none of them ends the process by itself.
     ///
     /// # Errors
     /// When the kernel does not let us.
@@ -43,7 +45,8 @@ impl Orders {
         let term = take(SignalKind::terminate(), "SIGTERM")?;
         let int = take(SignalKind::interrupt(), "SIGINT")?;
         let hup = take(SignalKind::hangup(), "SIGHUP")?;
-        Ok(Self { source: Source::Signals { term, int, hup }, put_off: None })
+        let usr2 = take(SignalKind::user_defined2(), "SIGUSR2")?;
+        Ok(Self { source: Source::Signals { term, int, hup, usr2 }, put_off: None })
     }
 
     /// Orders that a test gives, or a process that holds several lives.
@@ -65,17 +68,18 @@ impl Orders {
         loop {
             match self.heard().await {
                 Order::Leave(why) => return why,
-                other @ Order::Reload(_) => self.put_off = Some(other),
+                other @ (Order::Reload(_) | Order::Upgrade(_)) => self.put_off = Some(other),
             }
         }
     }
 
     async fn heard(&mut self) -> Order {
         match &mut self.source {
-            Source::Signals { term, int, hup } => tokio::select! {
+            Source::Signals { term, int, hup, usr2 } => tokio::select! {
                 _ = term.recv() => Order::Leave("SIGTERM"),
                 _ = int.recv() => Order::Leave("SIGINT"),
                 _ = hup.recv() => Order::Reload("SIGHUP"),
+                _ = usr2.recv() => Order::Upgrade("SIGUSR2"),
             },
             Source::Channel(orders) => match orders.recv().await {
                 Some(order) => order,

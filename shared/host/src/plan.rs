@@ -18,7 +18,10 @@ use telemetry::traces::config::{TracesConfig, TracesPlan};
 use wire::tls::roots::Roots;
 
 use crate::address::Address;
-use crate::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig};
+use crate::config::{
+    AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, READY_WITHIN_MAX, ReloadConfig, TrustRootsConfig, UpgradeConfig,
+};
+use crate::inherit::PREDECESSOR;
 use crate::plan_listener::{self, ListenerPlan};
 
 /// The sections that every tier's file has, as written.
@@ -34,6 +37,8 @@ pub struct HostSections {
     pub admin: AdminConfig,
     /// `drain`.
     pub drain: DrainConfig,
+    /// `upgrade`.
+    pub upgrade: UpgradeConfig,
     /// `reload`.
     pub reload: ReloadConfig,
     /// `limits`.
@@ -61,6 +66,8 @@ pub struct HostPlan {
     pub admin: AdminPlan,
     /// How the process leaves.
     pub drain: DrainPlan,
+    /// How long a new process may take to become ready before it takes over.
+    pub ready_within: Duration,
     /// How often files are looked at; `None`: never.
     pub watch: Option<Duration>,
     /// The ceilings.
@@ -135,6 +142,7 @@ impl HostPlan {
         }
         let workers = workers(sections.workers, report);
         let limits = limits(&sections.limits, report);
+        let ready_within = ready_within(sections.upgrade, report);
         let watch = watch(sections.reload, report);
         let admin = admin(&sections.admin, files, report);
         let listeners = plan_listener::check_all(&sections.listen, files, report);
@@ -150,6 +158,7 @@ impl HostPlan {
             listeners: listeners?,
             admin: admin?,
             drain: DrainPlan { wait: sections.drain.wait.get(), deadline: sections.drain.deadline.get() },
+            ready_within: ready_within?,
             watch: watch?,
             limits: limits?,
             workers: workers?,
@@ -161,6 +170,19 @@ impl HostPlan {
             roots: roots?,
         })
     }
+}
+
+fn ready_within(config: UpgradeConfig, report: &mut Report) -> Option<Duration> {
+    let within = config.ready_within.get();
+    if within <= READY_WITHIN_MAX {
+        return Some(within);
+    }
+    report.complain(
+        "upgrade.ready_within",
+        format!("an upgrade would hang for {within:?} where the new version never becomes ready"),
+        format!("write at most {READY_WITHIN_MAX:?}"),
+    );
+    None
 }
 
 impl HostPlan {
@@ -295,14 +317,14 @@ const HEAD_BYTES_CEILING: u64 = 1 << 20;
 
 /// Two listeners with one name cannot be told apart in a record; two with one address cannot both be bound.
 fn clashes(admin: &AdminPlan, listeners: &[ListenerPlan], report: &mut Report) {
-    let mut names = BTreeSet::from(["admin".to_owned()]);
+    let mut names = BTreeSet::from(["admin".to_owned(), PREDECESSOR.to_owned()]);
     let mut addresses = BTreeSet::from([admin.address.to_string()]);
     for (index, listener) in listeners.iter().enumerate() {
         if !names.insert(listener.name.to_string()) {
             report.complain(
                 &format!("listen[{index}].name"),
                 format!("the name {:?} is taken", listener.name),
-                "give every listener a name of its own; \"admin\" is the operator's door",
+                "give every listener a name of its own; \"admin\" is the operator's door, and \"predecessor\" the line to a process that hands over",
             );
         }
         let free_port = matches!(listener.address, Address::Tcp(address) if address.port() == 0);

@@ -25,6 +25,7 @@ use crate::change::changed;
 use crate::descriptors;
 use crate::drain::Phase;
 use crate::load::{Loaded, Loader, Refused};
+use crate::notify::Notifier;
 use crate::plan::HostPlan;
 use crate::standing::{Standing, StandingWatch};
 use crate::tier::{Aside, Control, Tier};
@@ -106,6 +107,7 @@ pub(crate) struct Reloader<T: Tier> {
     control: Control,
     standing: watch::Sender<Standing<T>>,
     connections: Arc<Ceiling>,
+    notifier: Arc<Notifier>,
     asks: mpsc::Receiver<Ask>,
     /// What serves was read from files that looked like this.
     served: Sights,
@@ -127,12 +129,13 @@ pub(crate) struct Start<T: Tier> {
     pub(crate) standing: Standing<T>,
     pub(crate) sights: Sights,
     pub(crate) connections: Arc<Ceiling>,
+    pub(crate) notifier: Arc<Notifier>,
 }
 
 impl<T: Tier> Reloader<T> {
     /// A reloader of a process that serves by `start.standing`.
     pub(crate) fn new(start: Start<T>) -> (Self, Bell, StandingWatch<T>) {
-        let Start { loader, crew, control, standing, sights, connections } = start;
+        let Start { loader, crew, control, standing, sights, connections, notifier } = start;
         let (sender, asks) = mpsc::channel(ASKS_MAX);
         let (standing, watch) = watch::channel(standing);
         let Control { metrics, generation: last, .. } = &control;
@@ -146,6 +149,7 @@ impl<T: Tier> Reloader<T> {
             crew,
             standing,
             connections,
+            notifier,
             asks,
             served: sights.clone(),
             known: sights,
@@ -182,6 +186,7 @@ impl<T: Tier> Reloader<T> {
 
     async fn reload(&mut self, why: &str) -> Outcome {
         let begun = Instant::now();
+        self.notifier.reloading();
         let verdict = self.verdict(why).await;
         let generation = self.standing.borrow().generation;
         let word = match &verdict {
@@ -212,6 +217,11 @@ impl<T: Tier> Reloader<T> {
             }
         };
         self.failed.set(i64::from(failure.is_some()));
+        // Also after one that was refused: the process serves as before, and a manager that waits for more would end it.
+        self.notifier.ready(&match &failure {
+            None => format!("serving, generation {generation}"),
+            Some(complaint) => format!("serving, generation {generation}; the last reload was refused: {complaint}"),
+        });
         self.standing.send_modify(|standing| standing.failure = failure);
         Outcome { generation, verdict }
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::address::Address;
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
 use host::plan::{HostPlan, HostSections};
 use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
@@ -43,6 +43,8 @@ struct Config {
     #[serde(default)]
     drain: DrainConfig,
     #[serde(default)]
+    upgrade: UpgradeConfig,
+    #[serde(default)]
     reload: ReloadConfig,
     #[serde(default)]
     limits: LimitsConfig,
@@ -71,8 +73,8 @@ impl Tier for Bare {
     type Worker = ();
 
     fn check(config: Config, files: &Files, _: Option<&()>, report: &mut Report) -> Option<Checked<Self>> {
-        let Config { name, workers, listen, admin, drain, reload, limits, logs, records, traces, dns, roots } = config;
-        let sections = HostSections { name, workers, listen, admin, drain, reload, limits, logs, records, traces, dns, roots };
+        let Config { name, workers, listen, admin, drain, upgrade, reload, limits, logs, records, traces, dns, roots } = config;
+        let sections = HostSections { name, workers, listen, admin, drain, upgrade, reload, limits, logs, records, traces, dns, roots };
         HostPlan::check(sections, files, report).map(|host| Checked { host, tier: (), aside: Vec::new() })
     }
 

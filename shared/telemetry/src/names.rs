@@ -88,6 +88,8 @@ pub mod metric {
     pub const DROP_INS_ASIDE: &str = "gateway_config_drop_ins_set_aside";
     /// Constant 1; its labels name the tier, its build, and the treaty it speaks.
     pub const BUILD: &str = "gateway_build";
+    /// Upgrades of the binary: `handed_over`, counted by the process that took over, and `failed`, counted by the one that goes on.
+    pub const UPGRADES: &str = "gateway_upgrades_total";
     /// When the process started, in Unix seconds.
     pub const STARTED: &str = "gateway_start_time_seconds";
 }
@@ -104,7 +106,7 @@ pub mod label {
     pub const STATUS: &str = "status";
     /// `ok`, `failed`, `hit`, `miss`… as the metric says.
     pub const RESULT: &str = "result";
-    /// What came of something: `adopted`, `unchanged`, `refused`.
+    /// What came of something, as the metric says.
     pub const OUTCOME: &str = "outcome";
     /// What something is now, one word.
     pub const STATE: &str = "state";

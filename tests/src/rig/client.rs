@@ -45,6 +45,11 @@ pub struct Identity {
 /// # Errors
 /// The handshake failed.
 pub async fn handshake(address: SocketAddr, identity: &Identity, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+    greet(TcpStream::connect(address).await?, identity, alpn).await
+}
+
+/// Makes TLS of a connection that is open already.
+async fn greet(stream: TcpStream, identity: &Identity, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(identity.ca_pem.as_bytes()) {
         let certificate = certificate.map_err(std::io::Error::other)?;
@@ -63,10 +68,22 @@ pub async fn handshake(address: SocketAddr, identity: &Identity, alpn: &[&[u8]])
         }
     };
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-    let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let name = ServerName::try_from(identity.server).map_err(std::io::Error::other)?;
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
+}
+
+/// The same over a connection that was opened before, and that the other side may not have accepted yet.
+///
+/// # Errors
+/// The handshake failed.
+pub async fn over(
+    stream: std::net::TcpStream,
+    identity: &Identity,
+    version: Version,
+) -> Result<Line, Box<dyn std::error::Error + Send + Sync>> {
+    stream.set_nonblocking(true)?;
+    Line::on(TcpStream::from_std(stream)?, identity, version).await
 }
 
 /// A connection that sends one request after the other.
@@ -87,8 +104,12 @@ impl Line {
         identity: &Identity,
         version: Version,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Self::on(TcpStream::connect(address).await?, identity, version).await
+    }
+
+    async fn on(stream: TcpStream, identity: &Identity, version: Version) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let alpn: &[u8] = if version == Version::H1 { b"http/1.1" } else { b"h2" };
-        let io = TokioIo::new(handshake(address, identity, &[alpn]).await?);
+        let io = TokioIo::new(greet(stream, identity, &[alpn]).await?);
         let handle = tokio::runtime::Handle::current();
         Ok(match version {
             Version::H1 => {
@@ -102,6 +123,14 @@ impl Line {
                 Self::H2(sender)
             }
         })
+    }
+
+    /// Whether another request can be sent: the other side has not said that it takes none, or gone.
+    pub async fn is_open(&mut self) -> bool {
+        match self {
+            Self::H1(sender) => sender.ready().await.is_ok(),
+            Self::H2(sender) => sender.ready().await.is_ok(),
+        }
     }
 
     /// Sends a request and gives the head of the answer.

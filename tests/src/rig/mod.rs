@@ -10,6 +10,7 @@ pub mod client;
 pub mod folder;
 pub mod instances;
 pub mod knock;
+pub mod pid;
 pub mod process;
 pub mod reply;
 pub mod scene;

@@ -1,6 +1,7 @@
 //! What the operator's door can be asked to do: POST alone.
 //!
-//! In: `POST /reload`. Out: what came of it, once it is over: 200, 422 with every complaint, 503 when nobody can take the wish. Refuses: whatever a
+//! In: `POST /reload`, `POST /upgrade`. Out: what came of it, once it is over: 200; 409 if what is in the way passes by itself; 422 with every
+//! complaint, or with what to do; 503 when nobody can take the wish. Refuses: whatever a
 //! web page can send without asking first: a request with `Origin`, or with the content type of a form. Never: acts without a line in the log that
 //! names the peer.
 
@@ -15,6 +16,7 @@ use axum::routing::post;
 use axum::{Extension, Json, Router};
 use serde_json::json;
 
+use crate::handover::{Unable, UpgradeDesk};
 use crate::reload::{Bell, Outcome, Verdict};
 
 /// Who is at the door.
@@ -40,10 +42,11 @@ impl fmt::Display for Peer {
 const FORMS: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
 
 /// All that can be asked for.
-pub(crate) fn router(bell: &Bell) -> Router {
-    let bell = bell.clone();
+pub(crate) fn router(bell: &Bell, desk: &UpgradeDesk) -> Router {
+    let (bell, desk) = (bell.clone(), desk.clone());
     let reload = post(move |Extension(peer): Extension<Peer>| reload(bell, peer));
-    Router::new().route("/reload", reload).layer(from_fn(deliberate))
+    let upgrade = post(move |Extension(peer): Extension<Peer>| upgrade(desk, peer));
+    Router::new().route("/reload", reload).route("/upgrade", upgrade).layer(from_fn(deliberate))
 }
 
 async fn reload(bell: Bell, peer: Peer) -> Response {
@@ -59,6 +62,20 @@ async fn reload(bell: Bell, peer: Peer) -> Response {
             let what = "the configuration was not reloaded; the former generation serves on";
             let body = json!({ "generation": generation, "what": what, "remedy": "see complaints", "complaints": complaints });
             (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
+        }
+    }
+}
+
+/// The generation that every process begins with.
+const FIRST_GENERATION: u64 = 1;
+
+async fn upgrade(desk: UpgradeDesk, peer: Peer) -> Response {
+    tracing::info!(%peer, "asked to upgrade at the admin door");
+    match desk.upgrade().await {
+        Ok(pid) => Json(json!({ "pid": pid, "generation": FIRST_GENERATION })).into_response(),
+        Err(Unable { is_conflict, error }) => {
+            let status = if is_conflict { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+            (status, Json(json!({ "what": error.what, "remedy": error.remedy }))).into_response()
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The operator's door: what the process is, whether it is ready, what it counts; and what it can be asked to do.
 //!
-//! In: GET, and POST for what changes something. Out: `/livez`, `/readyz`, `/metrics`, `/config`, `/generation`, the pages of the tier; `/reload`.
+//! In: GET, and POST for what changes something. Out: `/livez`, `/readyz`, `/metrics`, `/config`, `/generation`, the pages of the tier; `/reload`,
+//! `/upgrade`.
 //! Refuses: other methods; over TCP, a `Host` that is no literal of this machine, for a web page could come here under a name of its own (DNS
 //! rebinding); POSTs that a web page can send. Never: changes anything by GET, or without a line in the log that names the peer.
 
@@ -30,12 +31,12 @@ use tower_http::timeout::TimeoutLayer;
 use crate::address::Address;
 use crate::boot::{BUILD, Places};
 use crate::deal::{Lane, OpenCount};
-use crate::drain::Phase;
+use crate::handover::UpgradeDesk;
 use crate::reload::Bell;
 use crate::standing::StandingWatch;
 use crate::tier::{Control, Health, Tier};
 
-pub(crate) use door::serve;
+pub(crate) use door::open;
 
 /// How long an answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -48,6 +49,7 @@ pub(crate) struct Admin<T: Tier> {
     standing: StandingWatch<T>,
     control: Control,
     bell: Bell,
+    desk: UpgradeDesk,
     open: Vec<OpenCount>,
     places: Places,
     is_tcp: bool,
@@ -55,9 +57,16 @@ pub(crate) struct Admin<T: Tier> {
 
 impl<T: Tier> Admin<T> {
     /// The door of a process that is about to serve.
-    pub(crate) fn new(standing: StandingWatch<T>, places: &Places, lanes: &[Lane], control: Control, bell: Bell) -> Arc<Self> {
+    pub(crate) fn new(
+        standing: StandingWatch<T>,
+        places: &Places,
+        lanes: &[Lane],
+        control: Control,
+        bell: Bell,
+        desk: UpgradeDesk,
+    ) -> Arc<Self> {
         let is_tcp = matches!(standing.borrow().host.admin.address, Address::Tcp(_));
-        Arc::new(Self { standing, control, bell, open: lanes.iter().map(Lane::count).collect(), places: places.clone(), is_tcp })
+        Arc::new(Self { standing, control, bell, desk, open: lanes.iter().map(Lane::count).collect(), places: places.clone(), is_tcp })
     }
 
     /// All pages under their protective layers.
@@ -80,7 +89,7 @@ impl<T: Tier> Admin<T> {
             })
             .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_MAX));
         // What is done has bounds of its own.
-        let pages = pages.merge(deed::router(&self.bell));
+        let pages = pages.merge(deed::router(&self.bell, &self.desk));
         let pages = if self.is_tcp { pages.layer(from_fn(literal_host)) } else { pages };
         pages.layer(
             ServiceBuilder::new()
@@ -117,7 +126,7 @@ impl<T: Tier> Admin<T> {
     }
 
     fn readyz(&self) -> Response {
-        let draining = self.control.life.now() > Phase::Serving;
+        let draining = self.control.life.turns_away();
         let (tier, of_configuration, connections_max) = {
             let standing = self.standing.borrow();
             (Arc::clone(&standing.tier), standing.health(), standing.host.limits.connections_max)

@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 use host::boot::{Boot, Places, live};
 use host::config::{
     AdminConfig, CertificateConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TlsConfig, TlsVersion,
-    TrustRootsConfig, UnixConfig,
+    TrustRootsConfig, UnixConfig, UpgradeConfig,
 };
 use host::drain::Departure;
 use host::inherit::Inherited;
 use host::load::Loader;
+use host::notify::Notifier;
 use host::orders::{Order, Orders};
 use host::plan::{HostPlan, HostSections};
 use host::tier::BootError;
@@ -90,7 +91,8 @@ impl Process {
         let at = folder.0.join("tiny.conf");
         let loader = Loader::<Tiny>::of("tiny", move |former| tiny::load(&file.lock().unwrap(), &at, former));
         let loaded = loader.load(None).unwrap();
-        let boot = Boot::<Tiny> { loaded, loader, inherited: wish.inherited, begun: Instant::now() };
+        let boot =
+            Boot::<Tiny> { loaded, loader, inherited: wish.inherited, origin: None, notifier: Notifier::none(), begun: Instant::now() };
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(live(boot, Orders::on_channel(given), move |places| ready.send(places.clone()).unwrap()))
@@ -173,6 +175,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
         }],
         admin: AdminConfig { address: "127.0.0.1:0".to_owned(), unix: None },
         drain: wish.drain,
+        upgrade: UpgradeConfig::default(),
         reload: ReloadConfig::default(),
         limits: wish.limits,
         logs: LogsConfig::default(),

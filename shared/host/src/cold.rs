@@ -1,8 +1,8 @@
 //! What cannot change while the process runs.
 //!
 //! In: the process as it is, and as the file now means it. Out: a complaint for each difference, at its line and key, with both values. Refuses: another
-//! set of listeners, another address, number of workers, operator's door, name; other logs, records, traces, DNS servers, roots. Never:
-//! compares certificates, users, limits or the drain: those are taken over.
+//! set of listeners, another address, number of workers, operator's door, name; other logs, records, traces, DNS servers. Never: compares
+//! certificates, roots, users, limits or the drain: those are taken over.
 
 use std::fmt::Display;
 
@@ -32,17 +32,12 @@ pub(crate) fn compare(before: &HostPlan, now: &HostPlan, shown: (&Value, &Value)
         ("records", before.records == now.records),
         ("traces", before.traces == now.traces),
         ("dns", before.dns_servers == now.dns_servers),
-        ("roots", before.roots == now.roots),
     ];
     for (section, is_same) in sections {
         if !is_same {
             let (key, before, now) = narrowed(section, &shown.0[section], &shown.1[section]);
             differ(&key, &written(before), &written(now));
         }
-    }
-    if before.roots == now.roots && before.roots_seen != now.roots_seen {
-        let what = "the content of the file has changed, and the running process goes on believing the roots that it began with";
-        report.complain("roots.ca_file", what, "restart the process, or run `gwctl upgrade`, to take it; or write the former content");
     }
 }
 

@@ -17,6 +17,7 @@ use telemetry::names::{label, metric};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use wire::fetch::Former;
 
 use crate::answer::{text, whole};
 use crate::boot::START_MAX;
@@ -272,16 +273,17 @@ impl<T: Tier> Reloader<T> {
         self.last += 1;
         let control = Control { generation: self.last, ..self.control.clone() };
         let before = Arc::clone(&self.standing.borrow().tier);
-        // A bug in a tier costs the generation, and not every reload to come.
-        let start = whole(T::start(Arc::clone(&plan), Some(before), control.clone()));
-        let tier = match timeout(START_MAX, start).await {
-            Ok(Ok(Ok(tier))) => tier,
-            Ok(Ok(Err(error))) => return Verdict::Refused(vec![error.to_string()]),
-            Ok(Err(panic)) => {
-                return Verdict::Refused(vec![format!("the new generation panicked: {}; report this", text(&*panic))]);
-            }
-            Err(_) => {
-                let what = format!("the new generation did not start within {START_MAX:?}; see the log lines before this one");
+        // Before the start, for a new issuer may be proved by the new roots alone.
+        let former = match self.believe(&host) {
+            Ok(former) => former,
+            Err(what) => return Verdict::Refused(vec![what]),
+        };
+        let tier = match start::<T>(Arc::clone(&plan), before, control.clone()).await {
+            Ok(tier) => tier,
+            Err(what) => {
+                if let Some(former) = former {
+                    self.control.fetcher.go_back_to(former);
+                }
                 return Verdict::Refused(vec![what]);
             }
         };
@@ -313,6 +315,15 @@ impl<T: Tier> Reloader<T> {
         Verdict::Adopted
     }
 
+    /// Believes the roots of `host` where they have changed; gives what was believed before, for the case that the generation does not start.
+    fn believe(&self, host: &HostPlan) -> Result<Option<Former>, String> {
+        if self.standing.borrow().host.roots_seen == host.roots_seen && self.standing.borrow().host.roots == host.roots {
+            return Ok(None);
+        }
+        let former = self.control.fetcher.believe(&host.roots);
+        former.map(Some).map_err(|fault| format!("{} {}; {}", fault.file, fault.what, fault.remedy))
+    }
+
     /// Waits until every worker serves by the newest generation. One that does not hangs, and nothing that is said of a generation is true until
     /// it is over.
     async fn wait_for_workers(&mut self) {
@@ -342,6 +353,16 @@ impl<T: Tier> Reloader<T> {
                 tracing::error!(name = one.name, %complaint, "set aside");
             }
         }
+    }
+}
+
+/// Starts the newer generation of the tier. A bug in it costs that generation, and not every reload to come.
+async fn start<T: Tier>(plan: Arc<T::Plan>, before: Arc<T>, control: Control) -> Result<Arc<T>, String> {
+    match timeout(START_MAX, whole(T::start(plan, Some(before), control))).await {
+        Ok(Ok(Ok(tier))) => Ok(tier),
+        Ok(Ok(Err(error))) => Err(error.to_string()),
+        Ok(Err(panic)) => Err(format!("the new generation panicked: {}; report this", text(&*panic))),
+        Err(_) => Err(format!("the new generation did not start within {START_MAX:?}; see the log lines before this one")),
     }
 }
 

@@ -21,6 +21,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use reqwest::{Client, Response, Url};
 use rustls::ClientConfig;
+use settings::live::Live;
 
 use crate::fetch::fault::FetchFault;
 use crate::fetch::refused::is_refused;
@@ -38,11 +39,16 @@ pub const FETCH_MS_MAX: u64 = 10_000;
 const IDLE_CONNECTIONS_MAX: usize = 2;
 const IDLE_SECONDS_MAX: u64 = 60;
 
-/// Fetches small documents; cheap to clone. It belongs to the runtime that its `Names` belongs to.
+/// Fetches small documents; cheap to clone, and all clones believe the same roots. It belongs to the runtime that its `Names` belongs to.
 #[derive(Clone)]
 pub struct Fetcher {
-    client: Client,
+    client: Live<Client>,
+    names: Arc<Names>,
+    limits: FetchLimits,
 }
+
+/// What a fetcher believed before it was told otherwise.
+pub struct Former(Client);
 
 /// How long a fetch may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,31 +79,24 @@ impl Fetcher {
     /// # Errors
     /// When the roots cannot be used.
     pub fn within(names: Arc<Names>, roots: &Roots, limits: FetchLimits) -> Result<Self, CertificateFault> {
-        let setup = |error: &dyn fmt::Display| {
-            CertificateFault::new("", format!("the client for fetches cannot be set up: {error}"), "check the trusted roots")
-        };
-        // No ALPN here: reqwest offers what it can speak, which is what it finds in the configuration.
-        let mut tls = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(TlsMinimum::Tls12.versions())
-            .map_err(|error| setup(&error))?
-            .with_root_certificates(roots.load()?)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .dns_resolver(Arc::new(Dialler::refusing(names, is_refused)))
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .user_agent(concat!("two-tier-gateway/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(limits.connect)
-            .timeout(limits.total)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS_MAX))
-            .build()
-            .map_err(|error| setup(&error))?;
-        Ok(Self { client })
+        Ok(Self { client: Live::new(client(&names, roots, limits)?), names, limits })
+    }
+
+    /// Believes `roots` from the next fetch on, and no others; connections that are open under the former ones are not used again. Gives
+    /// what was believed before, for [`Fetcher::go_back_to`].
+    ///
+    /// # Errors
+    /// When the roots cannot be used; then the former ones stay.
+    pub fn believe(&self, roots: &Roots) -> Result<Former, CertificateFault> {
+        let next = client(&self.names, roots, self.limits)?;
+        let former = Former(self.client());
+        self.client.store(next);
+        Ok(former)
+    }
+
+    /// Believes again what `former` believed, whatever its file says by now.
+    pub fn go_back_to(&self, former: Former) {
+        self.client.store(former.0);
     }
 
     /// Fetches a JSON document of at most `bytes_max` bytes; `http` is refused unless `allow_http`.
@@ -106,7 +105,7 @@ impl Fetcher {
     /// See [`FetchFault`]; its text may be logged.
     pub async fn get_json(&self, url: &str, bytes_max: usize, allow_http: bool) -> Result<Bytes, FetchFault> {
         let url = check_url(url, allow_http)?;
-        let response = self.client.get(url).header(ACCEPT, "application/json").send().await.map_err(|error| FetchFault::of(&error))?;
+        let response = self.client().get(url).header(ACCEPT, "application/json").send().await.map_err(|error| FetchFault::of(&error))?;
         check_head(&response)?;
         read(response, bytes_max).await
     }
@@ -114,8 +113,36 @@ impl Fetcher {
     /// The client itself, for exporters that bring their own requests. Addresses that are refused stay refused where they come from names.
     #[must_use]
     pub fn client(&self) -> Client {
-        self.client.clone()
+        Client::clone(&self.client.load())
     }
+}
+
+/// A client that resolves by `names` and believes `roots`.
+fn client(names: &Arc<Names>, roots: &Roots, limits: FetchLimits) -> Result<Client, CertificateFault> {
+    let setup = |error: &dyn fmt::Display| {
+        CertificateFault::new("", format!("the client for fetches cannot be set up: {error}"), "check the trusted roots")
+    };
+    // No ALPN here: reqwest offers what it can speak, which is what it finds in the configuration.
+    let mut tls = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(TlsMinimum::Tls12.versions())
+        .map_err(|error| setup(&error))?
+        .with_root_certificates(roots.load()?)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .dns_resolver(Arc::new(Dialler::refusing(Arc::clone(names), is_refused)))
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .user_agent(concat!("two-tier-gateway/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(limits.connect)
+        .timeout(limits.total)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS_MAX))
+        .build()
+        .map_err(|error| setup(&error))
 }
 
 impl fmt::Debug for Fetcher {

@@ -22,7 +22,7 @@ pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// Sends what the exporter hands over.
 #[derive(Clone, Debug)]
 pub struct OtlpClient {
-    client: Client,
+    fetcher: Fetcher,
     tasks: Tasks,
 }
 
@@ -30,7 +30,7 @@ impl OtlpClient {
     /// Sends by `fetcher`'s connections on the runtime behind `tasks`.
     #[must_use]
     pub fn new(fetcher: &Fetcher, tasks: Tasks) -> Self {
-        Self { client: fetcher.client(), tasks }
+        Self { fetcher: fetcher.clone(), tasks }
     }
 }
 
@@ -43,7 +43,7 @@ impl HttpClient for OtlpClient {
         'client: 'future,
         Self: 'future,
     {
-        let client = self.client.clone();
+        let client = self.fetcher.client();
         let (answered, answer) = oneshot::channel();
         // The exporter may have given up; then nobody takes the answer.
         self.tasks.spawn("otlp-export", async move {

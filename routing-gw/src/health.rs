@@ -10,7 +10,7 @@ use bytes::Bytes;
 use contract::headers;
 use contract::health::{ASKED, Word};
 use host::boot::BUILD;
-use host::drain::{LifeWatch, Phase};
+use host::drain::LifeWatch;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
 use upstream::service::Service;
@@ -50,7 +50,7 @@ impl Health {
             treaty: u64::from(contract::TREATY),
             build: BUILD.to_owned(),
             generation: self.generation,
-            draining: self.life.now() > Phase::Serving,
+            draining: self.life.turns_away(),
             // As `/readyz` has it: a tier that has found an instance of nothing is of no use yet.
             ready: self.services.iter().any(|service| !service.endpoints().endpoints().is_empty()),
         }
@@ -59,7 +59,7 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
-    use host::drain::Life;
+    use host::drain::{Life, Phase};
 
     use super::*;
 

@@ -1,8 +1,9 @@
 //! One instance of a demo service: it says back what it saw.
 //!
 //! In: any HTTP/1.1 request. Out: JSON `service, instance, method, path, headers, body_bytes` (and `trailers`, when some
-//! came); what the query wishes for ([`crate::stage::wish`]); the ledger on `/ledger`; an echo after Upgrade. Refuses:
-//! more than [`CONNECTIONS_MAX`] connections at once. Never: holds a body.
+//! came), head and body in one write; what the query wishes for ([`crate::stage::wish`]); the ledger on `/ledger`; an echo after Upgrade, whose
+//! short messages stand in the ledger too where the request was numbered. Refuses: more than [`CONNECTIONS_MAX`] connections at once. Never: holds
+//! a body; closes a door on who has not heard yet that it leaves.
 
 use std::convert::Infallible;
 use std::io;
@@ -19,6 +20,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -31,8 +33,12 @@ use crate::stage::wish::Wish;
 
 /// Connections served at once; further ones wait in the queue of the kernel.
 pub const CONNECTIONS_MAX: usize = 4096;
-/// How long requests under way may take to end after a stop.
+/// After a stop: how long those who do not know of it yet are still served, each told to come no more over its connection.
+pub const LEAVING_MS: u64 = 500;
+/// How long requests under way may take to end after that.
 pub const DRAIN_SECONDS_MAX: u64 = 5;
+/// In the ledger, in place of a method: a message of a WebSocket.
+pub const MESSAGE: &str = "MESSAGE";
 
 /// An instance. It may serve several listeners.
 #[derive(Debug)]
@@ -45,12 +51,28 @@ pub struct Instance {
     pub ledger: Ledger,
 }
 
+/// How far an instance is on its way out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Departure {
+    #[default]
+    Serving,
+    /// Serving, and every answer ends its connection.
+    Leaving,
+    /// Connections end after what they are doing.
+    Closing,
+}
+
+type Departing = watch::Receiver<Departure>;
+
 /// An upgrade that was answered with 101, until its connection hands over the bytes.
 type Handover = Arc<Mutex<Option<(Protocol, OnUpgrade)>>>;
 
 #[derive(Clone, Copy)]
 enum Protocol {
-    WebSocket,
+    WebSocket {
+        /// Its messages are numbers for the ledger.
+        numbered: bool,
+    },
     /// Any other: the bytes as they come.
     Bytes,
 }
@@ -62,55 +84,92 @@ impl Instance {
         Self { service: service.to_owned(), name: name.to_owned(), ledger: Ledger::new() }
     }
 
-    /// Serves `listener` until `stop` is done, then lets requests under way end within [`DRAIN_SECONDS_MAX`]. Dropping
-    /// the future instead cuts every connection at once, as a crash does.
+    /// Serves `listener` until `stop` is done and for [`LEAVING_MS`] more, then lets requests under way end within [`DRAIN_SECONDS_MAX`].
+    /// Dropping the future instead cuts every connection at once, as a crash does.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let (stopping, stopped) = watch::channel(());
+        let (depart, departing) = watch::channel(Departure::Serving);
         let mut open = JoinSet::new();
-        tokio::pin!(stop);
+        self.accept(&listener, &mut open, &departing, stop).await;
+        depart.send_replace(Departure::Leaving);
+        self.accept(&listener, &mut open, &departing, sleep(Duration::from_millis(LEAVING_MS))).await;
+        // Whoever is in the queue has connected: closing it would reset them.
+        for stream in waiting(listener) {
+            open.spawn(Arc::clone(&self).connection(stream, departing.clone()));
+        }
+        depart.send_replace(Departure::Closing);
+        let all_ended = async { while open.join_next().await.is_some() {} };
+        let _late_ones_are_cut = timeout(Duration::from_secs(DRAIN_SECONDS_MAX), all_ended).await;
+    }
+
+    async fn accept(
+        self: &Arc<Self>,
+        listener: &TcpListener,
+        open: &mut JoinSet<()>,
+        departing: &Departing,
+        until: impl Future<Output = ()>,
+    ) {
+        tokio::pin!(until);
         loop {
             tokio::select! {
-                () = &mut stop => break,
+                () = &mut until => return,
                 accepted = listener.accept(), if open.len() < CONNECTIONS_MAX => match accepted {
-                    Ok((stream, _)) => { open.spawn(Arc::clone(&self).connection(stream, stopped.clone())); }
+                    Ok((stream, _)) => {
+                        let _without_nodelay_it_is_only_slower = stream.set_nodelay(true);
+                        open.spawn(Arc::clone(self).connection(stream, departing.clone()));
+                    }
                     Err(_) => sleep(Duration::from_millis(50)).await,
                 },
                 Some(_) = open.join_next(), if !open.is_empty() => {}
             }
         }
-        drop(listener);
-        drop(stopping);
-        let all_ended = async { while open.join_next().await.is_some() {} };
-        let _late_ones_are_cut = timeout(Duration::from_secs(DRAIN_SECONDS_MAX), all_ended).await;
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream, mut stopped: watch::Receiver<()>) {
-        let _without_nodelay_it_is_only_slower = stream.set_nodelay(true);
+    async fn connection(self: Arc<Self>, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, departing: Departing) {
         let handover = Handover::default();
         let service = service_fn(|request| {
-            let (instance, handover) = (Arc::clone(&self), Arc::clone(&handover));
-            async move { Ok::<_, Infallible>(instance.answer(request, &handover).await) }
+            let (instance, handover, departing) = (Arc::clone(&self), Arc::clone(&handover), departing.clone());
+            async move {
+                let mut answer = instance.answer(request, &handover).await;
+                if *departing.borrow() > Departure::Serving && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         {
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(io), service).with_upgrades();
             tokio::pin!(connection);
-            let mut told = false;
-            loop {
-                tokio::select! {
-                    _ended = connection.as_mut() => break,
-                    // The other end of the channel is gone: the instance stops.
-                    _gone = stopped.changed(), if !told => {
-                        told = true;
-                        connection.as_mut().graceful_shutdown();
-                    }
+            tokio::select! {
+                _ended = connection.as_mut() => {}
+                () = reached(departing.clone(), Departure::Closing) => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ended = connection.await;
                 }
             }
         }
         let upgraded = handover.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((protocol, upgrade)) = upgraded {
-            tokio::select! {
-                _ended = say_back(protocol, upgrade) => {}
-                _gone = stopped.changed() => {}
+            let _ended = self.say_back(protocol, upgrade, departing).await;
+        }
+    }
+
+    async fn say_back(&self, protocol: Protocol, upgrade: OnUpgrade, departing: Departing) -> io::Result<()> {
+        let mut io = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
+        match protocol {
+            Protocol::WebSocket { numbered } => {
+                let heard = |message: &[u8]| !numbered || self.ledger.append(message, MESSAGE).is_ok();
+                websocket::echo(io, reached(departing, Departure::Leaving), heard).await
+            }
+            Protocol::Bytes => {
+                let (mut from, mut to) = tokio::io::split(&mut io);
+                let copy = async {
+                    tokio::io::copy(&mut from, &mut to).await?;
+                    to.shutdown().await
+                };
+                tokio::select! {
+                    copied = copy => copied,
+                    () = reached(departing, Departure::Closing) => Ok(()),
+                }
             }
         }
     }
@@ -120,7 +179,8 @@ impl Instance {
             return text(StatusCode::OK, "text/plain", self.ledger.text());
         }
         if let Some(switched) = switch(&mut request, handover) {
-            return switched;
+            let noted = request.headers().get("x-ledger").map(|number| self.ledger.append(number.as_bytes(), request.method().as_str()));
+            return noted.and_then(Result::err).map_or(switched, |fault| not_noted(&fault));
         }
         let (head, mut body) = request.into_parts();
         let Ok((bytes, trailers)) = drain(&mut body).await else {
@@ -130,8 +190,7 @@ impl Instance {
         if let Some(number) = head.headers.get("x-ledger")
             && let Err(fault) = self.ledger.append(number.as_bytes(), head.method.as_str())
         {
-            let status = if matches!(fault, LedgerFault::Number) { StatusCode::BAD_REQUEST } else { StatusCode::INSUFFICIENT_STORAGE };
-            return text(status, "text/plain", format!("{fault}\n"));
+            return not_noted(&fault);
         }
         let wish = Wish::read(head.uri.query().unwrap_or_default());
         if !wish.delay.is_zero() {
@@ -167,6 +226,24 @@ impl Instance {
     }
 }
 
+/// Done once an instance has come to `departure`, or its end.
+async fn reached(mut departing: Departing, departure: Departure) {
+    let _gone_means_reached = departing.wait_for(|now| *now >= departure).await;
+}
+
+/// Closes a listener and gives those who had connected.
+fn waiting(listener: TcpListener) -> Vec<TcpStream> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let accepted = std::iter::from_fn(|| listener.accept().ok()).take(CONNECTIONS_MAX);
+    let adopt = |stream: std::net::TcpStream| stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)).ok();
+    accepted.filter_map(|(stream, _)| adopt(stream)).collect()
+}
+
+fn not_noted(fault: &LedgerFault) -> Response<AnswerBody> {
+    let status = if matches!(fault, LedgerFault::Number) { StatusCode::BAD_REQUEST } else { StatusCode::INSUFFICIENT_STORAGE };
+    text(status, "text/plain", format!("{fault}\n"))
+}
+
 /// Counts a body and throws it away frame by frame.
 async fn drain(body: &mut Incoming) -> Result<(u64, Option<HeaderMap>), hyper::Error> {
     let mut bytes = 0;
@@ -198,24 +275,12 @@ fn switch(request: &mut Request<Incoming>, handover: &Handover) -> Option<Respon
     let protocol = match key {
         Some(accept) => {
             answer.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept.parse().ok()?);
-            Protocol::WebSocket
+            Protocol::WebSocket { numbered: request.headers().contains_key("x-ledger") }
         }
         None => Protocol::Bytes,
     };
     *handover.lock().unwrap_or_else(PoisonError::into_inner) = Some((protocol, hyper::upgrade::on(request)));
     Some(answer)
-}
-
-async fn say_back(protocol: Protocol, upgrade: OnUpgrade) -> io::Result<()> {
-    let mut io = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
-    match protocol {
-        Protocol::WebSocket => websocket::echo(io).await,
-        Protocol::Bytes => {
-            let (mut from, mut to) = tokio::io::split(&mut io);
-            tokio::io::copy(&mut from, &mut to).await?;
-            tokio::io::AsyncWriteExt::shutdown(&mut to).await
-        }
-    }
 }
 
 fn download(count: u64) -> Response<AnswerBody> {

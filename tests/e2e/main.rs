@@ -9,6 +9,7 @@ mod drain;
 mod failures;
 mod front_door;
 mod killing;
+mod ledger;
 mod link;
 mod readme;
 mod records;

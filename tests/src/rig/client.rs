@@ -40,11 +40,11 @@ pub struct Identity {
     pub server: &'static str,
 }
 
-/// Opens a TLS connection.
+/// What TLS needs to know, for one connection or many.
 ///
 /// # Errors
-/// The handshake failed.
-pub async fn handshake(address: SocketAddr, identity: &Identity, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+/// The identity is not in PEM.
+pub fn terms(identity: &Identity, alpn: &[&[u8]]) -> std::io::Result<Arc<rustls::ClientConfig>> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(identity.ca_pem.as_bytes()) {
         let certificate = certificate.map_err(std::io::Error::other)?;
@@ -63,10 +63,26 @@ pub async fn handshake(address: SocketAddr, identity: &Identity, alpn: &[&[u8]])
         }
     };
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+/// Opens a TLS connection.
+///
+/// # Errors
+/// The handshake failed.
+pub async fn handshake(address: SocketAddr, identity: &Identity, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+    connect(address, terms(identity, alpn)?, identity.server).await
+}
+
+/// Opens a TLS connection to who is called `server`.
+///
+/// # Errors
+/// The handshake failed.
+pub async fn connect(address: SocketAddr, terms: Arc<rustls::ClientConfig>, server: &'static str) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let name = ServerName::try_from(identity.server).map_err(std::io::Error::other)?;
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    let name = ServerName::try_from(server).map_err(std::io::Error::other)?;
+    TlsConnector::from(terms).connect(name, stream).await
 }
 
 /// A connection that sends one request after the other.

@@ -1,6 +1,6 @@
 //! A tier as a process of its own: started, asked over its admin socket, told to leave, or killed.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -36,11 +36,16 @@ impl Process {
     /// Starts the process without waiting for anything.
     #[must_use]
     pub fn spawn(name: &str, binary: &str, config: &Path, admin: &Path) -> Self {
-        let log = config.with_extension("log");
-        let stderr = File::create(&log).unwrap_or_else(|fault| panic!("{}: {fault}", log.display()));
-        let child = Command::new(binary).arg("--config").arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn();
-        let child = child.unwrap_or_else(|fault| panic!("{binary}: {fault}"));
-        Self { name: name.to_owned(), child: Mutex::new(child), admin: admin.to_owned(), log }
+        Self::run(name, Command::new(binary).arg("--config").arg(config), &config.with_extension("log"), admin)
+    }
+
+    /// Runs any command as a process of the rig. What it says goes behind what its predecessor has said in `log`.
+    #[must_use]
+    pub fn run(name: &str, command: &mut Command, log: &Path, admin: &Path) -> Self {
+        let stderr = OpenOptions::new().append(true).create(true).open(log).unwrap_or_else(|fault| panic!("{}: {fault}", log.display()));
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn();
+        let child = child.unwrap_or_else(|fault| panic!("{:?}: {fault}", command.get_program()));
+        Self { name: name.to_owned(), child: Mutex::new(child), admin: admin.to_owned(), log: log.to_owned() }
     }
 
     /// Asks the admin socket; `None` while nobody answers there.
@@ -126,7 +131,8 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn assert_alive(&self) {
+    /// Fails the test, with what the process has said, when it has ended.
+    pub fn assert_alive(&self) {
         assert!(self.is_alive(), "{} ended before it was ready:\n{}", self.name, self.log());
     }
 

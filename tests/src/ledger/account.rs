@@ -50,6 +50,8 @@ pub struct Account {
     pub executed: usize,
     /// Access records.
     pub recorded: usize,
+    /// Of the requests whose record was not yet flushed when their replica was killed: the longest time between the answer and the kill.
+    pub unflushed_for: Duration,
 }
 
 impl Account {
@@ -106,6 +108,7 @@ impl Account {
             _ => {}
         }
         self.repeated += usize::from(kind.is_idempotent() && case.executed.len() > 1);
+        self.unflushed_for = self.unflushed_for.max(case.unflushed_for(books));
         let faults = case.of_outcome().into_iter().chain(case.of_execution()).chain(case.of_records(books));
         self.deviations.extend(faults.map(|fault| case.deviation(fault, books)));
     }
@@ -164,6 +167,14 @@ impl Case<'_> {
     fn is_unflushed(&self, books: &Books) -> bool {
         let window = books.flush + FLUSH_SLACK;
         self.kills(books).any(|kill| self.sent.begun <= kill.after && self.sent.ended + window >= kill.before)
+    }
+
+    fn unflushed_for(&self, books: &Books) -> Duration {
+        if self.of_records(books) != Some(Fault::RecordUnflushed) {
+            return Duration::ZERO;
+        }
+        let ages = self.kills(books).map(|kill| kill.before.saturating_sub(self.sent.ended));
+        ages.filter(|age| *age <= books.flush + FLUSH_SLACK).max().unwrap_or_default()
     }
 
     fn in_killed(&self, books: &Books) -> bool {

@@ -16,7 +16,7 @@ pub(super) struct Ask {
 pub(super) fn ask(client: &str, turn: u64) -> Ask {
     let drawn = draw(client, turn);
     let kind = if drawn % 5 < 2 { Kind::Post } else { Kind::Get };
-    let delay = if drawn / 5 % 4 == 0 { 50 + drawn / 20 % 250 } else { 0 };
+    let delay = if (drawn / 5).is_multiple_of(4) { 50 + drawn / 20 % 250 } else { 0 };
     Ask { number: format!("{client}.{turn}"), kind, delay: Duration::from_millis(delay) }
 }
 

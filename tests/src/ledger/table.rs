@@ -27,6 +27,9 @@ impl fmt::Display for Account {
         for ((kind, reason), count) in &self.refused {
             writeln!(f, "  refused {kind:?}: {count} with {reason}")?;
         }
+        if self.of(Fault::RecordUnflushed).next().is_some() {
+            writeln!(f, "records were lost of answers up to {:?} before a kill", self.unflushed_for)?;
+        }
         writeln!(f, "{} executions, {} idempotent requests repeated, {} access records", self.executed, self.repeated, self.recorded)
     }
 }

@@ -5,30 +5,32 @@
 //! short messages stand in the ledger too where the request was numbered. Refuses: more than [`CONNECTIONS_MAX`] connections at once. Never: holds
 //! a body; closes a door on who has not heard yet that it leaves.
 
+mod departure;
+mod upgrade;
+
 use std::convert::Infallible;
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TRAILER, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, TRAILER};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::stage::answer_body::AnswerBody;
+use crate::stage::instance::departure::{Departing, Departure, reached, waiting};
+use crate::stage::instance::upgrade::{Handover, say_back, switch};
 use crate::stage::ledger::{Ledger, LedgerFault};
-use crate::stage::websocket;
 use crate::stage::wish::Wish;
 
 /// Connections served at once; further ones wait in the queue of the kernel.
@@ -49,32 +51,6 @@ pub struct Instance {
     pub name: String,
     /// What it has done.
     pub ledger: Ledger,
-}
-
-/// How far an instance is on its way out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Departure {
-    #[default]
-    Serving,
-    /// Serving, and every answer ends its connection.
-    Leaving,
-    /// Connections end after what they are doing.
-    Closing,
-}
-
-type Departing = watch::Receiver<Departure>;
-
-/// An upgrade that was answered with 101, until its connection hands over the bytes.
-type Handover = Arc<Mutex<Option<(Protocol, OnUpgrade)>>>;
-
-#[derive(Clone, Copy)]
-enum Protocol {
-    WebSocket {
-        /// Its messages are numbers for the ledger.
-        numbered: bool,
-    },
-    /// Any other: the bytes as they come.
-    Bytes,
 }
 
 impl Instance {
@@ -149,28 +125,7 @@ impl Instance {
         }
         let upgraded = handover.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((protocol, upgrade)) = upgraded {
-            let _ended = self.say_back(protocol, upgrade, departing).await;
-        }
-    }
-
-    async fn say_back(&self, protocol: Protocol, upgrade: OnUpgrade, departing: Departing) -> io::Result<()> {
-        let mut io = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
-        match protocol {
-            Protocol::WebSocket { numbered } => {
-                let heard = |message: &[u8]| !numbered || self.ledger.append(message, MESSAGE).is_ok();
-                websocket::echo(io, reached(departing, Departure::Leaving), heard).await
-            }
-            Protocol::Bytes => {
-                let (mut from, mut to) = tokio::io::split(&mut io);
-                let copy = async {
-                    tokio::io::copy(&mut from, &mut to).await?;
-                    to.shutdown().await
-                };
-                tokio::select! {
-                    copied = copy => copied,
-                    () = reached(departing, Departure::Closing) => Ok(()),
-                }
-            }
+            let _ended = say_back(&self.ledger, protocol, upgrade, departing).await;
         }
     }
 
@@ -226,19 +181,6 @@ impl Instance {
     }
 }
 
-/// Done once an instance has come to `departure`, or its end.
-async fn reached(mut departing: Departing, departure: Departure) {
-    let _gone_means_reached = departing.wait_for(|now| *now >= departure).await;
-}
-
-/// Closes a listener and gives those who had connected.
-fn waiting(listener: TcpListener) -> Vec<TcpStream> {
-    let Ok(listener) = listener.into_std() else { return Vec::new() };
-    let accepted = std::iter::from_fn(|| listener.accept().ok()).take(CONNECTIONS_MAX);
-    let adopt = |stream: std::net::TcpStream| stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)).ok();
-    accepted.filter_map(|(stream, _)| adopt(stream)).collect()
-}
-
 fn not_noted(fault: &LedgerFault) -> Response<AnswerBody> {
     let status = if matches!(fault, LedgerFault::Number) { StatusCode::BAD_REQUEST } else { StatusCode::INSUFFICIENT_STORAGE };
     text(status, "text/plain", format!("{fault}\n"))
@@ -255,32 +197,6 @@ async fn drain(body: &mut Incoming) -> Result<(u64, Option<HeaderMap>), hyper::E
         }
     }
     Ok((bytes, trailers))
-}
-
-/// The 101 to a request that asks for another protocol (RFC 9110 §7.8).
-fn switch(request: &mut Request<Incoming>, handover: &Handover) -> Option<Response<AnswerBody>> {
-    let asked = |name, word: &str| {
-        let values = request.headers().get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(word))
-    };
-    if !asked(CONNECTION, "upgrade") {
-        return None;
-    }
-    let named = request.headers().get(UPGRADE)?.clone();
-    let key = request.headers().get(SEC_WEBSOCKET_KEY).filter(|_| asked(UPGRADE, "websocket")).map(|key| websocket::accept(key.as_bytes()));
-    let mut answer = Response::new(AnswerBody::default());
-    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    answer.headers_mut().insert(UPGRADE, named);
-    let protocol = match key {
-        Some(accept) => {
-            answer.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept.parse().ok()?);
-            Protocol::WebSocket { numbered: request.headers().contains_key("x-ledger") }
-        }
-        None => Protocol::Bytes,
-    };
-    *handover.lock().unwrap_or_else(PoisonError::into_inner) = Some((protocol, hyper::upgrade::on(request)));
-    Some(answer)
 }
 
 fn download(count: u64) -> Response<AnswerBody> {

@@ -1,10 +1,12 @@
 //! An instance asked over raw sockets, so that what is on the wire is what is tested.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::*;
@@ -173,7 +175,7 @@ fn an_answer_goes_out_in_one_write() {
         let writes = Arc::new(AtomicUsize::new(0));
         let counted = Counted { inner: server, writes: Arc::clone(&writes) };
         let (_depart, departing) = watch::channel(Departure::Serving);
-        let served = tokio::spawn(Arc::new(Instance::new("orders", "orders-1")).connection(counted, departing));
+        let served = tokio::runtime::Handle::current().spawn(Arc::new(Instance::new("orders", "orders-1")).connection(counted, departing));
         for request in 1..=3 {
             client.write_all(b"POST /orders/1?delay_ms=1 HTTP/1.1\r\nhost: o\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
             let mut said = vec![0; 4096];

@@ -1,16 +1,15 @@
 //! routing-gw as the host sees it: how it is checked, started, and given its workers.
 
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use contract::assertion::Verifier;
-use host::plan::HostPlan;
-use host::tier::{BootError, Control, Health, Seat, Tier};
+use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use settings::clock::Clock;
+use settings::files::Files;
 use settings::live::Live;
 use settings::report::Report;
 use telemetry::requests::RequestMetrics;
@@ -60,11 +59,11 @@ impl Tier for RoutingGw {
     type Plan = RoutingPlan;
     type Worker = Worker;
 
-    fn check(config: RoutingConfig, base: &Path, report: &mut Report) -> Option<(HostPlan, RoutingPlan)> {
-        config.check(base, report)
+    fn check(config: RoutingConfig, files: &Files, _: Option<&RoutingPlan>, report: &mut Report) -> Option<Checked<Self>> {
+        config.check(files, report)
     }
 
-    async fn start(plan: Arc<RoutingPlan>, control: Control) -> Result<Arc<Self>, BootError> {
+    async fn start(plan: Arc<RoutingPlan>, _: Option<Arc<Self>>, control: Control) -> Result<Arc<Self>, BootError> {
         let verifier = keys::watch(&plan.vouch, &control)?;
         let services: Vec<Arc<Service>> = plan.services.iter().map(|service| services::start(service, &control)).collect();
         for service in &services {
@@ -97,7 +96,7 @@ impl Tier for RoutingGw {
         }))
     }
 
-    fn worker(self: &Arc<Self>, seat: Seat) -> Worker {
+    fn worker(self: &Arc<Self>, seat: Seat, _: Option<&Rc<Worker>>) -> Worker {
         Worker {
             gateway: self.clone(),
             clock: seat.control.clock.clone(),

@@ -1,18 +1,17 @@
 //! security-gw as the host sees it: how it is checked, started, and given its workers.
 
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use contract::assertion::Signer;
-use host::plan::HostPlan;
-use host::tier::{BootError, Control, Health, Seat, Tier};
+use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use identity::cache::{TOKENS_MAX_DEFAULT, TokenCache};
 use identity::issuers::Issuers;
 use settings::clock::Clock;
+use settings::files::Files;
 use settings::report::Report;
 use telemetry::requests::RequestMetrics;
 use telemetry::traces::Tracing;
@@ -62,11 +61,11 @@ impl Tier for SecurityGw {
     type Plan = SecurityPlan;
     type Worker = Worker;
 
-    fn check(config: SecurityConfig, base: &Path, report: &mut Report) -> Option<(HostPlan, SecurityPlan)> {
-        config.check(base, report)
+    fn check(config: SecurityConfig, files: &Files, _: Option<&SecurityPlan>, report: &mut Report) -> Option<Checked<Self>> {
+        config.check(files, report)
     }
 
-    async fn start(plan: Arc<SecurityPlan>, control: Control) -> Result<Arc<Self>, BootError> {
+    async fn start(plan: Arc<SecurityPlan>, _: Option<Arc<Self>>, control: Control) -> Result<Arc<Self>, BootError> {
         if plan.link.plaintext {
             tracing::warn!("link.allow_plaintext: identities travel to tier 2 unprotected");
         }
@@ -89,7 +88,7 @@ impl Tier for SecurityGw {
         }))
     }
 
-    fn worker(self: &Arc<Self>, seat: Seat) -> Worker {
+    fn worker(self: &Arc<Self>, seat: Seat, _: Option<&Rc<Worker>>) -> Worker {
         Worker {
             gateway: self.clone(),
             clock: seat.control.clock.clone(),

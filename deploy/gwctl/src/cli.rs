@@ -11,9 +11,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::demo::{act, run as demo_run};
 use crate::fault::Fault;
+use crate::order::Door;
 use crate::stage::process::{self, StageArgs};
 use crate::terminal::tell;
-use crate::{keys, token};
+use crate::{keys, order, token};
 
 /// The operator's tool of the two-tier gateway.
 #[derive(Debug, Parser)]
@@ -41,6 +42,10 @@ enum Command {
         #[command(subcommand)]
         action: KeysAction,
     },
+    /// Starts the executable of a running tier again; the new process takes over without losing a connection.
+    Upgrade(Door),
+    /// Has a running tier read its configuration again.
+    Reload(Door),
     #[command(hide = true)]
     Stage(StageArgs),
 }
@@ -111,6 +116,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Fault> {
         Command::Demo(DemoArgs { dir, action: Some(DemoAction::Start { name }), .. }) => act::start(&dir, &name),
         Command::Token { user, dir } => token::print(&dir, &user),
         Command::Keys { action: KeysAction::New { dir, kid } } => keys::new(&dir, kid.as_deref()),
+        Command::Upgrade(door) => order::upgrade(&door),
+        Command::Reload(door) => order::reload(&door),
         Command::Stage(args) => process::run(args),
     }
 }
@@ -129,7 +136,14 @@ mod tests {
     #[test]
     fn bad_usage_is_64_and_help_is_0() {
         let run = |line: &str| format!("{:?}", super::run(line.split(' ').map(OsString::from)));
-        for bad in ["gwctl", "gwctl nothing", "gwctl demo --port-offset 60000", "gwctl token"] {
+        for bad in [
+            "gwctl",
+            "gwctl nothing",
+            "gwctl demo --port-offset 60000",
+            "gwctl token",
+            "gwctl upgrade",
+            "gwctl reload --admin a --config b",
+        ] {
             assert_eq!(run(bad), format!("{:?}", ExitCode::from(64)), "{bad}");
         }
         assert_eq!(run("gwctl --help"), format!("{:?}", ExitCode::SUCCESS));

@@ -4,14 +4,14 @@ pub mod plan;
 pub mod routes;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use contract::assertion::ASSERTION_BYTES_MAX;
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
 use host::plan::{HostPlan, HostSections};
+use host::tier::Checked;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use settings::files;
+use settings::files::Files;
 use settings::report::Report;
 use telemetry::logs::LogsConfig;
 use telemetry::record::config::RecordsConfig;
@@ -21,6 +21,7 @@ use upstream::config::ServiceConfig;
 use crate::config::plan::{RoutingPlan, VouchPlan};
 use crate::config::routes::RouteConfig;
 use crate::keys;
+use crate::tier::RoutingGw;
 use crate::vouch::VouchConfig;
 
 /// The file of routing-gw.
@@ -48,6 +49,12 @@ pub struct RoutingConfig {
     /// How the process ends.
     #[serde(default)]
     pub drain: DrainConfig,
+    /// How a new executable takes over.
+    #[serde(default)]
+    pub upgrade: UpgradeConfig,
+    /// When the configuration is read again by itself.
+    #[serde(default)]
+    pub reload: ReloadConfig,
     /// Diagnostics.
     #[serde(default)]
     pub logs: LogsConfig,
@@ -76,14 +83,14 @@ fn default_name() -> String {
 
 impl RoutingConfig {
     /// Checks everything and complains about all that is wrong.
-    pub fn check(self, base: &Path, report: &mut Report) -> Option<(HostPlan, RoutingPlan)> {
+    pub fn check(self, files: &Files, report: &mut Report) -> Option<Checked<RoutingGw>> {
         for (index, listener) in self.listen.iter().enumerate() {
             check_listener(listener, index, report);
         }
         let services: Vec<_> =
-            self.services.iter().map(|(name, service)| service.check(&format!("services.{name}"), base, report)).collect();
+            self.services.iter().map(|(name, service)| service.check(&format!("services.{name}"), files, report)).collect();
         let routes = routes::check(&self.routes, self.services.keys().map(String::as_str), report);
-        let vouch = check_vouch(&self.vouch, base, report);
+        let vouch = check_vouch(&self.vouch, files, report);
         let mut host = HostPlan::check(
             HostSections {
                 name: self.name,
@@ -91,6 +98,8 @@ impl RoutingConfig {
                 listen: self.listen,
                 admin: self.admin,
                 drain: self.drain,
+                upgrade: self.upgrade,
+                reload: self.reload,
                 limits: self.limits,
                 logs: self.logs,
                 records: self.records,
@@ -98,7 +107,7 @@ impl RoutingConfig {
                 dns: self.dns,
                 roots: self.roots,
             },
-            base,
+            files,
             report,
         )?;
         // What a client may send, and what tier 1 adds to it: else a request that tier 1 let in would be refused here, link connection and all.
@@ -111,7 +120,7 @@ impl RoutingConfig {
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
         };
-        Some((host, plan))
+        Some(Checked { host, tier: plan, aside: Vec::new() })
     }
 }
 
@@ -129,14 +138,14 @@ fn check_listener(listener: &ListenConfig, index: usize, report: &mut Report) {
     }
 }
 
-fn check_vouch(config: &VouchConfig, base: &Path, report: &mut Report) -> Option<VouchPlan> {
+fn check_vouch(config: &VouchConfig, files: &Files, report: &mut Report) -> Option<VouchPlan> {
     if config.issuers.is_empty() {
         report.complain("vouch.issuers", "nobody is believed, so every request would be refused", "list the `name` of each security-gw");
     }
     if config.audience.is_empty() {
         report.complain("vouch.audience", "the audience is empty", "write what tier 1 has as `link.audience`");
     }
-    let plan = VouchPlan { issuers: config.issuers.clone(), audience: config.audience.clone(), jwks: files::resolve(base, &config.jwks) };
+    let plan = VouchPlan { issuers: config.issuers.clone(), audience: config.audience.clone(), jwks: files.watched(&config.jwks) };
     match keys::read(&plan) {
         Ok(_) => Some(plan),
         Err(what) => {

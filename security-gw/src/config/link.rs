@@ -1,13 +1,13 @@
 //! `link:` as written: how security-gw finds, proves and believes the replicas of routing-gw, and how it proves itself.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use contract::assertion::Signer;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use settings::files;
+use settings::files::Files;
 use settings::report::Report;
 use settings::units::Span;
 use upstream::config::{Balance, DiscoverConfig, InstanceTlsConfig, PoolConfig, RetriesConfig, ServiceConfig, TimeoutsConfig, TtlConfig};
@@ -85,7 +85,7 @@ fn default_timeouts() -> TimeoutsConfig {
 
 impl LinkConfig {
     /// Checks the link; `name` is what this tier signs as.
-    pub fn check(&self, name: &str, base: &Path, report: &mut Report) -> Option<LinkPlan> {
+    pub fn check(&self, name: &str, files: &Files, report: &mut Report) -> Option<LinkPlan> {
         if self.audience.is_empty() {
             report.complain("link.audience", "the audience is empty", "write what tier 2 has as `vouch.audience`");
         }
@@ -116,9 +116,9 @@ impl LinkConfig {
             pool: self.pool,
             retries: self.retries,
         };
-        let service = service.check("link", base, report);
-        let file = files::resolve(base, &self.signing_key.file);
-        let signer = files::read_secret(&file, KEY_BYTES_MAX).and_then(|pem| {
+        let service = service.check("link", files, report);
+        let file = files.resolve(&self.signing_key.file);
+        let signer = files.read_secret(&file, KEY_BYTES_MAX).and_then(|pem| {
             Signer::from_pkcs8_pem(pem.expose().as_bytes(), self.signing_key.kid.clone(), name.to_owned(), self.audience.clone())
                 .map_err(|fault| format!("{}: {fault}", file.display()))
         });

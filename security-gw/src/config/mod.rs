@@ -3,15 +3,16 @@
 pub mod link;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
 use host::plan::{HostPlan, HostSections};
+use host::tier::Checked;
 use identity::config::{self, IssuerConfig};
 use identity::plan::IssuerPlan;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use settings::files::Files;
 use settings::report::Report;
 use telemetry::logs::LogsConfig;
 use telemetry::record::config::RecordsConfig;
@@ -19,6 +20,7 @@ use telemetry::traces::config::TracesConfig;
 
 use crate::authenticate::rules::{RuleConfig, Rules};
 use crate::config::link::{LinkConfig, LinkPlan};
+use crate::tier::SecurityGw;
 
 /// The file of security-gw.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -45,6 +47,12 @@ pub struct SecurityConfig {
     /// How the process ends.
     #[serde(default)]
     pub drain: DrainConfig,
+    /// How a new executable takes over.
+    #[serde(default)]
+    pub upgrade: UpgradeConfig,
+    /// When the configuration is read again by itself.
+    #[serde(default)]
+    pub reload: ReloadConfig,
     /// Diagnostics.
     #[serde(default)]
     pub logs: LogsConfig,
@@ -103,14 +111,14 @@ fn default_name() -> String {
 
 impl SecurityConfig {
     /// Checks everything and complains about all that is wrong.
-    pub fn check(self, base: &Path, report: &mut Report) -> Option<(HostPlan, SecurityPlan)> {
+    pub fn check(self, files: &Files, report: &mut Report) -> Option<Checked<SecurityGw>> {
         let redirects = self.listen.iter().map(|listener| listener.redirect_to.clone()).collect();
-        let issuers = config::check_all(&self.issuers, "issuers", base, report);
+        let issuers = config::check_all(&self.issuers, "issuers", files, report);
         let names: Vec<&str> = self.issuers.keys().map(String::as_str).collect();
         let rules = Rules::check(&self.rules, &names, report);
         let proxies = networks("trust.proxies", &self.trust.proxies, report);
         let trace = networks("trust.trace", &self.trust.trace, report);
-        let link = self.link.check(&self.name, base, report);
+        let link = self.link.check(&self.name, files, report);
         let host = HostPlan::check(
             HostSections {
                 name: self.name,
@@ -118,6 +126,8 @@ impl SecurityConfig {
                 listen: self.listen,
                 admin: self.admin,
                 drain: self.drain,
+                upgrade: self.upgrade,
+                reload: self.reload,
                 limits: self.limits,
                 logs: self.logs,
                 records: self.records,
@@ -125,7 +135,7 @@ impl SecurityConfig {
                 dns: self.dns,
                 roots: self.roots,
             },
-            base,
+            files,
             report,
         )?;
         let plan = SecurityPlan {
@@ -138,7 +148,7 @@ impl SecurityConfig {
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
         };
-        Some((host, plan))
+        Some(Checked { host, tier: plan, aside: Vec::new() })
     }
 }
 

@@ -33,8 +33,10 @@ pub(crate) async fn answer<T: Tier>(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let flight = open.request();
+    // The generation of this moment, also on a connection that is older; the request keeps it to its end.
+    let worker = hall.worker();
     let is_head = request.method() == Method::HEAD;
-    let walked = match catch_unwind(AssertUnwindSafe(|| T::serve(&hall.worker, &connection, request))) {
+    let walked = match catch_unwind(AssertUnwindSafe(|| T::serve(&worker, &connection, request))) {
         Ok(walk) => whole(walk).await,
         Err(panic) => Err(panic),
     };

@@ -1,8 +1,8 @@
 //! From a plan to a process that serves, and back to nothing.
 //!
 //! In: a checked plan, inherited sockets, what asks it to leave. Out: `ready`, then nothing until the drain is done. The order: bind, then the
-//! tier's own start, then workers, admin, accepting; so that a taken port is told before anybody waits for an issuer. Refuses: to serve with
-//! less than the plan says. Never: accepts before the tier can answer.
+//! tier's own start, then workers, admin, accepting; so that a taken port is told before anybody waits for an issuer. A successor waits for the
+//! tier's readiness before it accepts. Refuses: to serve with less than the plan says. Never: accepts before the tier can answer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,25 +13,37 @@ use telemetry::record::Records;
 use telemetry::traces::{Resource, Tracing};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use wire::fetch::Fetcher;
 use wire::fetch::otlp::OtlpClient;
 use wire::resolver::Names;
 use wire::tasks::Tasks;
 
+use crate::address::Address;
 use crate::admin::{self, Admin};
+use crate::ceiling::Ceiling;
 use crate::deal::{Dealer, Lane};
 use crate::descriptors;
-use crate::drain::{self, Departure, Leave, Life, LifeWatch};
+use crate::drain::{self, Departure, Life, LifeWatch};
 use crate::figures::Figures;
+use crate::handover::{self, Handover, Succession};
 use crate::inherit::Inherited;
 use crate::listen::Listener;
+use crate::load::{Loaded, Loader};
+use crate::notify::Notifier;
+use crate::orders::{Order, Orders};
 use crate::plan::HostPlan;
+use crate::plan_listener::ListenerPlan;
+use crate::reload::{Crew, Generation, Reloader, Start};
+use crate::standing::Standing;
+use crate::succession::Heritage;
+use crate::succession::origin::Origin;
+use crate::succession::predecessor::Predecessor;
 use crate::tier::{BootError, Control, Tier};
 use crate::worker::{self, Kit, Worker};
 
 /// How long the tier's own start may take; the waits inside it have shorter bounds of their own.
-const START_MAX: Duration = Duration::from_secs(60);
+pub(crate) const START_MAX: Duration = Duration::from_secs(60);
 
 /// How long a worker may take to make its state.
 const WORKER_START_MAX: Duration = Duration::from_secs(10);
@@ -41,14 +53,16 @@ const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 /// What a life begins with.
 pub struct Boot<T: Tier> {
-    /// The process as meant.
-    pub host: HostPlan,
-    /// The tier as meant.
-    pub tier: T::Plan,
-    /// The configuration as the operator may see it; see [`crate::shown`].
-    pub shown: String,
+    /// What was read and found good.
+    pub loaded: Loaded<T>,
+    /// Reads it again.
+    pub loader: Loader<T>,
     /// Sockets that were open before this process.
     pub inherited: Inherited,
+    /// How the process was started; without that it cannot be upgraded.
+    pub origin: Option<Origin>,
+    /// The way to the service manager.
+    pub notifier: Notifier,
     /// When the process was started.
     pub begun: Instant,
 }
@@ -65,62 +79,136 @@ pub struct Places {
 /// Lives one life on the current runtime, which becomes the control runtime. `ready` is told where the process can be reached.
 ///
 /// # Errors
-/// What kept it from serving.
-pub async fn live<T: Tier>(boot: Boot<T>, mut leave: Leave, ready: impl FnOnce(&Places)) -> Result<Departure, BootError> {
-    let Boot { host, tier, shown, mut inherited, begun } = boot;
-    let host = Arc::new(host);
-    let (listeners, admin_listener) = bind(&host, &mut inherited)?;
+/// What kept it from serving; a process that waits to hand over to this one was told.
+pub async fn live<T: Tier>(mut boot: Boot<T>, orders: Orders, ready: impl FnOnce(&Places)) -> Result<Departure, BootError> {
+    let mut predecessor = boot.inherited.predecessor();
+    let outcome = lead(boot, &mut predecessor, orders, ready).await;
+    if let (Err(error), Some(predecessor)) = (&outcome, predecessor) {
+        predecessor.failed(error);
+    }
+    outcome
+}
+
+/// The life; `predecessor` is taken once it is told that this process serves.
+async fn lead<T: Tier>(
+    boot: Boot<T>,
+    predecessor: &mut Option<Predecessor>,
+    mut orders: Orders,
+    ready: impl FnOnce(&Places),
+) -> Result<Departure, BootError> {
+    let Boot { loaded: Loaded { checked, shown, sights }, loader, inherited, origin, notifier, begun } = boot;
+    let (host, plan, notifier) = (Arc::new(checked.host), Arc::new(checked.tier), Arc::new(notifier));
+    let Bound { listeners, admin: admin_listener, taken } = bind(&host, inherited)?;
     let places = Places {
         listeners: host.listeners.iter().zip(&listeners).map(|(plan, listener)| (Arc::clone(&plan.name), listener.address())).collect(),
         admin: admin_listener.address(),
     };
 
-    let control = control(&host)?;
+    let (life, watch) = Life::begin();
+    let control = control(&host, watch.clone())?;
     let figures = Arc::new(Figures::register(&control.metrics, host.listeners.iter().map(|plan| Arc::clone(&plan.name))));
     admin::register::<T>(&control);
-    let start = timeout(START_MAX, T::start(Arc::new(tier), control.clone()));
+    let start = timeout(START_MAX, T::start(Arc::clone(&plan), None, control.clone()));
     let tier = tokio::select! {
         started = start => started.map_err(|_| BootError::new(format!("{} did not start within {START_MAX:?}", T::NAME), "see the log lines before this one"))??,
-        why = leave.asked() => {
+        why = orders.leave() => {
             tracing::info!(why, "asked to leave before it was ready");
             return Ok(Departure::Drained);
         }
     };
 
-    let (life, watch) = Life::begin();
-    let kit = Kit {
-        tier: Arc::clone(&tier),
-        control: control.clone(),
-        plan: Arc::clone(&host),
-        figures: Arc::clone(&figures),
-        life: watch.clone(),
-    };
-    let (lanes, workers) = crew(&kit).await?;
-    drop(kit);
+    let first = Generation { tier: Arc::clone(&tier), host: Arc::clone(&host), control: control.clone() };
+    let (given, given_watch) = tokio::sync::watch::channel(Arc::new(first));
+    let kit = Kit { given: given_watch, figures: Arc::clone(&figures), life: watch.clone() };
+    let (lanes, workers) = crew(kit, host.workers).await?;
 
-    let door = Admin::new(Arc::clone(&tier), &host, &places, &lanes, control.clone(), watch.clone(), shown);
-    control.tasks.spawn("admin", admin::serve(door.router(), admin_listener, host.admin.clone()));
-    let dealer = Arc::new(Dealer::new(lanes, host.limits.connections_max, figures));
-    let acceptors = accept(dealer, listeners, &watch);
+    if predecessor.is_some() {
+        // Until then the other process answers, also at the admin door.
+        tokio::select! {
+            readiness = becomes_ready(&*tier, host.ready_within) => readiness?,
+            why = orders.leave() => return Err(BootError::new(format!("asked to leave ({why}) before it served"), "start it anew")),
+        }
+    }
+    let connections = Ceiling::new(host.limits.connections_max);
+    let (reloader, bell, standing) = Reloader::new(Start {
+        loader,
+        crew: Crew { given, adopted: workers.iter().map(|worker| worker.adopted.clone()).collect() },
+        control: control.clone(),
+        standing: Standing {
+            generation: control.generation,
+            host: Arc::clone(&host),
+            plan,
+            pages: tier.admin(),
+            tier,
+            shown: Arc::new(shown),
+            aside: checked.aside.into(),
+            failure: None,
+        },
+        sights,
+        connections: Arc::clone(&connections),
+        notifier: Arc::clone(&notifier),
+    });
+    control.tasks.spawn("reload", reloader.run());
+    let names = host.listeners.iter().map(|plan| Arc::clone(&plan.name));
+    let heritage = Heritage::of(names.zip(&listeners).chain([(Arc::from(ADMIN), &admin_listener)]))?;
+    let served = standing.clone();
+    let (mut handover, desk) = Handover::new(heritage, origin, move || served.borrow().generation, &control.metrics);
+    let admin = Admin::new(standing.clone(), &places, &lanes, control.clone(), bell.clone(), desk);
+    let door = admin::open(&control.tasks, admin.router(), admin_listener, host.admin.clone(), watch.clone());
+    let dealer = Arc::new(Dealer::new(lanes, connections, figures));
+    let acceptors = accept(dealer, &host, listeners, &watch);
+    if let Some(predecessor) = predecessor.take() {
+        handover::count_handed_over(&control.metrics);
+        predecessor.ready(taken);
+    }
+    notifier.ready(&format!("serving, generation {}", control.generation));
 
     descriptors::warn_if_few(host.limits.connections_max);
-    for plan in host.listeners.iter().filter(|plan| plan.is_plaintext()) {
-        tracing::warn!(
-            listener = &*plan.name,
-            "allow_plaintext: requests on this listener can be read and changed by whoever is in between"
-        );
-    }
+    host.listeners.iter().filter(|plan| plan.is_plaintext()).for_each(warn_of_plaintext);
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(tier = T::NAME, listeners = ?places.listeners, admin = places.admin, workers = host.workers, took_ms, "ready");
     ready(&places);
 
-    let why = leave.asked().await;
-    tracing::info!(why, wait = ?host.drain.wait, deadline = ?host.drain.deadline, "draining");
-    tier.draining();
+    // Whoever boots may have held it for longer than it serves.
+    drop(host);
+    let end = loop {
+        tokio::select! {
+            order = orders.next() => match order {
+                Order::Leave(why) => break End::Asked(why),
+                Order::Reload(why) => bell.ring(why),
+                Order::Upgrade(why) => handover.begin(why),
+            },
+            succession = handover.happens() => break End::Succeeded(succession),
+        }
+    };
+    let (mut drain, tier) = {
+        let standing = standing.borrow();
+        (standing.host.drain, Arc::clone(&standing.tier))
+    };
+    match end {
+        End::Asked(why) => {
+            handover.give_up().await;
+            notifier.stopping(why);
+            tracing::info!(why, wait = ?drain.wait, deadline = ?drain.deadline, "draining");
+            tier.draining();
+        }
+        End::Succeeded(succession) => {
+            drop(handover);
+            // From here on the successor alone accepts; it has the same queues, so nobody waits in vain and nobody needs to look elsewhere.
+            notifier.main_pid(succession.pid);
+            drain.wait = Duration::ZERO;
+            tracing::info!(successor = succession.pid, deadline = ?drain.deadline, "handed over; draining");
+            life.hand_over(succession.taken.clone());
+            // Whoever asked for it and asks again meets the successor. It fails where the door could not be opened.
+            let _ = door.closed.await;
+            succession.tell();
+        }
+    }
+    drop(tier);
     let mut ended: Vec<_> = workers.into_iter().map(|worker| worker.ended).collect();
     let asked_again = tokio::select! {
-        departure = drain::depart(&life, host.drain, acceptors, &mut ended) => Ok(departure),
-        why = leave.asked() => Err(why),
+        departure = drain::depart(&life, drain, acceptors, &mut ended) => Ok(departure),
+        why = orders.leave() => Err(why),
     };
     let departure = match asked_again {
         Ok(departure) => departure,
@@ -134,35 +222,89 @@ pub async fn live<T: Tier>(boot: Boot<T>, mut leave: Leave, ready: impl FnOnce(&
             return Ok(departure);
         }
     };
+    if watch.has_successor() {
+        // The last answers of the admin door; it gives them a bound of its own.
+        let _ = door.ended.await;
+    }
     settle(&control).await;
     tracing::info!(?departure, "ended");
     Ok(departure)
 }
 
+/// Why a process stops serving.
+enum End {
+    Asked(&'static str),
+    Succeeded(Succession),
+}
+
+/// The sockets of a process.
+struct Bound {
+    listeners: Vec<Listener>,
+    admin: Listener,
+    /// The names of those that were passed on by a predecessor.
+    taken: Vec<String>,
+}
+
+/// The name of the admin door among listeners.
+const ADMIN: &str = "admin";
+
 /// Binds everything, or says what cannot be bound.
-fn bind(host: &HostPlan, inherited: &mut Inherited) -> Result<(Vec<Listener>, Listener), BootError> {
+fn bind(host: &HostPlan, inherited: Inherited) -> Result<Bound, BootError> {
+    let names: Vec<&str> = host.listeners.iter().map(|plan| &*plan.name).chain([ADMIN]).collect();
+    let mut inherited = inherited.wanted(&names);
+    let mut taken = Vec::new();
+    let mut one = |name: &str, address: &Address, mode: u32| match inherited.take(name) {
+        // A predecessor that stood elsewhere empties and closes its queue by itself; what systemd passes on may stand anywhere.
+        Some(listener) if inherited.is_succession() && !listener.stands_at(address) => Listener::bind(address, mode),
+        Some(listener) => {
+            taken.push(name.to_owned());
+            let listener = listener.in_place_of(name, address)?;
+            // The mode of systemd's sockets is systemd's to say.
+            if inherited.is_succession() { listener.with_mode(mode) } else { Ok(listener) }
+        }
+        None => Listener::bind(address, mode),
+    };
     let mut listeners = Vec::with_capacity(host.listeners.len());
     for plan in &host.listeners {
-        listeners.push(match inherited.take(&plan.name) {
-            Some(listener) => listener.in_place_of(&plan.name, &plan.address)?,
-            None => Listener::bind(&plan.address, plan.mode)?,
-        });
+        listeners.push(one(&plan.name, &plan.address, plan.mode)?);
     }
-    let admin = match inherited.take("admin") {
-        Some(listener) => listener.in_place_of("admin", &host.admin.address)?,
-        None => Listener::bind(&host.admin.address, host.admin.mode)?,
-    };
+    let admin = one(ADMIN, &host.admin.address, host.admin.mode)?;
     if inherited.left() > 0 {
-        tracing::warn!(
-            sockets = inherited.left(),
-            "inherited sockets that no listener is named after are closed, with what waits in their queues"
-        );
+        if inherited.is_succession() {
+            tracing::info!(sockets = inherited.left(), "sockets that no listener is named after are left to the process before this one");
+        } else {
+            tracing::warn!(
+                sockets = inherited.left(),
+                "inherited sockets that no listener is named after are closed, with what waits in their queues"
+            );
+        }
     }
-    Ok((listeners, admin))
+    Ok(Bound { listeners, admin, taken })
+}
+
+/// How often a successor looks whether it is ready.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// Waits until the tier has all that it needs.
+async fn becomes_ready<T: Tier>(tier: &T, within: Duration) -> Result<(), BootError> {
+    let all_ready = async {
+        while tier.readiness().iter().any(|check| !check.ready) {
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    if timeout(within, all_ready).await.is_ok() {
+        return Ok(());
+    }
+    let failing = tier.readiness().into_iter().filter(|check| !check.ready);
+    let failing: Vec<String> = failing.map(|check| format!("{}: {}", check.name, check.detail)).collect();
+    Err(BootError::new(
+        format!("the successor was not ready within {within:?}: {}", failing.join("; ")),
+        "mend that and ask again, or raise upgrade.ready_within",
+    ))
 }
 
 /// What the control runtime lends to everybody.
-fn control(host: &HostPlan) -> Result<Control, BootError> {
+fn control(host: &HostPlan, life: LifeWatch) -> Result<Control, BootError> {
     let tasks = Tasks::on(Handle::current());
     let names = Arc::new(if host.dns_servers.is_empty() { Names::system() } else { Names::servers(&host.dns_servers) });
     let fetcher = Fetcher::new(Arc::clone(&names), &host.roots)
@@ -186,6 +328,7 @@ fn control(host: &HostPlan) -> Result<Control, BootError> {
         records,
         tracing: Arc::new(tracing),
         generation: 1,
+        life,
     })
 }
 
@@ -193,10 +336,10 @@ fn control(host: &HostPlan) -> Result<Control, BootError> {
 pub(crate) const BUILD: &str = env!("CARGO_PKG_VERSION");
 
 /// Starts every worker and waits until each has made its state.
-async fn crew<T: Tier>(kit: &Kit<T>) -> Result<(Vec<Lane>, Vec<Worker>), BootError> {
-    let mut lanes = Vec::with_capacity(kit.plan.workers);
-    let mut workers = Vec::with_capacity(kit.plan.workers);
-    for index in 0..kit.plan.workers {
+async fn crew<T: Tier>(kit: Kit<T>, number: usize) -> Result<(Vec<Lane>, Vec<Worker>), BootError> {
+    let mut lanes = Vec::with_capacity(number);
+    let mut workers = Vec::with_capacity(number);
+    for index in 0..number {
         let (lane, receiver) = Lane::new();
         let started = worker::start(index, kit.clone(), receiver);
         workers.push(started.map_err(|error| {
@@ -213,13 +356,19 @@ async fn crew<T: Tier>(kit: &Kit<T>) -> Result<(Vec<Lane>, Vec<Worker>), BootErr
     Ok((lanes, workers))
 }
 
+/// Said at every start, and when a reload opens a listener.
+pub(crate) fn warn_of_plaintext(plan: &ListenerPlan) {
+    let listener = &*plan.name;
+    tracing::warn!(listener, "allow_plaintext: requests on this listener can be read and changed by whoever is in between");
+}
+
 /// One task per listener; they end when the process closes.
-fn accept(dealer: Arc<Dealer>, listeners: Vec<Listener>, life: &LifeWatch) -> JoinSet<()> {
+fn accept(dealer: Arc<Dealer>, host: &HostPlan, listeners: Vec<Listener>, life: &LifeWatch) -> JoinSet<()> {
     let mut acceptors = JoinSet::new();
-    for (place, listener) in listeners.into_iter().enumerate() {
-        let (dealer, life) = (Arc::clone(&dealer), life.clone());
+    for (place, (listener, plan)) in listeners.into_iter().zip(&host.listeners).enumerate() {
+        let (dealer, name, life) = (Arc::clone(&dealer), Arc::clone(&plan.name), life.clone());
         acceptors.spawn(async move {
-            if let Err(error) = dealer.accept_from(listener, place, life).await {
+            if let Err(error) = dealer.accept_from(listener, name, place, life).await {
                 tracing::error!(listener = place, %error, "a listener cannot be watched; it accepts nothing");
             }
         });

@@ -8,17 +8,19 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use settings::files;
-use settings::report::Report;
+use settings::report::Complaint;
 use tokio::runtime::Builder;
 
 use crate::args::{self, Order};
 use crate::boot::{self, BUILD, Boot};
-use crate::drain::{Departure, Leave};
+use crate::drain::Departure;
 use crate::health;
 use crate::inherit::Inherited;
-use crate::plan::HostPlan;
+use crate::load::{Loaded, Loader};
+use crate::notify::Notifier;
+use crate::orders::Orders;
 use crate::shown;
+use crate::succession::origin::Origin;
 use crate::tier::{BootError, Tier};
 
 /// Not ready, or could not start.
@@ -32,10 +34,7 @@ pub(crate) fn run<T: Tier>(args: impl IntoIterator<Item = OsString>) -> ExitCode
     let begun = Instant::now();
     match args::parse(args) {
         Ok(Order::Run(file)) => serve::<T>(&file, begun),
-        Ok(Order::Check(file)) => match read::<T>(&file) {
-            Ok(_) => say(&format!("ok: {}\n", file.display())),
-            Err(code) => code,
-        },
+        Ok(Order::Check(file)) => check::<T>(&file),
         Ok(Order::Schema) => say(&shown::schema_text::<T::Config>()),
         Ok(Order::Health(file)) => ask::<T>(&file),
         Ok(Order::Help) => say(&args::usage(T::NAME)),
@@ -47,66 +46,82 @@ pub(crate) fn run<T: Tier>(args: impl IntoIterator<Item = OsString>) -> ExitCode
     }
 }
 
-/// A file that was read and checked.
-struct Checked<T: Tier> {
-    host: HostPlan,
-    tier: T::Plan,
-    text: String,
+/// Reads a file to serve by, or prints what is wrong with it.
+fn read<T: Tier>(loader: &Loader<T>) -> Result<Loaded<T>, ExitCode> {
+    loader.load(None).map_err(|refused| told(loader.name(), &refused.complaints))
 }
 
-fn read<T: Tier>(file: &Path) -> Result<Checked<T>, ExitCode> {
-    let name = file.display().to_string();
-    let text = files::read_text(file, files::DOCUMENT_BYTES_MAX).map_err(|fault| {
-        complain(&format!("{fault}; name a file that exists and that this user may read\n"));
-        ExitCode::from(CONFIG)
-    })?;
-    let mut report = Report::new();
-    let environment = |name: &str| std::env::var(name).ok();
-    let config = settings::read::read::<T::Config>(&name, &text, &environment, &mut report);
-    let base = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let plans = config.and_then(|config| T::check(config, base, &mut report));
-    match plans {
-        Some((host, tier)) if report.is_clean() => Ok(Checked { host, tier, text }),
-        _ => {
-            let number = report.complaints().len();
-            let noun = if number == 1 { "complaint" } else { "complaints" };
-            complain(&format!("{}{number} {noun} about {name}\n", report.print()));
-            Err(ExitCode::from(CONFIG))
-        }
+fn told(name: &str, complaints: &[Complaint]) -> ExitCode {
+    complain(&listed(name, complaints));
+    ExitCode::from(CONFIG)
+}
+
+fn listed(name: &str, complaints: &[Complaint]) -> String {
+    let lines: String = complaints.iter().map(|complaint| format!("{complaint}\n")).collect();
+    let number = complaints.len();
+    let noun = if number == 1 { "complaint" } else { "complaints" };
+    format!("{lines}{number} {noun} about {name}\n")
+}
+
+/// Here a part that would be set aside is as bad as any other: whoever checks wants to know before it is.
+fn check<T: Tier>(file: &Path) -> ExitCode {
+    let loaded = match read::<T>(&Loader::of_file(file)) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    if loaded.checked.aside.is_empty() {
+        return say(&format!("ok: {}\n", file.display()));
     }
+    let complaints: Vec<Complaint> = loaded.checked.aside.into_iter().flat_map(|aside| aside.complaints).collect();
+    told(&file.display().to_string(), &complaints)
 }
 
 fn serve<T: Tier>(file: &Path, begun: Instant) -> ExitCode {
-    let Checked { host, tier, text } = match read::<T>(file) {
-        Ok(checked) => checked,
-        Err(code) => return code,
+    let origin = Origin::of_this_process();
+    let mut inherited = match Inherited::from_environment() {
+        Ok(inherited) => inherited,
+        Err(error) => return cannot_start::<T>(&error),
     };
-    telemetry::logs::init(&host.logs);
+    let loader = Loader::of_file(file);
+    let loaded = match loader.load(None) {
+        Ok(loaded) => loaded,
+        Err(refused) => {
+            if let Some(predecessor) = inherited.predecessor() {
+                let what = listed(loader.name(), &refused.complaints);
+                predecessor.failed(&BootError::new(what.trim_end(), "mend the file; `check` tells the same"));
+            }
+            return told(loader.name(), &refused.complaints);
+        }
+    };
+    telemetry::logs::init(&loaded.checked.host.logs);
     log_panics();
-    let shown = shown::shown::<T::Config>(&file.display().to_string(), &text);
-    match whole_life::<T>(host, tier, shown, begun) {
+    // Without it the process serves all the same, and an upgrade says why it cannot be.
+    let origin = origin.inspect_err(|error| tracing::warn!(%error, "there will be no upgrade")).ok();
+    let notifier = match Notifier::from_environment() {
+        Ok(notifier) => notifier,
+        Err(error) => return cannot_start::<T>(&error),
+    };
+    match whole_life::<T>(Boot { loaded, loader, inherited, origin, notifier, begun }) {
         Ok(Departure::Drained | Departure::Cut) => ExitCode::SUCCESS,
         Ok(Departure::AtOnce) => ExitCode::from(FAILED),
-        Err(error) => {
-            tracing::error!(what = error.what, remedy = error.remedy, "could not start");
-            // Also in plain words, for whoever reads the terminal and not the log.
-            complain(&format!("{}: {error}\n", T::NAME));
-            ExitCode::from(FAILED)
-        }
+        Err(error) => cannot_start::<T>(&error),
     }
 }
 
-fn whole_life<T: Tier>(host: HostPlan, tier: T::Plan, shown: String, begun: Instant) -> Result<Departure, BootError> {
-    let mut wanted: Vec<&str> = host.listeners.iter().map(|plan| &*plan.name).collect();
-    wanted.push("admin");
-    let inherited = Inherited::from_environment(&wanted)?;
+fn cannot_start<T: Tier>(error: &BootError) -> ExitCode {
+    tracing::error!(what = error.what, remedy = error.remedy, "could not start");
+    // Also in plain words, for whoever reads the terminal and not the log.
+    complain(&format!("{}: {error}\n", T::NAME));
+    ExitCode::from(FAILED)
+}
+
+fn whole_life<T: Tier>(boot: Boot<T>) -> Result<Departure, BootError> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .thread_name("control")
         .build()
         .map_err(|error| BootError::new(format!("the control runtime cannot be made: {error}"), "raise the limit of open files"))?;
-    let outcome =
-        runtime.block_on(async { boot::live::<T>(Boot { host, tier, shown, inherited, begun }, Leave::on_signals()?, |_| {}).await });
+    let outcome = runtime.block_on(async { boot::live::<T>(boot, Orders::on_signals()?, |_| {}).await });
     // Background work has nothing left to finish.
     runtime.shutdown_background();
     outcome
@@ -123,11 +138,11 @@ fn log_panics() {
 }
 
 fn ask<T: Tier>(file: &Path) -> ExitCode {
-    let checked = match read::<T>(file) {
-        Ok(checked) => checked,
+    let loaded = match read::<T>(&Loader::of_file(file)) {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let address = &checked.host.admin.address;
+    let address = &loaded.checked.host.admin.address;
     match health::ask(address) {
         Ok(answer) if answer.ready => say("ready\n"),
         Ok(answer) => {

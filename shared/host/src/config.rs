@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -116,6 +117,38 @@ pub struct DrainConfig {
 impl Default for DrainConfig {
     fn default() -> Self {
         Self { wait: Span::secs(5), deadline: Span::secs(30) }
+    }
+}
+
+/// How a new executable takes over.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpgradeConfig {
+    /// How long the new process may take until all that it needs is ready; at most 10m. It accepts nothing before, and if it does not become ready
+    /// it ends, and the former process goes on.
+    pub ready_within: Span,
+}
+
+impl Default for UpgradeConfig {
+    fn default() -> Self {
+        Self { ready_within: Span::secs(30) }
+    }
+}
+
+/// The most that `upgrade.ready_within` may be.
+pub const READY_WITHIN_MAX: Duration = Duration::from_secs(600);
+
+/// When the configuration is read again by itself.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReloadConfig {
+    /// How often the files that the configuration was read from are looked at; `null` for never. A change is taken once it has stood for two looks.
+    pub watch: Option<Span>,
+}
+
+impl Default for ReloadConfig {
+    fn default() -> Self {
+        Self { watch: Some(Span::secs(1)) }
     }
 }
 

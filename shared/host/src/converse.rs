@@ -55,12 +55,18 @@ const H2_PENDING_RESETS_MAX: usize = 20;
 type Cause = Option<Box<dyn Error + Send + Sync>>;
 
 /// Speaks HTTP until the end.
-pub(crate) async fn converse<T: Tier, IO>(hall: &Rc<Hall<T>>, connection: &Rc<Connection>, open: &Rc<Open>, io: IO) -> (Ending, Cause)
+pub(crate) async fn converse<T: Tier, IO>(
+    hall: &Rc<Hall<T>>,
+    plan: &LimitsPlan,
+    connection: &Rc<Connection>,
+    open: &Rc<Open>,
+    io: IO,
+) -> (Ending, Cause)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (io, mut gone) = Watched::new(io);
-    let limits = guard_limits(&hall.plan.limits);
+    let limits = guard_limits(plan);
     let line = Arc::clone(&connection.line);
     let service = {
         let (hall, connection, open) = (Rc::clone(hall), Rc::clone(connection), Rc::clone(open));
@@ -69,12 +75,12 @@ where
     let talk = match connection.protocol {
         Protocol::Http1 => {
             let io = TokioIo::new(Guard::h1(io, limits, line));
-            let talk = h1(&hall.plan.limits).serve_connection(io, service).with_upgrades();
+            let talk = h1(plan).serve_connection(io, service).with_upgrades();
             drive(talk, open).await
         }
         Protocol::Http2 => {
             let io = TokioIo::new(Guard::h2(io, limits, line));
-            drive(h2(&hall.plan.limits).serve_connection(io, service), open).await
+            drive(h2(plan).serve_connection(io, service), open).await
         }
     };
     if matches!(talk, Talk::Ended) && gone.is_held() {

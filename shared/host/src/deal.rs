@@ -26,10 +26,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
+use crate::ceiling::{Ceiling, Held};
 use crate::drain::{LifeWatch, Phase};
 use crate::figures::Figures;
 use crate::listen::{Accepted, Listener};
@@ -78,7 +79,7 @@ pub struct Dealt {
 #[derive(Debug)]
 pub struct Ticket {
     open: Arc<AtomicUsize>,
-    _place: OwnedSemaphorePermit,
+    _place: Held,
 }
 
 impl Drop for Ticket {
@@ -133,27 +134,29 @@ pub struct Dealer {
     lanes: Vec<Lane>,
     last: AtomicUsize,
     next_id: AtomicU64,
-    places: Arc<Semaphore>,
+    places: Arc<Ceiling>,
     figures: Arc<Figures>,
 }
 
 impl Dealer {
-    /// A dealer over `lanes` that has at most `connections_max` connections out at once.
+    /// A dealer over `lanes` that has no more connections out at once than there are `places`.
     #[must_use]
-    pub fn new(lanes: Vec<Lane>, connections_max: usize, figures: Arc<Figures>) -> Self {
-        let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+    pub(crate) fn new(lanes: Vec<Lane>, places: Arc<Ceiling>, figures: Arc<Figures>) -> Self {
         Self { lanes, last: AtomicUsize::new(0), next_id: AtomicU64::new(1), places, figures }
     }
 
-    /// Accepts from `listener`, which has this `place` in the plan, until the process closes; then empties its queue, at most until the
-    /// process cuts, and closes it.
+    /// Accepts from `listener`, which has this `name` and `place` in the plan, until the process closes; then empties its queue, at most until the
+    /// process cuts, and closes it. A queue that a successor has taken is left as it is.
     ///
     /// # Errors
     /// When the socket cannot be watched at all.
-    pub async fn accept_from(self: Arc<Self>, listener: Listener, place: usize, mut life: LifeWatch) -> io::Result<()> {
+    pub async fn accept_from(self: Arc<Self>, listener: Listener, name: Arc<str>, place: usize, mut life: LifeWatch) -> io::Result<()> {
         let socket = watch(listener)?;
         let mut warnings = Warnings::default();
         self.accept_on(&socket, place, &mut warnings, life.clone()).await?;
+        if life.is_taken(&name) {
+            return Ok(());
+        }
         tokio::select! {
             biased;
             () = life.reached(Phase::Cut) => {}
@@ -193,13 +196,13 @@ impl Dealer {
     }
 
     /// A place under the ceiling. Without one nothing is accepted until a connection ends, which each does by its own deadlines.
-    async fn place(&self, listener: usize) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
-            return Some(permit);
+    async fn place(&self, listener: usize) -> Option<Held> {
+        if let Some(place) = self.places.try_take() {
+            return Some(place);
         }
         self.figures.accept_pauses.inc();
         tracing::debug!(listener, "connections_max is reached; accepting waits until a connection ends");
-        Arc::clone(&self.places).acquire_owned().await.ok()
+        self.places.take().await
     }
 
     /// An accept that failed costs that connection at most.
@@ -225,7 +228,7 @@ impl Dealer {
         }
     }
 
-    async fn deal(&self, socket: Accepted, listener: usize, permit: Option<OwnedSemaphorePermit>) {
+    async fn deal(&self, socket: Accepted, listener: usize, permit: Option<Held>) {
         let Some(place) = permit else { return };
         let Some(lane) = self.fewest(|_| true) else { return };
         lane.open.fetch_add(1, Ordering::Relaxed);

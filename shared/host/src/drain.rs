@@ -1,18 +1,18 @@
-//! How a process leaves: the phases of its life, and the signals that move it through them.
+//! How a process leaves: the phases of its life, and how it comes from one to the next.
 //!
-//! In: SIGTERM or SIGINT. Out: a [`Phase`] that acceptors, workers and the admin door watch. The order: readiness fails while accepting goes on
+//! In: the order to leave. Out: a [`Phase`] that acceptors, workers and the admin door watch. The order: readiness fails while accepting goes on
 //! for `drain.wait`; then the accept queues are emptied and closed and every connection is asked to end after what it is doing; what is still
-//! open at `drain.deadline` is cut. A second signal ends at once. Never: closes a queue with connections in it.
+//! open at `drain.deadline` is cut. A second signal ends at once. Where a successor serves already, there is no wait, and the queues that it has
+//! taken are left to it. Never: closes a queue with connections in it.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use crate::plan::DrainPlan;
-use crate::tier::BootError;
 
 /// Where the process stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,20 +37,33 @@ pub(crate) const AT_ONCE_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Life {
     phase: watch::Sender<Phase>,
+    taken: Taken,
 }
 
 /// Sees the phases; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LifeWatch {
     phase: watch::Receiver<Phase>,
+    taken: Taken,
 }
+
+/// The names of the sockets that a successor serves; empty until there is one.
+type Taken = Arc<OnceLock<Vec<String>>>;
 
 impl Life {
     /// A process that serves.
     #[must_use]
     pub fn begin() -> (Self, LifeWatch) {
         let (sender, receiver) = watch::channel(Phase::Serving);
-        (Self { phase: sender }, LifeWatch { phase: receiver })
+        let taken = Taken::default();
+        (Self { phase: sender, taken: Arc::clone(&taken) }, LifeWatch { phase: receiver, taken })
+    }
+
+    /// A successor accepts from the sockets of these names; this process closes, and looks at none of their queues again.
+    pub fn hand_over(&self, taken: Vec<String>) {
+        // It is done once: whoever has a successor starts no other.
+        let _ = self.taken.set(taken);
+        self.advance(Phase::Closing);
     }
 
     /// Moves on to `phase`; without effect if it was passed already.
@@ -72,53 +85,36 @@ impl LifeWatch {
         *self.phase.borrow()
     }
 
+    /// Whether this process closes because a successor serves in its place. Whoever is in front then need not look elsewhere: the same address
+    /// leads to the successor.
+    #[must_use]
+    pub fn has_successor(&self) -> bool {
+        self.taken.get().is_some()
+    }
+
+    /// Whether those in front should send nothing more here: it leaves, and nobody comes after it.
+    #[must_use]
+    pub fn turns_away(&self) -> bool {
+        self.now() > Phase::Serving && !self.has_successor()
+    }
+
+    /// Whether a successor serves the socket called `name`.
+    pub(crate) fn is_taken(&self, name: &str) -> bool {
+        self.taken.get().is_some_and(|taken| taken.iter().any(|taken| taken == name))
+    }
+
+    /// Returns once a successor serves; never, if there is none.
+    pub(crate) async fn succeeded(&mut self) {
+        self.reached(Phase::Closing).await;
+        if !self.has_successor() {
+            std::future::pending().await
+        }
+    }
+
     /// Returns once the process has come to `phase` or past it, also when whoever moves it is gone.
     pub async fn reached(&mut self, phase: Phase) {
         // An error means that the sender is gone, and with it the life that it moved.
         let _ = self.phase.wait_for(|now| *now >= phase).await;
-    }
-}
-
-/// Whatever asks the process to leave.
-#[derive(Debug)]
-pub enum Leave {
-    /// The signals of this process.
-    Signals {
-        /// What service managers send.
-        term: Signal,
-        /// What Ctrl-C sends.
-        int: Signal,
-    },
-    /// A test, or a process that holds several lives.
-    Channel(tokio::sync::mpsc::Receiver<()>),
-}
-
-impl Leave {
-    /// Takes over SIGTERM and SIGINT. From here on neither ends the process by itself.
-    ///
-    /// # Errors
-    /// When the kernel does not let us.
-    pub fn on_signals() -> Result<Self, BootError> {
-        let take = |kind, name| {
-            signal(kind)
-                .map_err(|error| BootError::new(format!("{name} cannot be handled: {error}"), "look for a sandbox that forbids sigaction"))
-        };
-        Ok(Self::Signals { term: take(SignalKind::terminate(), "SIGTERM")?, int: take(SignalKind::interrupt(), "SIGINT")? })
-    }
-
-    /// Waits for the next request to leave.
-    pub async fn asked(&mut self) -> &'static str {
-        match self {
-            Self::Signals { term, int } => tokio::select! {
-                _ = term.recv() => "SIGTERM",
-                _ = int.recv() => "SIGINT",
-            },
-            Self::Channel(asked) => match asked.recv().await {
-                Some(()) => "asked",
-                // Nobody can ask any more; that is no reason to leave.
-                None => std::future::pending().await,
-            },
-        }
     }
 }
 
@@ -176,6 +172,20 @@ async fn all_ended(ended: &mut Vec<oneshot::Receiver<()>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_has_a_successor_closes_and_turns_nobody_away() {
+        let (life, mut watch) = Life::begin();
+        assert!(!watch.has_successor() && !watch.turns_away());
+        life.hand_over(vec!["https".into()]);
+        watch.succeeded().await;
+        assert_eq!(watch.now(), Phase::Closing);
+        assert!(watch.has_successor() && !watch.turns_away());
+        assert!(watch.is_taken("https") && !watch.is_taken("admin"));
+        let (life, watch) = Life::begin();
+        life.advance(Phase::Leaving);
+        assert!(watch.turns_away() && !watch.has_successor());
+    }
 
     #[tokio::test]
     async fn phases_only_go_forward() {

@@ -1,21 +1,27 @@
 //! Listening sockets that were open before this process: systemd's, or those of the process before this one.
 //!
 //! In: LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES (sd_listen_fds(3)). Out: for each listener of the plan at most one socket, by name where any name
-//! fits, else in order. Refuses: a descriptor that is no listening stream socket. Never: guesses by order once one name has fitted, because a
-//! leftover could then serve the wrong address.
+//! fits, else in order; and the line to a process that hands over to this one. Refuses: a descriptor that is no listening stream socket. Never:
+//! guesses by order once one name has fitted or a predecessor named them all, because a leftover could then serve the wrong address.
 
 use std::io;
 
 use listenfd::ListenFd;
 
 use crate::listen::Listener;
+use crate::succession::predecessor::Predecessor;
 use crate::tier::BootError;
+
+/// The name under which a process that hands over passes the line to itself; no listener may have it.
+pub const PREDECESSOR: &str = "predecessor";
 
 /// Sockets that wait for their listener.
 #[derive(Debug, Default)]
 pub struct Inherited {
     slots: Vec<Slot>,
     by_name: bool,
+    is_succession: bool,
+    predecessor: Option<Predecessor>,
 }
 
 #[derive(Debug)]
@@ -31,34 +37,63 @@ impl Inherited {
         Self::default()
     }
 
-    /// What the environment passes on, for the listeners called `wanted`. Call it once, early: a descriptor can be taken once.
+    /// What the environment passes on. Call it once, early: a descriptor can be taken once.
     ///
     /// # Errors
-    /// When a descriptor is no listening stream socket.
-    pub fn from_environment(wanted: &[&str]) -> Result<Self, BootError> {
+    /// When a descriptor is no listening stream socket; a predecessor has been told.
+    pub fn from_environment() -> Result<Self, BootError> {
         // `listenfd` clears the variables it knows; the names must be read before that.
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut passed = ListenFd::from_env();
         let mut names = names_of(&names);
-        let mut sockets = Vec::new();
+        let (mut sockets, mut predecessor, mut broken) = (Vec::new(), None, None);
         for place in 0..passed.len() {
             let name = names.next().flatten().map(str::to_owned);
-            let listener = take(&mut passed, place).map_err(|error| {
+            let taken = if name.as_deref() == Some(PREDECESSOR) {
+                take_predecessor(&mut passed, place).map(|line| predecessor = Some(line))
+            } else {
+                take(&mut passed, place).map(|listener| sockets.push((name.clone(), listener)))
+            };
+            if let Err(error) = taken {
                 let what =
                     format!("inherited descriptor {place} ({}) cannot be listened on: {error}", name.as_deref().unwrap_or("no name"));
-                BootError::new(what, "pass stream sockets that listen: in systemd, ListenStream= with Accept=no")
-            })?;
-            sockets.push((name, listener));
+                broken.get_or_insert(BootError::new(what, "pass stream sockets that listen: in systemd, ListenStream= with Accept=no"));
+            }
         }
-        Ok(Self::of(sockets, wanted))
+        match (broken, predecessor) {
+            (None, predecessor) => Ok(Self { is_succession: predecessor.is_some(), predecessor, ..Self::of(sockets, &[]) }),
+            (Some(error), None) => Err(error),
+            (Some(error), Some(predecessor)) => {
+                predecessor.failed(&error);
+                Err(error)
+            }
+        }
     }
 
-    /// Sockets with the names they were passed under, in order.
+    /// Sockets with the names they were passed under, in order, for the listeners called `wanted`.
     #[must_use]
     pub fn of(sockets: Vec<(Option<String>, Listener)>, wanted: &[&str]) -> Self {
-        let by_name = sockets.iter().any(|(name, _)| name.as_deref().is_some_and(|name| wanted.contains(&name)));
         let slots = sockets.into_iter().map(|(name, listener)| Slot { name, listener: Some(listener) }).collect();
-        Self { slots, by_name }
+        Self { slots, by_name: false, is_succession: false, predecessor: None }.wanted(wanted)
+    }
+
+    /// The names of all listeners, by which it is decided whether names or places count.
+    #[must_use]
+    pub fn wanted(mut self, wanted: &[&str]) -> Self {
+        let fits = |slot: &Slot| slot.name.as_deref().is_some_and(|name| wanted.contains(&name));
+        self.by_name = self.is_succession || self.slots.iter().any(fits);
+        self
+    }
+
+    /// The line to the process that hands over to this one; it is given out once.
+    pub fn predecessor(&mut self) -> Option<Predecessor> {
+        self.predecessor.take()
+    }
+
+    /// Whether a process of our own kind has passed these on, which empties and closes the queues that we leave to it.
+    #[must_use]
+    pub fn is_succession(&self) -> bool {
+        self.is_succession
     }
 
     /// The socket of the listener `name`, if one was passed on for it.
@@ -68,7 +103,7 @@ impl Inherited {
         self.slots[place].listener.take()
     }
 
-    /// How many sockets nobody took; what waits in their queues is lost when they close.
+    /// How many sockets nobody took; what waits in their queues is lost when they close, unless somebody else has them too.
     #[must_use]
     pub fn left(&self) -> usize {
         self.slots.iter().filter(|slot| slot.listener.is_some()).count()
@@ -89,6 +124,12 @@ fn take(passed: &mut ListenFd, place: usize) -> io::Result<Listener> {
     listener.adopt()
 }
 
+fn take_predecessor(passed: &mut ListenFd, place: usize) -> io::Result<Predecessor> {
+    let socket = passed.take_unix_datagram(place)?.ok_or(io::ErrorKind::NotFound)?;
+    socket.set_nonblocking(true)?;
+    Ok(Predecessor::at(socket))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +147,15 @@ mod tests {
         let mut inherited = Inherited::of(vec![(Some("old".into()), a), (Some("https".into()), b)], &["https", "redirect"]);
         assert_eq!(inherited.take("https").unwrap().address(), at_b);
         assert!(inherited.take("redirect").is_none(), "`old` is not given to a listener of another name");
+        assert_eq!(inherited.left(), 1);
+    }
+
+    #[test]
+    fn a_predecessor_names_everything_and_what_it_has_more_serves_nobody() {
+        let (a, _) = socket();
+        let succession = Inherited { is_succession: true, ..Inherited::of(vec![(Some("old".into()), a)], &[]) };
+        let mut inherited = succession.wanted(&["https", "admin"]);
+        assert!(inherited.take("https").is_none() && inherited.take("admin").is_none());
         assert_eq!(inherited.left(), 1);
     }
 

@@ -3,7 +3,8 @@
 //! In: a [`tier::Tier`] and a command line. Out: an exit code. The order of a life is the order of the modules: the file becomes a plan
 //! (`config`, `plan`), sockets are bound or inherited (`listen`, `inherit`), connections are dealt to workers (`deal`, `worker`), each is served
 //! to its record (`serve`, `converse`, `answer`, `story`), and at the end everything leaves in good order (`drain`). What the spike about
-//! listening and dealing found stands in [`deal`].
+//! listening and dealing found stands in [`deal`]. A newer configuration takes the place of the one that serves in `reload`, and a newer
+//! executable in `handover` and `succession`.
 
 pub mod tier;
 
@@ -12,6 +13,8 @@ pub mod config;
 pub mod plan;
 pub mod plan_listener;
 pub mod shown;
+pub mod load;
+mod cold;
 
 pub mod args;
 mod command;
@@ -20,9 +23,17 @@ pub mod health;
 pub mod boot;
 mod descriptors;
 pub mod drain;
+pub mod orders;
+pub mod reload;
+mod change;
+mod standing;
 pub mod inherit;
 pub mod listen;
+pub mod notify;
+pub mod succession;
+mod handover;
 
+mod ceiling;
 pub mod deal;
 mod worker;
 

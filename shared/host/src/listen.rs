@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -110,6 +110,35 @@ impl Listener {
         Err(BootError::new(what, "pass the sockets in the order of `listen`, or under its names (FileDescriptorName=)"))
     }
 
+    /// Whether it listens where `address` says; port 0 says nothing about the port.
+    pub(crate) fn stands_at(&self, address: &Address) -> bool {
+        match (self, address) {
+            (Self::Tcp(own), Address::Tcp(at)) => {
+                own.local_addr().is_ok_and(|own| own.ip() == at.ip() && (at.port() == 0 || own.port() == at.port()))
+            }
+            (Self::Unix(own), Address::Unix(at)) => own.local_addr().is_ok_and(|own| own.as_pathname() == Some(at)),
+            _ => false,
+        }
+    }
+
+    /// Gives the file of a Unix socket that was passed on the mode that the configuration says now.
+    ///
+    /// # Errors
+    /// The file belongs to somebody else, or is gone.
+    pub(crate) fn with_mode(self, mode: u32) -> Result<Self, BootError> {
+        if let Self::Unix(own) = &self
+            && let Some(path) = own.local_addr().ok().as_ref().and_then(|address| address.as_pathname())
+        {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(|error| {
+                BootError::new(
+                    format!("{} cannot get the mode {mode:04o}: {error}", path.display()),
+                    "restart the process: its socket's file is gone",
+                )
+            })?;
+        }
+        Ok(self)
+    }
+
     /// Makes an inherited socket as non-blocking as one that was bound here.
     pub(crate) fn adopt(self) -> io::Result<Self> {
         match &self {
@@ -131,6 +160,15 @@ impl AsFd for Listener {
         match self {
             Self::Tcp(listener) => listener.as_fd(),
             Self::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+impl From<Listener> for OwnedFd {
+    fn from(listener: Listener) -> Self {
+        match listener {
+            Listener::Tcp(listener) => listener.into(),
+            Listener::Unix(listener) => listener.into(),
         }
     }
 }
@@ -246,6 +284,20 @@ mod tests {
         assert!(fault.what.contains("`link` listens on 0.0.0.0:"), "{fault}");
         assert!(bound(&loopback).in_place_of("link", &unix).is_err(), "TCP proves no user id");
         assert!(bound(&unix).in_place_of("link", &loopback).is_err());
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_socket_stands_at_its_own_address_alone() {
+        let tcp = |ip: [u8; 4], port| Address::Tcp(SocketAddr::from((ip, port)));
+        let listener = Listener::bind(&tcp([127, 0, 0, 1], 0), 0).unwrap();
+        let port = listener.address().parse::<SocketAddr>().unwrap().port();
+        assert!(listener.stands_at(&tcp([127, 0, 0, 1], port)) && listener.stands_at(&tcp([127, 0, 0, 1], 0)));
+        assert!(!listener.stands_at(&tcp([127, 0, 0, 2], port)) && !listener.stands_at(&tcp([127, 0, 0, 1], port ^ 1)));
+        let path = socket_path("stands");
+        let unix = Listener::bind(&Address::Unix(path.clone()), 0o600).unwrap();
+        assert!(unix.stands_at(&Address::Unix(path.clone())) && !unix.stands_at(&Address::Unix("/x".into())));
+        assert!(!unix.stands_at(&tcp([127, 0, 0, 1], 0)) && !listener.stands_at(&Address::Unix(path.clone())));
         std::fs::remove_file(path).unwrap();
     }
 

@@ -6,10 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
+use settings::files::Files;
 use settings::report::Report;
+use settings::sight::Sight;
 use telemetry::logs::{LogsConfig, LogsPlan};
 use telemetry::record::config::RecordsConfig;
 use telemetry::record::plan::RecordsPlan;
@@ -17,7 +18,10 @@ use telemetry::traces::config::{TracesConfig, TracesPlan};
 use wire::tls::roots::Roots;
 
 use crate::address::Address;
-use crate::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig};
+use crate::config::{
+    AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, READY_WITHIN_MAX, ReloadConfig, TrustRootsConfig, UpgradeConfig,
+};
+use crate::inherit::PREDECESSOR;
 use crate::plan_listener::{self, ListenerPlan};
 
 /// The sections that every tier's file has, as written.
@@ -33,6 +37,10 @@ pub struct HostSections {
     pub admin: AdminConfig,
     /// `drain`.
     pub drain: DrainConfig,
+    /// `upgrade`.
+    pub upgrade: UpgradeConfig,
+    /// `reload`.
+    pub reload: ReloadConfig,
     /// `limits`.
     pub limits: LimitsConfig,
     /// `logs`.
@@ -58,6 +66,10 @@ pub struct HostPlan {
     pub admin: AdminPlan,
     /// How the process leaves.
     pub drain: DrainPlan,
+    /// How long a new process may take to become ready before it takes over.
+    pub ready_within: Duration,
+    /// How often files are looked at; `None`: never.
+    pub watch: Option<Duration>,
     /// The ceilings.
     pub limits: LimitsPlan,
     /// Threads that serve; 1 or more.
@@ -72,6 +84,8 @@ pub struct HostPlan {
     pub dns_servers: Vec<SocketAddr>,
     /// Whom we believe when documents are fetched.
     pub roots: Roots,
+    /// What their file looked like.
+    pub roots_seen: Option<Sight>,
 }
 
 /// The operator's door as meant.
@@ -118,7 +132,7 @@ const WORKERS_MAX: u32 = 512;
 
 impl HostPlan {
     /// Checks every section and complains about all that is wrong; `None` when there is no plan to be made.
-    pub fn check(sections: HostSections, base: &Path, report: &mut Report) -> Option<Self> {
+    pub fn check(sections: HostSections, files: &Files, report: &mut Report) -> Option<Self> {
         if sections.name.is_empty() || !sections.name.bytes().all(|byte| byte.is_ascii_graphic()) {
             report.complain(
                 "name",
@@ -128,29 +142,47 @@ impl HostPlan {
         }
         let workers = workers(sections.workers, report);
         let limits = limits(&sections.limits, report);
-        let admin = admin(&sections.admin, base, report);
-        let listeners = plan_listener::check_all(&sections.listen, base, report);
+        let ready_within = ready_within(sections.upgrade, report);
+        let watch = watch(sections.reload, report);
+        let admin = admin(&sections.admin, files, report);
+        let listeners = plan_listener::check_all(&sections.listen, files, report);
         if let (Some(admin), Some(listeners)) = (&admin, &listeners) {
             clashes(admin, listeners, report);
         }
         let logs = sections.logs.check("logs", report);
-        let records = sections.records.check("records", base, report);
+        let records = sections.records.check("records", files.base(), report);
         let traces = sections.traces.check("traces", report);
-        let roots = roots(sections.roots, base, report);
+        let roots = roots(sections.roots, files, report);
         Some(Self {
             name: sections.name,
             listeners: listeners?,
             admin: admin?,
             drain: DrainPlan { wait: sections.drain.wait.get(), deadline: sections.drain.deadline.get() },
+            ready_within: ready_within?,
+            watch: watch?,
             limits: limits?,
             workers: workers?,
             logs,
             records,
             traces,
             dns_servers: sections.dns.servers,
+            roots_seen: roots.as_ref().and_then(|roots| roots_seen(roots, files)),
             roots: roots?,
         })
     }
+}
+
+fn ready_within(config: UpgradeConfig, report: &mut Report) -> Option<Duration> {
+    let within = config.ready_within.get();
+    if within <= READY_WITHIN_MAX {
+        return Some(within);
+    }
+    report.complain(
+        "upgrade.ready_within",
+        format!("an upgrade would hang for {within:?} where the new version never becomes ready"),
+        format!("write at most {READY_WITHIN_MAX:?}"),
+    );
+    None
 }
 
 fn workers(asked: Option<u32>, report: &mut Report) -> Option<usize> {
@@ -168,10 +200,35 @@ fn workers(asked: Option<u32>, report: &mut Report) -> Option<usize> {
     }
 }
 
+/// Outer `None`: complained. Inner `None`: never.
+fn watch(config: ReloadConfig, report: &mut Report) -> Option<Option<Duration>> {
+    match config.watch.map(settings::units::Span::get) {
+        Some(every) if every < WATCH_MIN => {
+            report.complain(
+                "reload.watch",
+                format!("looking at every file each {every:?} would be most of what this process does"),
+                format!("write {WATCH_MIN:?} or more, or null for never"),
+            );
+            None
+        }
+        watch => Some(watch),
+    }
+}
+
+/// Files may lie on a network.
+const WATCH_MIN: Duration = Duration::from_millis(10);
+
+fn roots_seen(roots: &Roots, files: &Files) -> Option<Sight> {
+    match roots {
+        Roots::File(path) => files.sight(path),
+        Roots::WebPki => None,
+    }
+}
+
 /// The bundle is read once here, so that a missing one is told by `check` and not by the first fetch.
-fn roots(config: TrustRootsConfig, base: &Path, report: &mut Report) -> Option<Roots> {
+fn roots(config: TrustRootsConfig, files: &Files, report: &mut Report) -> Option<Roots> {
     let Some(file) = config.ca_file else { return Some(Roots::WebPki) };
-    let roots = Roots::File(settings::files::resolve(base, file));
+    let roots = Roots::File(files.watched(file));
     match roots.load() {
         Ok(_) => Some(roots),
         Err(fault) => {
@@ -181,8 +238,8 @@ fn roots(config: TrustRootsConfig, base: &Path, report: &mut Report) -> Option<R
     }
 }
 
-fn admin(config: &AdminConfig, base: &Path, report: &mut Report) -> Option<AdminPlan> {
-    let address = match Address::parse(&config.address, base) {
+fn admin(config: &AdminConfig, files: &Files, report: &mut Report) -> Option<AdminPlan> {
+    let address = match Address::parse(&config.address, files.base()) {
         Ok(address) => address,
         Err((what, remedy)) => {
             report.complain("admin.address", what, remedy);
@@ -249,14 +306,14 @@ const HEAD_BYTES_CEILING: u64 = 1 << 20;
 
 /// Two listeners with one name cannot be told apart in a record; two with one address cannot both be bound.
 fn clashes(admin: &AdminPlan, listeners: &[ListenerPlan], report: &mut Report) {
-    let mut names = BTreeSet::from(["admin".to_owned()]);
+    let mut names = BTreeSet::from(["admin".to_owned(), PREDECESSOR.to_owned()]);
     let mut addresses = BTreeSet::from([admin.address.to_string()]);
     for (index, listener) in listeners.iter().enumerate() {
         if !names.insert(listener.name.to_string()) {
             report.complain(
                 &format!("listen[{index}].name"),
                 format!("the name {:?} is taken", listener.name),
-                "give every listener a name of its own; \"admin\" is the operator's door",
+                "give every listener a name of its own; \"admin\" is the operator's door, and \"predecessor\" the line to a process that hands over",
             );
         }
         let free_port = matches!(listener.address, Address::Tcp(address) if address.port() == 0);

@@ -3,13 +3,12 @@
 //! In: the entries of `listen`. Out: a [`ListenerPlan`] each, certificates and keys loaded. Refuses: plaintext on TCP that nobody allowed,
 //! a Unix socket that says nothing about who may connect, redirects to what is no origin. Never: binds.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use http::Uri;
 use http::uri::Scheme;
 use settings::clock::Clock;
-use settings::files;
+use settings::files::Files;
 use settings::report::Report;
 use wire::tls::certificate::Certificate;
 use wire::tls::clients::ClientAuth;
@@ -49,23 +48,24 @@ impl ListenerPlan {
 pub(crate) const UNMAPPED_UID: u32 = 65534;
 
 /// Checks all listeners; `None` if any of them cannot be meant.
-pub(crate) fn check_all(configs: &[ListenConfig], base: &Path, report: &mut Report) -> Option<Vec<ListenerPlan>> {
+pub(crate) fn check_all(configs: &[ListenConfig], files: &Files, report: &mut Report) -> Option<Vec<ListenerPlan>> {
     if configs.is_empty() {
         report.complain_of_absence("listen", "there is no listener", "write at least one entry with name and address");
         return None;
     }
     // Every entry is checked, so that every complaint comes out at once.
     let plans: Vec<_> =
-        configs.iter().enumerate().map(|(index, config)| check(config, &format!("listen[{index}]"), base, report)).collect();
+        configs.iter().enumerate().map(|(index, config)| check(config, &format!("listen[{index}]"), files, report)).collect();
     plans.into_iter().collect()
 }
 
-fn check(config: &ListenConfig, key: &str, base: &Path, report: &mut Report) -> Option<ListenerPlan> {
+fn check(config: &ListenConfig, key: &str, files: &Files, report: &mut Report) -> Option<ListenerPlan> {
     let name = name(&config.name, key, report);
-    let address =
-        Address::parse(&config.address, base).map_err(|(what, remedy)| report.complain(&format!("{key}.address"), what, remedy)).ok();
+    let address = Address::parse(&config.address, files.base())
+        .map_err(|(what, remedy)| report.complain(&format!("{key}.address"), what, remedy))
+        .ok();
     let redirect = redirect(config.redirect_to.as_deref(), key, report);
-    let tls = config.tls.as_ref().map(|tls| server_tls(tls, &format!("{key}.tls"), base, report));
+    let tls = config.tls.as_ref().map(|tls| server_tls(tls, &format!("{key}.tls"), files, report));
     let address = address?;
     let peers = match (&address, &config.unix) {
         (Address::Unix(_), Some(unix)) => unix_peers(unix, &format!("{key}.unix"), report),
@@ -171,11 +171,11 @@ pub(crate) fn mode(text: &str, key: &str, report: &mut Report) -> Option<u32> {
     }
 }
 
-fn server_tls(config: &TlsConfig, key: &str, base: &Path, report: &mut Report) -> Option<ServerTls> {
+fn server_tls(config: &TlsConfig, key: &str, files: &Files, report: &mut Report) -> Option<ServerTls> {
     let now = Clock::system().now_s();
     let mut certificates = Vec::new();
     for (index, pair) in config.certificates.iter().enumerate() {
-        let (chain, private) = (files::resolve(base, &pair.chain), files::resolve(base, &pair.key));
+        let (chain, private) = (files.watched(&pair.chain), files.watched(&pair.key));
         match Certificate::load(&chain, &private, now) {
             Ok(certificate) => certificates.push(certificate),
             Err(fault) => report.complain(&format!("{key}.certificates[{index}]"), format!("{}: {}", fault.file, fault.what), fault.remedy),
@@ -197,7 +197,7 @@ fn server_tls(config: &TlsConfig, key: &str, base: &Path, report: &mut Report) -
             );
         }
         let whole = !patterns.is_empty() && patterns.len() == clients.peers.len();
-        match ClientAuth::load(&files::resolve(base, &clients.ca), PeerList::new(patterns)) {
+        match ClientAuth::load(&files.watched(&clients.ca), PeerList::new(patterns)) {
             Ok(auth) => whole.then_some(auth),
             Err(fault) => {
                 report.complain(&format!("{key}.clients.ca"), format!("{}: {}", fault.file, fault.what), fault.remedy);

@@ -4,6 +4,7 @@
 //! not listed, handshakes that fail or last too long; the framing guard refuses the rest. Never: lets a panic or a failure reach another
 //! connection; writes no record, or two.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,20 +22,38 @@ use crate::converse::converse;
 use crate::deal::{Dealt, Ticket};
 use crate::figures::Figures;
 use crate::listen::Accepted;
-use crate::plan::HostPlan;
-use crate::plan_listener::{ListenerPlan, UNMAPPED_UID};
+use crate::plan::{HostPlan, LimitsPlan};
+use crate::plan_listener::UNMAPPED_UID;
 use crate::roster::{Open, Roster};
 use crate::story::{Ending, Story};
 use crate::tier::Tier;
 
 /// What all connections of one worker share.
 pub(crate) struct Hall<T: Tier> {
-    pub(crate) worker: Rc<T::Worker>,
-    pub(crate) plan: Arc<HostPlan>,
+    pub(crate) stand: RefCell<Stand<T>>,
     pub(crate) roster: Rc<Roster>,
     pub(crate) records: Rc<RecordBuffer>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) clock: Clock,
+}
+
+/// The generation that this worker serves by. A request takes what it needs when it begins and keeps it to its end; a connection keeps nothing of it,
+/// for it may last longer than many generations.
+pub(crate) struct Stand<T: Tier> {
+    pub(crate) worker: Rc<T::Worker>,
+    pub(crate) plan: Arc<HostPlan>,
+}
+
+impl<T: Tier> Hall<T> {
+    /// What a request that begins now is served by.
+    pub(crate) fn worker(&self) -> Rc<T::Worker> {
+        Rc::clone(&self.stand.borrow().worker)
+    }
+
+    /// What a connection that begins now is let in by.
+    pub(crate) fn plan(&self) -> Arc<HostPlan> {
+        Arc::clone(&self.stand.borrow().plan)
+    }
 }
 
 /// A connection that was let in, on its way to the first request.
@@ -51,19 +70,19 @@ struct Entrant {
 pub(crate) fn serve<T: Tier>(hall: Rc<Hall<T>>, dealt: Dealt) -> impl Future<Output = ()> + 'static {
     let Dealt { id, listener, socket, ticket } = dealt;
     let open = hall.roster.enter(id, Arc::default());
-    let story = Story::begin(&hall, id, listener, Rc::clone(&open));
+    let plan = hall.plan();
+    let name = plan.listeners.get(listener).map(|plan| Arc::clone(&plan.name));
+    let story = Story::begin(&hall, id, (listener, name), Rc::clone(&open));
     let entrant = Entrant { id, listener, opened: Instant::now(), open, story };
     let place = Place { hall: Rc::clone(&hall), id, _ticket: ticket };
     async move {
-        if let Some(plan) = hall.plan.listeners.get(listener) {
-            admit(&hall, plan, entrant, socket).await;
-        }
+        admit(&hall, plan, entrant, socket).await;
         drop(place);
     }
 }
 
 /// Learns who is at the other end, and whether they may be.
-async fn admit<T: Tier>(hall: &Rc<Hall<T>>, plan: &ListenerPlan, entrant: Entrant, socket: Accepted) {
+async fn admit<T: Tier>(hall: &Rc<Hall<T>>, plan: Arc<HostPlan>, entrant: Entrant, socket: Accepted) {
     match socket {
         Accepted::Tcp(stream, peer) => {
             entrant.story.peer.set(Some(PeerAddress::Tcp(peer)));
@@ -80,7 +99,8 @@ async fn admit<T: Tier>(hall: &Rc<Hall<T>>, plan: &ListenerPlan, entrant: Entran
                 let uid = cred.uid();
                 entrant.story.peer.set(Some(PeerAddress::Unix { uid, pid: cred.pid() }));
                 // The kernel shows this id for every user that has none here: it proves nobody.
-                if uid != UNMAPPED_UID && plan.uids.contains(&uid) {
+                let may = plan.listeners.get(entrant.listener).is_some_and(|own| own.uids.contains(&uid));
+                if uid != UNMAPPED_UID && may {
                     greet(hall, plan, entrant, stream).await;
                 } else {
                     entrant.story.end(Ending::refused("peer-not-allowed"), None);
@@ -105,22 +125,25 @@ impl<T: Tier> Drop for Place<T> {
 }
 
 /// TLS where the listener has it, then HTTP.
-async fn greet<T: Tier, IO>(hall: &Rc<Hall<T>>, plan: &ListenerPlan, entrant: Entrant, io: IO)
+async fn greet<T: Tier, IO>(hall: &Rc<Hall<T>>, plan: Arc<HostPlan>, entrant: Entrant, io: IO)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Some(tls) = &plan.tls else {
-        return begin(hall, plan, entrant, io, None, Protocol::Http1).await;
+    let Some(own) = plan.listeners.get(entrant.listener) else { return };
+    let (tls, entry) = (own.tls.clone(), Entry { name: Arc::clone(&own.name), limits: plan.limits });
+    drop(plan);
+    let Some(tls) = tls else {
+        return begin(hall, entry, entrant, io, None, Protocol::Http1).await;
     };
     let shaken = tokio::select! {
         biased;
-        shaken = shake(tls, io, hall.plan.limits.handshake) => shaken,
+        shaken = shake(tls, io, entry.limits.handshake) => shaken,
         why = entrant.open.stopped() => return entrant.story.end(Ending::calm(why), None),
     };
     match shaken {
         Ok((io, facts, protocol)) => {
             hall.figures.shaken(entrant.listener, entrant.opened.elapsed());
-            begin(hall, plan, entrant, io, Some(facts), protocol).await;
+            begin(hall, entry, entrant, io, Some(facts), protocol).await;
         }
         Err(fault) => entrant.story.end(Ending::refused(fault.reason), fault.source.as_ref().map(|error| error as _)),
     }
@@ -135,7 +158,7 @@ struct Unshaken {
 }
 
 /// The handshake within its time.
-async fn shake<IO: AsyncRead + AsyncWrite + Unpin>(tls: &ServerTls, io: IO, within: Duration) -> Result<Shaken<IO>, Unshaken> {
+async fn shake<IO: AsyncRead + AsyncWrite + Unpin>(tls: ServerTls, io: IO, within: Duration) -> Result<Shaken<IO>, Unshaken> {
     let stream = match timeout(within, tls.accept(io)).await {
         Err(_) => return Err(Unshaken { reason: "handshake-timeout", source: None }),
         Ok(Err(fault)) => return Err(Unshaken { reason: fault.reason, source: Some(fault.source) }),
@@ -147,8 +170,14 @@ async fn shake<IO: AsyncRead + AsyncWrite + Unpin>(tls: &ServerTls, io: IO, with
     Ok((stream, facts, protocol))
 }
 
+/// What a connection keeps of the plan that it was let in by.
+struct Entry {
+    name: Arc<str>,
+    limits: LimitsPlan,
+}
+
 /// The facts are complete: the tier may have it.
-async fn begin<T: Tier, IO>(hall: &Rc<Hall<T>>, plan: &ListenerPlan, entrant: Entrant, io: IO, tls: Option<TlsFacts>, protocol: Protocol)
+async fn begin<T: Tier, IO>(hall: &Rc<Hall<T>>, entry: Entry, entrant: Entrant, io: IO, tls: Option<TlsFacts>, protocol: Protocol)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -157,7 +186,7 @@ where
     let connection = Rc::new(Connection {
         id,
         listener,
-        listener_name: Arc::clone(&plan.name),
+        listener_name: entry.name,
         peer,
         local: story.local.get(),
         tls,
@@ -167,6 +196,6 @@ where
     });
     story.known(&connection);
     open.speaks_http(protocol == Protocol::Http2);
-    let (ending, error) = converse(hall, &connection, &open, io).await;
+    let (ending, error) = converse(hall, &entry.limits, &connection, &open, io).await;
     story.end(ending, error.as_deref().map(|error| error as _));
 }

@@ -15,18 +15,16 @@ const HIDDEN: &str = "***";
 /// Parts of names under which a plain text is never shown.
 const TELLTALE: [&str; 6] = ["secret", "password", "passphrase", "token", "credential", "api_key"];
 
-/// The configuration as it may be shown.
+/// The configuration as it may be shown; empty where it cannot be read at all.
 #[must_use]
-pub fn shown<C: DeserializeOwned + JsonSchema>(file: &str, text: &str) -> String {
+pub fn shown<C: DeserializeOwned + JsonSchema>(file: &str, text: &str) -> Value {
     // A variable is shown as it is written.
     let by_name = |name: &str| Some(format!("${{{name}}}"));
-    let Some(mut value) = settings::read::read::<Value>(file, text, &by_name, &mut Report::new()) else { return "{}\n".to_owned() };
+    let Some(mut value) = settings::read::read::<Value>(file, text, &by_name, &mut Report::new()) else { return Value::Object(Map::new()) };
     let schema = schemars::schema_for!(C);
     let root = schema.as_value();
     hide(&mut value, &[root], root);
-    let mut shown = serde_json::to_string_pretty(&value).unwrap_or_default();
-    shown.push('\n');
-    shown
+    value
 }
 
 /// `schemas` are all that may describe `value`; any of them can call it secret.
@@ -130,7 +128,7 @@ mod tests {
     #[test]
     fn secrets_are_hidden_wherever_they_stand_and_nothing_else_is() {
         let text = "name: visible # do not show: hunter0\npin: hunter1\nclients:\n  a: { key: hunter2, key_file: visible.key, unmarked_token: hunter3 }\nlist:\n  - { key: \"${KEY}\", unmarked_token: \"${TOKEN}\" }\nstore: { kind: remote, pass: hunter4, host: visible.example }\n";
-        let shown = shown::<Sample>("sample.yaml", text);
+        let shown = serde_json::to_string_pretty(&shown::<Sample>("sample.yaml", text)).unwrap();
         assert!(!shown.contains("hunter"), "{shown}");
         for visible in ["\"visible\"", "visible.key", "visible.example", "${TOKEN}"] {
             assert!(shown.contains(visible), "{visible} is missing in {shown}");

@@ -71,9 +71,8 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    /// A connection has come to this worker.
-    pub(crate) fn begin<T: Tier>(hall: &Hall<T>, id: u64, listener: usize, open: Rc<Open>) -> Self {
-        let name = hall.plan.listeners.get(listener).map(|plan| Arc::clone(&plan.name));
+    /// A connection has come to this worker, from the listener of this place and name.
+    pub(crate) fn begin<T: Tier>(hall: &Hall<T>, id: u64, (listener, name): (usize, Option<Arc<str>>), open: Rc<Open>) -> Self {
         Self {
             peer: Cell::new(None),
             local: Cell::new(None),

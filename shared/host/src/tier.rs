@@ -4,7 +4,6 @@
 //! `serve`, `draining`. Never: knows a room by name.
 
 use std::future::Future;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,7 +13,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use settings::clock::Clock;
-use settings::report::Report;
+use settings::files::Files;
+use settings::report::{Complaint, Report};
 use telemetry::metrics::Metrics;
 use telemetry::record::Records;
 use telemetry::record::buffer::RecordBuffer;
@@ -25,6 +25,7 @@ use wire::fetch::Fetcher;
 use wire::resolver::Names;
 use wire::tasks::Tasks;
 
+use crate::drain::LifeWatch;
 use crate::plan::HostPlan;
 
 /// A tier: a library of rooms that the host gives connections to.
@@ -42,18 +43,25 @@ pub trait Tier: Sized + Send + Sync + 'static {
     type Worker: 'static;
 
     /// Turns the file as written into the plans of the host and of the tier. Every complaint goes into `report`; `None` when a plan could not be
-    /// made. `base` is the folder of the file; paths in it are relative to that.
-    fn check(config: Self::Config, base: &Path, report: &mut Report) -> Option<(HostPlan, Self::Plan)>;
+    /// made. `files` reads what the configuration names, and remembers it for the watcher. `before` is the plan that serves now, if one does:
+    /// a part that is set aside may stay in use as it was there.
+    fn check(config: Self::Config, files: &Files, before: Option<&Self::Plan>, report: &mut Report) -> Option<Checked<Self>>;
 
     /// Starts what runs beside the request path: key sets, discovery. Runs on the control runtime after the listeners were bound and before
-    /// anything is accepted; waits for first answers, each with a bound of its own.
+    /// anything is accepted; waits for first answers, each with a bound of its own. `before` is the generation that serves now, if one does: what
+    /// the new plan leaves as it was is taken over from it, and nothing of it is changed, for it may have to go on serving.
     ///
     /// # Errors
     /// What keeps the tier from serving at all. A dependency that is merely down is no error: it shows in [`Tier::readiness`].
-    fn start(plan: Arc<Self::Plan>, control: Control) -> impl Future<Output = Result<Arc<Self>, BootError>>;
+    fn start(
+        plan: Arc<Self::Plan>,
+        before: Option<Arc<Self>>,
+        control: Control,
+    ) -> impl Future<Output = Result<Arc<Self>, BootError>> + Send;
 
-    /// Makes the state of one worker, on the worker's own thread, inside its runtime.
-    fn worker(self: &Arc<Self>, seat: Seat) -> Self::Worker;
+    /// Makes the state of one worker, on the worker's own thread, inside its runtime. `before` is what the worker had in the former generation,
+    /// which requests in flight go on using: pools and caches that still hold are taken over.
+    fn worker(self: &Arc<Self>, seat: Seat, before: Option<&Rc<Self::Worker>>) -> Self::Worker;
 
     /// Walks one request through the corridor. It always answers; a panic in it becomes the problem `internal-error`.
     fn serve(
@@ -72,6 +80,27 @@ pub trait Tier: Sized + Send + Sync + 'static {
 
     /// Told once, when the drain begins.
     fn draining(&self) {}
+}
+
+/// A file that was read and checked.
+pub struct Checked<T: Tier> {
+    /// The process as meant.
+    pub host: HostPlan,
+    /// The tier as meant.
+    pub tier: T::Plan,
+    /// Parts of the configuration that are not in the plan, because something is wrong with them that concerns nobody else.
+    pub aside: Vec<Aside>,
+}
+
+/// A part of the configuration, kept in a file of its own, that was set aside whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aside {
+    /// Which: `drop-in orders.yaml`.
+    pub name: String,
+    /// All that is wrong with it; at least one.
+    pub complaints: Vec<Complaint>,
+    /// What becomes of it meanwhile: `its routes are not served`.
+    pub detail: String,
 }
 
 /// What the control runtime lends to a tier.
@@ -93,6 +122,8 @@ pub struct Control {
     pub tracing: Arc<Tracing>,
     /// The configuration generation that is being started; the first is 1.
     pub generation: u64,
+    /// Where the process stands in its life.
+    pub life: LifeWatch,
 }
 
 /// What one worker is handed for its tier.

@@ -1,25 +1,28 @@
 //! A worker: one thread, one single-threaded runtime, the connections that were dealt to it, and the tier's state that never leaves it.
 //!
-//! In: connections through its lane. Out: their requests to the tier. On the way out it asks its connections to end, waits for them, and hands
+//! In: connections through its lane, newer generations of the configuration. Out: their requests to the tier. On the way out it asks its connections to end, waits for them, and hands
 //! over its records. Never: shares a connection with another worker, blocks.
 
+use std::cell::RefCell;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::deal::Dealt;
 use crate::drain::{LifeWatch, Phase};
 use crate::figures::Figures;
-use crate::plan::HostPlan;
+use crate::plan::LimitsPlan;
+use crate::reload::Generation;
 use crate::roster::{Census, Rest, Roster};
-use crate::serve::{Hall, serve};
-use crate::tier::{Control, Seat, Tier};
+use crate::serve::{Hall, Stand, serve};
+use crate::tier::{Seat, Tier};
 
 /// How often resting connections are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
@@ -29,27 +32,21 @@ const END_MAX: Duration = Duration::from_secs(1);
 
 /// What every worker is started with.
 pub(crate) struct Kit<T: Tier> {
-    pub(crate) tier: Arc<T>,
-    pub(crate) control: Control,
-    pub(crate) plan: Arc<HostPlan>,
+    pub(crate) given: watch::Receiver<Arc<Generation<T>>>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) life: LifeWatch,
 }
 
 impl<T: Tier> Clone for Kit<T> {
     fn clone(&self) -> Self {
-        Self {
-            tier: Arc::clone(&self.tier),
-            control: self.control.clone(),
-            plan: Arc::clone(&self.plan),
-            figures: Arc::clone(&self.figures),
-            life: self.life.clone(),
-        }
+        Self { given: self.given.clone(), figures: Arc::clone(&self.figures), life: self.life.clone() }
     }
 }
 
-/// The two moments of a worker that others wait for.
+/// What others wait for of a worker.
 pub(crate) struct Worker {
+    /// The newest generation that it has adopted.
+    pub(crate) adopted: watch::Receiver<u64>,
     /// It serves; an error means that the tier's worker could not be made.
     pub(crate) ready: oneshot::Receiver<()>,
     /// It has ended, in whatever way.
@@ -63,49 +60,64 @@ pub(crate) struct Worker {
 pub(crate) fn start<T: Tier>(index: usize, kit: Kit<T>, lane: mpsc::Receiver<Dealt>) -> io::Result<Worker> {
     let (ready_sender, ready) = oneshot::channel();
     let (ended_sender, ended) = oneshot::channel::<()>();
+    let (adopted_sender, adopted) = watch::channel(0);
     let mut builder = Builder::new_current_thread();
     builder.enable_all();
     thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
         let _ended = ended_sender;
         match builder.build_local(LocalOptions::default()) {
             Ok(runtime) => {
-                runtime.block_on(work(index, kit, lane, ready_sender));
+                runtime.block_on(work(index, kit, lane, (ready_sender, adopted_sender)));
                 // What is still open is dropped here, and writes its record as it goes.
                 runtime.shutdown_timeout(END_MAX);
             }
             Err(error) => tracing::error!(index, %error, "a worker could not start"),
         }
     })?;
-    Ok(Worker { ready, ended })
+    Ok(Worker { adopted, ready, ended })
 }
 
-async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt>, ready: oneshot::Sender<()>) {
-    let records = Rc::new(kit.control.records.buffer());
-    let tick_every = kit.control.records.tick_every().min(SWEEP_EVERY);
-    let roster = Rc::new(Roster::new(Rest { first: kit.plan.limits.head, idle: kit.plan.limits.idle, body: kit.plan.limits.body }));
-    let clock = kit.control.clock.clone();
-    let worker = Rc::new(kit.tier.worker(Seat { index, records: Rc::clone(&records), control: kit.control.clone() }));
+type News = (oneshot::Sender<()>, watch::Sender<u64>);
+
+async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt>, (ready, adopted): News) {
+    let Kit { mut given, figures, life } = kit;
+    let first = Arc::clone(&given.borrow_and_update());
+    let records = Rc::new(first.control.records.buffer());
+    let tick_every = first.control.records.tick_every().min(SWEEP_EVERY);
+    let seat = |generation: &Generation<T>| Seat { index, records: Rc::clone(&records), control: generation.control.clone() };
+    let worker = Rc::new(first.tier.worker(seat(&first), None));
     let hall = Rc::new(Hall::<T> {
-        worker,
-        plan: kit.plan,
-        roster: Rc::clone(&roster),
+        stand: RefCell::new(Stand { worker, plan: Arc::clone(&first.host) }),
+        roster: Rc::new(Roster::new(rest(&first.host.limits))),
         records: Rc::clone(&records),
-        figures: kit.figures,
-        clock,
+        figures,
+        clock: first.control.clock.clone(),
     });
+    let roster = Rc::clone(&hall.roster);
+    adopted.send_replace(first.control.generation);
+    drop(first);
     // Nobody waits for it if the boot was given up.
     let _ = ready.send(());
 
     let mut tick = interval(tick_every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut closing = kit.life.clone();
-    let mut cut = kit.life;
-    let (mut lane_is_open, mut is_closing) = (true, false);
+    let mut closing = life.clone();
+    let mut cut = life;
+    let (mut lane_is_open, mut is_closing, mut may_change) = (true, false, true);
     loop {
         tokio::select! {
             dealt = lane.recv(), if lane_is_open => match dealt {
                 Some(dealt) => drop(tokio::task::spawn_local(serve(Rc::clone(&hall), dealt))),
                 None => lane_is_open = false,
+            },
+            news = given.changed(), if may_change => match news {
+                Ok(()) => {
+                    let newer = Arc::clone(&given.borrow_and_update());
+                    if adopt(&hall, &newer, seat(&newer)) {
+                        adopted.send_replace(newer.control.generation);
+                    }
+                }
+                Err(_) => may_change = false,
             },
             _ = tick.tick() => {
                 records.tick();
@@ -126,4 +138,28 @@ async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt
         }
     }
     records.flush();
+}
+
+/// Serves by a newer generation from the next request on; those in flight keep what they began with. A bug in the making costs the generation and
+/// not the worker.
+fn adopt<T: Tier>(hall: &Hall<T>, newer: &Generation<T>, seat: Seat) -> bool {
+    let (index, before) = (seat.index, hall.worker());
+    let Ok(worker) = catch_unwind(AssertUnwindSafe(|| newer.tier.worker(seat, Some(&before)))) else {
+        hall.figures.panics.inc();
+        tracing::error!(
+            worker = index,
+            generation = newer.control.generation,
+            "a worker panicked at a new generation, and serves on by the former one"
+        );
+        return false;
+    };
+    hall.roster.rest(rest(&newer.host.limits));
+    let former = hall.stand.replace(Stand { worker: Rc::new(worker), plan: Arc::clone(&newer.host) });
+    // After the cell was given back: what the former one held may run code of its own as it goes.
+    drop(former);
+    true
+}
+
+fn rest(limits: &LimitsPlan) -> Rest {
+    Rest { first: limits.head, idle: limits.idle, body: limits.body }
 }

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::address::Address;
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TrustRootsConfig};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
 use host::plan::{HostPlan, HostSections};
-use host::tier::{BootError, Control, Health, Seat, Tier};
+use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use settings::files::Files;
 use settings::report::Report;
 use telemetry::logs::LogsConfig;
 use telemetry::record::config::RecordsConfig;
@@ -41,6 +42,10 @@ struct Config {
     admin: AdminConfig,
     #[serde(default)]
     drain: DrainConfig,
+    #[serde(default)]
+    upgrade: UpgradeConfig,
+    #[serde(default)]
+    reload: ReloadConfig,
     #[serde(default)]
     limits: LimitsConfig,
     #[serde(default)]
@@ -67,17 +72,17 @@ impl Tier for Bare {
     type Plan = ();
     type Worker = ();
 
-    fn check(config: Config, base: &Path, report: &mut Report) -> Option<(HostPlan, ())> {
-        let Config { name, workers, listen, admin, drain, limits, logs, records, traces, dns, roots } = config;
-        let sections = HostSections { name, workers, listen, admin, drain, limits, logs, records, traces, dns, roots };
-        HostPlan::check(sections, base, report).map(|plan| (plan, ()))
+    fn check(config: Config, files: &Files, _: Option<&()>, report: &mut Report) -> Option<Checked<Self>> {
+        let Config { name, workers, listen, admin, drain, upgrade, reload, limits, logs, records, traces, dns, roots } = config;
+        let sections = HostSections { name, workers, listen, admin, drain, upgrade, reload, limits, logs, records, traces, dns, roots };
+        HostPlan::check(sections, files, report).map(|host| Checked { host, tier: (), aside: Vec::new() })
     }
 
-    async fn start(_: Arc<()>, _: Control) -> Result<Arc<Self>, BootError> {
+    async fn start(_: Arc<()>, _: Option<Arc<Self>>, _: Control) -> Result<Arc<Self>, BootError> {
         Ok(Arc::new(Self))
     }
 
-    fn worker(self: &Arc<Self>, _: Seat) {}
+    fn worker(self: &Arc<Self>, _: Seat, _: Option<&Rc<()>>) {}
 
     fn serve(_: &Rc<()>, _: &Rc<Connection>, _: Request<Incoming>) -> impl Future<Output = Response<Body>> + 'static {
         std::future::ready(Response::new(Body::Empty))
@@ -91,9 +96,9 @@ impl Tier for Bare {
 fn check(text: &str, base: &Path) -> (Option<HostPlan>, Vec<String>) {
     let mut report = Report::new();
     let config = settings::read::read::<Config>("bare.yaml", text, &|_| None, &mut report);
-    let plan = config.and_then(|config| Bare::check(config, base, &mut report));
+    let plan = config.and_then(|config| Bare::check(config, &Files::of(base), None, &mut report));
     let complaints = report.complaints().iter().map(|one| format!("{}:{} {}: {}; {}", one.line, one.column, one.key, one.what, one.remedy));
-    (plan.map(|plan| plan.0), complaints.collect())
+    (plan.map(|plan| plan.host), complaints.collect())
 }
 
 /// Exactly these complaints: each with its line, its key and a word of its text.

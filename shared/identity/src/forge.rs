@@ -13,6 +13,7 @@ use aws_lc_rs::signature::{
 };
 use contract::jws::encode;
 use serde_json::{Value, json};
+use settings::files::Files;
 use settings::report::Report;
 use tokio::sync::Semaphore;
 
@@ -128,7 +129,7 @@ pub(crate) fn config(keys: Value) -> IssuerConfig {
 /// The plan of a lawful configuration.
 pub(crate) fn plan(config: &IssuerConfig) -> IssuerPlan {
     let mut report = Report::new();
-    let plan = config.check("issuers.demo", Path::new("/"), &mut report);
+    let plan = config.check("issuers.demo", &Files::of(Path::new("/")), &mut report);
     assert!(report.is_clean(), "{}", report.print());
     plan.unwrap()
 }

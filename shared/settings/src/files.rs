@@ -1,13 +1,15 @@
 //! Files that a configuration names.
 //!
-//! In: a path and a ceiling. Out: the bytes. Refuses: what is larger than the ceiling, what is not a file. Never: follows a path that the
-//! request path chose; only configuration names files.
+//! In: a path and a ceiling. Out: the bytes, and the memory of what was read, so that whoever watches knows what to watch. Refuses: what is larger
+//! than the ceiling, what is not a file. Never: follows a path that the request path chose; only configuration names files.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::secret::Secret;
+use crate::sight::{Sight, Sights, names_in};
 
 /// The most bytes that a configuration document may have.
 pub const DOCUMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -18,15 +20,128 @@ pub fn resolve(base: &Path, path: impl AsRef<Path>) -> PathBuf {
     base.join(path)
 }
 
+/// The files of one reading of a configuration: where relative paths start, and what was read.
+#[derive(Debug)]
+pub struct Files {
+    base: PathBuf,
+    seen: Mutex<Sights>,
+}
+
+impl Files {
+    /// The files of a configuration that lies in the folder `base`.
+    #[must_use]
+    pub fn of(base: &Path) -> Self {
+        Self { base: base.to_owned(), seen: Mutex::default() }
+    }
+
+    /// The files of the configuration `file`.
+    #[must_use]
+    pub fn beside(file: &Path) -> Self {
+        Self::of(file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+    }
+
+    /// Where relative paths start.
+    #[must_use]
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// A path as the configuration means it, of something that is not read here: a socket, a log.
+    #[must_use]
+    pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
+        resolve(&self.base, path)
+    }
+
+    /// The path of a file that is read by somebody else after this call; it is remembered as it looks now.
+    #[must_use]
+    pub fn watched(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = self.resolve(path);
+        if self.seen().get(&path).is_none() {
+            let sight = Sight::take(&path);
+            self.seen().keep(path.clone(), sight);
+        }
+        path
+    }
+
+    /// As [`read_file`], and remembered.
+    ///
+    /// # Errors
+    /// As [`read_file`].
+    pub fn read(&self, path: impl AsRef<Path>, bytes_max: usize) -> Result<Vec<u8>, String> {
+        let path = self.resolve(path);
+        let outcome = read_with(&path, bytes_max);
+        let sight = match &outcome {
+            Ok((before, bytes)) => Sight::of(before, bytes),
+            Err(_) => Sight::take(&path),
+        };
+        self.seen().keep(path, sight);
+        outcome.map(|(_, bytes)| bytes)
+    }
+
+    /// As [`read_text`], and remembered.
+    ///
+    /// # Errors
+    /// As [`read_text`].
+    pub fn read_text(&self, path: impl AsRef<Path>, bytes_max: usize) -> Result<String, String> {
+        let path = path.as_ref();
+        self.read(path, bytes_max).and_then(|bytes| text(&self.resolve(path), bytes))
+    }
+
+    /// As [`read_secret`], and remembered.
+    ///
+    /// # Errors
+    /// As [`read_secret`].
+    pub fn read_secret(&self, path: impl AsRef<Path>, bytes_max: usize) -> Result<Secret<String>, String> {
+        self.read_text(path, bytes_max).map(secret)
+    }
+
+    /// The names in a folder that end in `suffix`, sorted, without hidden ones; the listing is remembered.
+    ///
+    /// # Errors
+    /// A sentence for the operator with the path in it: there is no such folder, it may not be read, or it holds more than `names_max`.
+    pub fn list(&self, folder: impl AsRef<Path>, suffix: &'static str, names_max: usize) -> Result<Vec<String>, String> {
+        let folder = self.resolve(folder);
+        let sight = Sight::take_names(&folder, suffix);
+        self.seen().keep(folder.clone(), sight);
+        let names = names_in(&folder, suffix, names_max).map_err(|error| format!("{} cannot be listed: {error}", folder.display()))?;
+        if names.len() > names_max {
+            return Err(format!("{} holds more than {names_max} files that end in {suffix}", folder.display()));
+        }
+        Ok(names)
+    }
+
+    /// What the file at `path` looked like, if it was read.
+    #[must_use]
+    pub fn sight(&self, path: &Path) -> Option<Sight> {
+        self.seen().get(path).cloned()
+    }
+
+    /// What was read, and what it looked like.
+    #[must_use]
+    pub fn sights(&self) -> Sights {
+        self.seen().clone()
+    }
+
+    /// Nothing is done under the lock that could panic half-way.
+    fn seen(&self) -> MutexGuard<'_, Sights> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The whole file, if it has at most `bytes_max` bytes.
 ///
 /// # Errors
 /// A sentence for the operator with the path in it: it does not exist, may not be read, is a folder, or is too large.
 pub fn read_file(path: impl AsRef<Path>, bytes_max: usize) -> Result<Vec<u8>, String> {
-    let path = path.as_ref();
+    read_with(path.as_ref(), bytes_max).map(|(_, bytes)| bytes)
+}
+
+/// The file, and its metadata before its first byte was read.
+fn read_with(path: &Path, bytes_max: usize) -> Result<(Metadata, Vec<u8>), String> {
     let tell = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
     let file = File::open(path).map_err(tell)?;
-    if file.metadata().map_err(tell)?.is_dir() {
+    let before = file.metadata().map_err(tell)?;
+    if before.is_dir() {
         return Err(format!("{} is a folder", path.display()));
     }
     let mut bytes = Vec::new();
@@ -36,7 +151,7 @@ pub fn read_file(path: impl AsRef<Path>, bytes_max: usize) -> Result<Vec<u8>, St
     if bytes.len() > bytes_max {
         return Err(format!("{} is larger than {bytes_max} bytes", path.display()));
     }
-    Ok(bytes)
+    Ok((before, bytes))
 }
 
 /// The whole file as UTF-8 text, if it has at most `bytes_max` bytes.
@@ -45,7 +160,11 @@ pub fn read_file(path: impl AsRef<Path>, bytes_max: usize) -> Result<Vec<u8>, St
 /// As [`read_file`], and where the bytes are not UTF-8.
 pub fn read_text(path: impl AsRef<Path>, bytes_max: usize) -> Result<String, String> {
     let path = path.as_ref();
-    String::from_utf8(read_file(path, bytes_max)?).map_err(|_| format!("{} is not UTF-8 text", path.display()))
+    read_file(path, bytes_max).and_then(|bytes| text(path, bytes))
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String, String> {
+    String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text", path.display()))
 }
 
 /// The whole file as a secret, without the line break that editors put at its end.
@@ -53,10 +172,13 @@ pub fn read_text(path: impl AsRef<Path>, bytes_max: usize) -> Result<String, Str
 /// # Errors
 /// As [`read_text`].
 pub fn read_secret(path: impl AsRef<Path>, bytes_max: usize) -> Result<Secret<String>, String> {
-    let mut text = read_text(path, bytes_max)?;
+    read_text(path, bytes_max).map(secret)
+}
+
+fn secret(mut text: String) -> Secret<String> {
     let kept = text.trim_end_matches(['\n', '\r']).len();
     text.truncate(kept);
-    Ok(Secret::new(text))
+    Secret::new(text)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod names;
 pub mod read;
 pub mod report;
 pub mod secret;
+pub mod sight;
 pub mod units;
 
 mod choice;

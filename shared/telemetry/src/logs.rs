@@ -35,7 +35,7 @@ pub enum Format {
 }
 
 /// The section `logs` as meant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogsPlan {
     filter: Targets,
     format: Format,

@@ -74,8 +74,16 @@ pub mod metric {
 
     /// The generation of the configuration that serves now.
     pub const GENERATION: &str = "gateway_config_generation";
+    /// Reloads of the configuration, by outcome: `adopted`, `unchanged`, `refused`.
+    pub const RELOADS: &str = "gateway_config_reloads_total";
+    /// 1 while the file differs from what serves because the last reload was refused; else 0.
+    pub const RELOAD_FAILED: &str = "gateway_config_reload_failed";
+    /// Drop-ins that are set aside because something is wrong with them.
+    pub const DROP_INS_ASIDE: &str = "gateway_config_drop_ins_set_aside";
     /// Constant 1; its labels name the tier, its build, and the treaty it speaks.
     pub const BUILD: &str = "gateway_build";
+    /// Upgrades of the binary: `handed_over`, counted by the process that took over, and `failed`, counted by the one that goes on.
+    pub const UPGRADES: &str = "gateway_upgrades_total";
     /// When the process started, in Unix seconds.
     pub const STARTED: &str = "gateway_start_time_seconds";
 }
@@ -92,6 +100,8 @@ pub mod label {
     pub const STATUS: &str = "status";
     /// `ok`, `failed`, `hit`, `miss`… as the metric says.
     pub const RESULT: &str = "result";
+    /// What came of something, as the metric says.
+    pub const OUTCOME: &str = "outcome";
     /// The name of a service.
     pub const SERVICE: &str = "service";
     /// The name of a route.

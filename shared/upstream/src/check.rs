@@ -4,9 +4,8 @@
 //! without instances, ceilings of zero, clamps upside down. Never: resolves a name.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
-use settings::files;
+use settings::files::Files;
 use settings::report::Report;
 use settings::units::Span;
 
@@ -18,14 +17,14 @@ use crate::plan::{DiscoverPlan, PoolPlan, ServicePlan};
 const ATTEMPTS_MAX: u32 = 8;
 
 impl ServiceConfig {
-    /// Checks the service at `key` (its last part becomes the service's name); files are looked for from `base`.
+    /// Checks the service at `key` (its last part becomes the service's name); `files` are those of the configuration.
     ///
     /// Every complaint goes to `report`; `None` when there was one.
-    pub fn check(&self, key: &str, base: &Path, report: &mut Report) -> Option<ServicePlan> {
-        let discover = self.discover.check(&format!("{key}.discover"), base, report);
+    pub fn check(&self, key: &str, files: &Files, report: &mut Report) -> Option<ServicePlan> {
+        let discover = self.discover.check(&format!("{key}.discover"), files, report);
         let tls = match &self.tls {
             None => Some(None),
-            Some(tls) => tls.check(&format!("{key}.tls"), base, discover.as_ref(), report).map(Some),
+            Some(tls) => tls.check(&format!("{key}.tls"), files, discover.as_ref(), report).map(Some),
         };
         let numbers = self.check_numbers(key, report);
         let (discover, tls, ()) = (discover?, tls?, numbers?);
@@ -80,8 +79,8 @@ impl ServiceConfig {
 }
 
 impl DiscoverConfig {
-    /// Checks this way of discovery at `key`; a path is relative to `base`.
-    pub fn check(&self, key: &str, base: &Path, report: &mut Report) -> Option<DiscoverPlan> {
+    /// Checks this way of discovery at `key`; a path is one of `files`.
+    pub fn check(&self, key: &str, files: &Files, report: &mut Report) -> Option<DiscoverPlan> {
         match self {
             Self::Static { addresses } => static_addresses(addresses, key, report).map(DiscoverPlan::Static),
             Self::Dns { name, port } => {
@@ -97,7 +96,7 @@ impl DiscoverConfig {
                 report.complain(&format!("{key}.path"), "the path is empty", "set the path of the instance's socket");
                 None
             }
-            Self::Unix { path } => Some(DiscoverPlan::Unix(files::resolve(base, path))),
+            Self::Unix { path } => Some(DiscoverPlan::Unix(files.resolve(path))),
         }
     }
 }

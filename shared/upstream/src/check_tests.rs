@@ -1,12 +1,14 @@
 //! Services as written: what is lawful, and what is complained about.
 
+use std::path::Path;
+
 use super::*;
 use crate::config::Balance;
 
 fn read(yaml: &str) -> (Option<ServicePlan>, Vec<String>) {
     let mut report = Report::new();
     let config: Option<ServiceConfig> = settings::read::read("gw.yaml", yaml, &|_| None, &mut report);
-    let plan = config.and_then(|config| config.check("services.orders", Path::new("/etc/gw"), &mut report));
+    let plan = config.and_then(|config| config.check("services.orders", &Files::of(Path::new("/etc/gw")), &mut report));
     (plan, report.complaints().iter().map(|complaint| format!("{} {}", complaint.key, complaint.what)).collect())
 }
 

@@ -3,10 +3,8 @@
 //! In: files and names. Out: `wire`'s client. Refuses: files that cannot be used, half a pair, peers of no known form, a server without a name.
 //! Never: a client without verification.
 
-use std::path::Path;
-
 use settings::clock::Clock;
-use settings::files;
+use settings::files::Files;
 use settings::report::Report;
 use wire::tls::certificate::Certificate;
 use wire::tls::client::{ClientTerms, ClientTls};
@@ -19,16 +17,16 @@ use crate::plan::DiscoverPlan;
 
 impl InstanceTlsConfig {
     /// Checks the TLS material at `key`; the name to ask for follows from `discover` unless it is written.
-    pub fn check(&self, key: &str, base: &Path, discover: Option<&DiscoverPlan>, report: &mut Report) -> Option<ClientTls> {
+    pub fn check(&self, key: &str, files: &Files, discover: Option<&DiscoverPlan>, report: &mut Report) -> Option<ClientTls> {
         let before = report.complaints().len();
-        let certificate = self.certificate(key, base, report);
+        let certificate = self.certificate(key, files, report);
         let peers = self.peers(key, report);
         let server_name = self.server_name(key, discover, report);
         if report.complaints().len() > before {
             return None;
         }
         let terms = ClientTerms {
-            roots: Roots::File(files::resolve(base, &self.ca)),
+            roots: Roots::File(files.watched(&self.ca)),
             certificate,
             server_name: server_name?,
             peers,
@@ -45,7 +43,7 @@ impl InstanceTlsConfig {
         }
     }
 
-    fn certificate(&self, key: &str, base: &Path, report: &mut Report) -> Option<Certificate> {
+    fn certificate(&self, key: &str, files: &Files, report: &mut Report) -> Option<Certificate> {
         match (&self.certificate, &self.key) {
             (None, None) => None,
             (Some(_), None) => {
@@ -57,7 +55,7 @@ impl InstanceTlsConfig {
                 None
             }
             (Some(chain), Some(private)) => {
-                let (chain, private) = (files::resolve(base, chain), files::resolve(base, private));
+                let (chain, private) = (files.watched(chain), files.watched(private));
                 match Certificate::load_client(&chain, &private, Clock::system().now_s()) {
                     Ok(certificate) => Some(certificate),
                     Err(fault) => {

@@ -82,7 +82,7 @@ fn run<F: Future<Output = ()>>(discover: DiscoverConfig, script: Arc<Script>, te
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     let mut config = ServiceConfig::new(discover);
     config.ttl.min = Span::millis(100);
-    let plan = config.check("services.users", std::path::Path::new("."), &mut Report::new()).expect("plan");
+    let plan = config.check("services.users", &settings::files::Files::of(std::path::Path::new(".")), &mut Report::new()).expect("plan");
     runtime.block_on(async {
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let service = Service::start(plan, &script, &tasks, &Clock::system(), &Metrics::new());

@@ -24,7 +24,9 @@ fn found(port: u16) -> Found {
 fn service(metrics: &Metrics) -> Arc<Service> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
     let config = ServiceConfig::new(DiscoverConfig::Static { addresses: vec!["127.0.0.1:1".into(), "127.0.0.1:2".into()] });
-    let plan = config.check("services.orders", std::path::Path::new("."), &mut settings::report::Report::new()).expect("plan");
+    let plan = config
+        .check("services.orders", &settings::files::Files::of(std::path::Path::new(".")), &mut settings::report::Report::new())
+        .expect("plan");
     let (clock, _) = Clock::manual(1_000);
     Service::start(plan, &Arc::new(NoNames), &Tasks::on(runtime.handle().clone()), &clock, metrics)
 }

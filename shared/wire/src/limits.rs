@@ -27,6 +27,15 @@ impl Limits {
         Self { places: Places::new(in_flight_max), body_bytes_max }
     }
 
+    /// The ceilings of a newer configuration: those in flight under `before` count on.
+    #[must_use]
+    pub fn after(before: Option<&Self>, in_flight_max: usize, body_bytes_max: u64) -> Self {
+        match before {
+            Some(before) => Self { places: before.places.with_ceiling(in_flight_max), body_bytes_max },
+            None => Self::new(in_flight_max, body_bytes_max),
+        }
+    }
+
     /// Takes a place for the request and counts its body into `count` from now on.
     ///
     /// # Errors
@@ -41,5 +50,29 @@ impl Limits {
             *request.body_mut() = Body::boxed(Counted::new(body, Rc::clone(count), self.body_bytes_max));
         }
         Ok(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admit(limits: &Limits, body: &'static str) -> Result<Place, Reason> {
+        limits.admit(&mut Request::new(Body::from(body.as_bytes().to_vec())), &Rc::default())
+    }
+
+    #[test]
+    fn newer_ceilings_hold_for_those_who_come_and_count_those_who_are_in() {
+        let first = Limits::after(None, 2, 10);
+        let in_flight = [admit(&first, "").unwrap(), admit(&first, "").unwrap()];
+        let wider = Limits::after(Some(&first), 3, 1);
+        let third = admit(&wider, "").unwrap();
+        assert_eq!(admit(&wider, "").err(), Some(Reason::Overloaded));
+        drop(third);
+        assert_eq!(admit(&wider, "22").err(), Some(Reason::BodyTooLarge));
+        let narrower = Limits::after(Some(&wider), 1, 10);
+        assert_eq!(admit(&narrower, "").err(), Some(Reason::Overloaded));
+        drop(in_flight);
+        admit(&narrower, "22").unwrap();
     }
 }

@@ -31,6 +31,13 @@ impl Places {
         Self { taken: Arc::default(), places_max }
     }
 
+    /// The same places under another ceiling: what is taken of these is taken of those. Above a lower ceiling nobody is turned out, and nobody
+    /// comes in until enough have left.
+    #[must_use]
+    pub fn with_ceiling(&self, places_max: usize) -> Self {
+        Self { taken: Arc::clone(&self.taken), places_max }
+    }
+
     /// Takes a place, or `None` when all are taken.
     #[must_use]
     pub fn take(&self) -> Option<Place> {
@@ -60,5 +67,18 @@ mod tests {
         drop(one);
         assert!(places.take().is_some());
         assert_eq!(places.taken(), 0);
+    }
+
+    #[test]
+    fn another_ceiling_counts_those_who_are_in() {
+        let wide = Places::new(3);
+        let in_flight = [wide.take().expect("free"), wide.take().expect("free")];
+        let narrow = wide.with_ceiling(1);
+        assert!(narrow.take().is_none());
+        assert_eq!(narrow.taken(), 2);
+        drop(in_flight);
+        let one = narrow.take().expect("free again");
+        assert_eq!(wide.taken(), 1);
+        drop(one);
     }
 }

@@ -1,22 +1,27 @@
 //! The admin door's own small server: hyper over a listener that only this host reaches.
 //!
-//! In: a listener and the pages. Out: answers. Refuses: Unix peers that are not listed, more connections than the ceiling. Never: HTTP/2, uploads.
+//! In: a listener and the pages. Out: answers. Refuses: Unix peers that are not listed, more connections than the ceiling. Never: HTTP/2,
+//! uploads; leaves a question without its answer because a successor has taken the door.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use wire::tasks::Tasks;
 
+use crate::admin::deed::Peer;
+use crate::drain::LifeWatch;
 use crate::listen::Listener;
 use crate::plan::AdminPlan;
 
@@ -29,44 +34,99 @@ const HEAD_MAX: Duration = Duration::from_secs(30);
 /// After an accept that failed.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves the pages for as long as the process lives.
-pub(crate) async fn serve(router: Router, listener: Listener, plan: AdminPlan) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
-    let served = match listener {
-        Listener::Tcp(listener) => match TcpListener::from_std(listener) {
-            Ok(listener) => loop {
-                let Some(place) = place(&places, &mut connections).await else { return };
-                match listener.accept().await {
-                    Ok((stream, _)) => drop(connections.spawn(talk(router.clone(), stream, place))),
-                    Err(error) => endure(&error).await,
+/// How long operators may take for their last answers once a successor has the door.
+const FAREWELL_MAX: Duration = Duration::from_secs(5);
+
+/// The two moments of a door that others wait for.
+pub(crate) struct Door {
+    /// It accepts no more: a successor does.
+    pub(crate) closed: oneshot::Receiver<()>,
+    /// The last answer is on its way.
+    pub(crate) ended: oneshot::Receiver<()>,
+}
+
+/// Serves the pages for as long as the process lives, or until a successor does.
+pub(crate) fn open(tasks: &Tasks, router: Router, listener: Listener, plan: AdminPlan, life: LifeWatch) -> Door {
+    let (tell_closed, closed) = oneshot::channel();
+    let (tell_ended, ended) = oneshot::channel::<()>();
+    tasks.spawn("admin", async move {
+        let _ended = tell_ended;
+        let mut guests = Guests { router, life, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)), connections: JoinSet::new() };
+        match serve(listener, plan, &mut guests).await {
+            Ok(()) => {
+                // Nobody waits for it where the process is about to end anyway.
+                let _ = tell_closed.send(());
+                let farewell = async { while guests.connections.join_next().await.is_some() {} };
+                if timeout(FAREWELL_MAX, farewell).await.is_err() {
+                    tracing::warn!("an operator did not take an answer within {FAREWELL_MAX:?}");
                 }
-            },
-            Err(error) => error,
-        },
-        Listener::Unix(listener) => match UnixListener::from_std(listener) {
-            Ok(listener) => {
-                let uids = plan.uids.unwrap_or_else(|| vec![0, own_uid()]);
-                loop {
-                    let Some(place) = place(&places, &mut connections).await else { return };
-                    match listener.accept().await {
-                        Ok((stream, _)) if stream.peer_cred().is_ok_and(|cred| uids.contains(&cred.uid())) => {
-                            drop(connections.spawn(talk(router.clone(), stream, place)));
-                        }
-                        Ok(_) => tracing::warn!("a user who is not listed was turned away from the admin door"),
+            }
+            Err(error) => tracing::error!(%error, "the admin door cannot be served"),
+        }
+    });
+    Door { closed, ended }
+}
+
+/// Those who are served.
+struct Guests {
+    router: Router,
+    life: LifeWatch,
+    places: Arc<Semaphore>,
+    connections: JoinSet<()>,
+}
+
+/// Accepts until a successor does.
+async fn serve(listener: Listener, plan: AdminPlan, guests: &mut Guests) -> io::Result<()> {
+    let mut life = guests.life.clone();
+    match listener {
+        Listener::Tcp(listener) => {
+            let listener = TcpListener::from_std(listener)?;
+            loop {
+                tokio::select! {
+                    biased;
+                    () = life.succeeded() => return Ok(()),
+                    (place, accepted) = async { (guests.place().await, listener.accept().await) } => match accepted {
+                        Ok((stream, peer)) => guests.admit(Peer::Tcp(peer), stream, place),
                         Err(error) => endure(&error).await,
                     }
                 }
             }
-            Err(error) => error,
-        },
-    };
-    tracing::error!(error = %served, "the admin door cannot be served");
+        }
+        Listener::Unix(listener) => {
+            let listener = UnixListener::from_std(listener)?;
+            let uids = plan.uids.unwrap_or_else(|| vec![0, own_uid()]);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = life.succeeded() => return Ok(()),
+                    (place, accepted) = async { (guests.place().await, listener.accept().await) } => match accepted {
+                        Ok((stream, _)) => match stream.peer_cred() {
+                            Ok(cred) if uids.contains(&cred.uid()) => {
+                                guests.admit(Peer::Unix { uid: cred.uid(), pid: cred.pid() }, stream, place);
+                            }
+                            _ => tracing::warn!("a user who is not listed was turned away from the admin door"),
+                        },
+                        Err(error) => endure(&error).await,
+                    }
+                }
+            }
+        }
+    }
 }
 
-async fn place(places: &Arc<Semaphore>, connections: &mut JoinSet<()>) -> Option<OwnedSemaphorePermit> {
-    while connections.try_join_next().is_some() {}
-    Arc::clone(places).acquire_owned().await.ok()
+impl Guests {
+    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
+        while self.connections.try_join_next().is_some() {}
+        // It fails when the semaphore is closed, which nobody does.
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+
+    fn admit<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&mut self, peer: Peer, io: IO, place: Option<OwnedSemaphorePermit>) {
+        if let Some(place) = place {
+            let router = self.router.clone().layer(Extension(peer));
+            self.connections.spawn(talk(router, io, place, self.life.clone()));
+        }
+    }
 }
 
 async fn endure(error: &io::Error) {
@@ -79,10 +139,22 @@ fn own_uid() -> u32 {
     std::fs::metadata("/proc/self").map_or(0, |own| own.uid())
 }
 
-async fn talk<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(router: Router, io: IO, place: OwnedSemaphorePermit) {
+async fn talk<IO>(router: Router, io: IO, place: OwnedSemaphorePermit, mut life: LifeWatch)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX).half_close(false);
-    if let Err(error) = builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(router)).await {
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(router)));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = life.succeeded() => {
+            // What is being answered is answered, and the next question goes to the successor.
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the admin door ended");
     }
     drop(place);

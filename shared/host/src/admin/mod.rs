@@ -1,8 +1,11 @@
-//! The operator's door: what the process is, whether it is ready, what it counts.
+//! The operator's door: what the process is, whether it is ready, what it counts; and what it can be asked to do.
 //!
-//! In: GET. Out: `/livez`, `/readyz`, `/metrics`, `/config`, `/generation`, and the pages of the tier. Refuses: other methods; over TCP, a `Host`
-//! that is no literal of this machine, for a web page could come here under a name of its own (DNS rebinding). Never: changes anything.
+//! In: GET, and POST for what changes something. Out: `/livez`, `/readyz`, `/metrics`, `/config`, `/generation`, the pages of the tier; `/reload`,
+//! `/upgrade`.
+//! Refuses: other methods; over TCP, a `Host` that is no literal of this machine, for a web page could come here under a name of its own (DNS
+//! rebinding); POSTs that a web page can send. Never: changes anything by GET, or without a line in the log that names the peer.
 
+pub(crate) mod deed;
 mod door;
 
 use std::collections::BTreeMap;
@@ -16,23 +19,24 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::{Value, json};
+use serde_json::json;
 use telemetry::metrics::{CONTENT_TYPE, Labels};
 use telemetry::names::{label, metric};
-use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
+use tower::{ServiceBuilder, ServiceExt};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::address::Address;
 use crate::boot::{BUILD, Places};
 use crate::deal::{Lane, OpenCount};
-use crate::drain::{LifeWatch, Phase};
-use crate::plan::HostPlan;
+use crate::handover::UpgradeDesk;
+use crate::reload::Bell;
+use crate::standing::StandingWatch;
 use crate::tier::{Control, Health, Tier};
 
-pub(crate) use door::serve;
+pub(crate) use door::open;
 
 /// How long an answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -42,50 +46,27 @@ const REQUESTS_MAX: usize = 16;
 
 /// What the door shows.
 pub(crate) struct Admin<T: Tier> {
-    tier: Arc<T>,
+    standing: StandingWatch<T>,
     control: Control,
-    life: LifeWatch,
+    bell: Bell,
+    desk: UpgradeDesk,
     open: Vec<OpenCount>,
-    connections_max: usize,
+    places: Places,
     is_tcp: bool,
-    config: Arc<str>,
-    generation: Value,
 }
 
 impl<T: Tier> Admin<T> {
     /// The door of a process that is about to serve.
     pub(crate) fn new(
-        tier: Arc<T>,
-        host: &HostPlan,
+        standing: StandingWatch<T>,
         places: &Places,
         lanes: &[Lane],
         control: Control,
-        life: LifeWatch,
-        shown: String,
+        bell: Bell,
+        desk: UpgradeDesk,
     ) -> Arc<Self> {
-        let listeners: BTreeMap<&str, &str> = places.listeners.iter().map(|(name, address)| (&**name, address.as_str())).collect();
-        let plaintext: Vec<&str> = host.listeners.iter().filter(|plan| plan.is_plaintext()).map(|plan| &*plan.name).collect();
-        let generation = json!({
-            "tier": T::NAME,
-            "treaty": contract::TREATY,
-            "build": BUILD,
-            "generation": control.generation,
-            "listeners": listeners,
-            "admin": places.admin,
-            "allow_plaintext": plaintext,
-            "workers": host.workers,
-        });
-        let is_tcp = matches!(host.admin.address, Address::Tcp(_));
-        Arc::new(Self {
-            tier,
-            control,
-            life,
-            open: lanes.iter().map(Lane::count).collect(),
-            connections_max: host.limits.connections_max,
-            is_tcp,
-            config: shown.into(),
-            generation,
-        })
+        let is_tcp = matches!(standing.borrow().host.admin.address, Address::Tcp(_));
+        Arc::new(Self { standing, control, bell, desk, open: lanes.iter().map(Lane::count).collect(), places: places.clone(), is_tcp })
     }
 
     /// All pages under their protective layers.
@@ -94,29 +75,66 @@ impl<T: Tier> Admin<T> {
             let admin = Arc::clone(self);
             get(move || std::future::ready(answer(&admin)))
         };
+        let of_tier = Arc::clone(self);
         let pages = Router::new()
             .route("/livez", page(|_| "ok\n".into_response()))
             .route("/readyz", page(Self::readyz))
             .route("/metrics", page(|admin| typed(CONTENT_TYPE, admin.control.metrics.encode())))
-            .route("/config", page(|admin| typed("application/json", admin.config.to_string())))
-            .route("/generation", page(|admin| axum::Json(&admin.generation).into_response()))
-            .merge(self.tier.admin());
+            .route("/config", page(Self::config))
+            .route("/generation", page(Self::generation))
+            // Those of the generation that serves now.
+            .fallback(move |request: Request| {
+                let pages = of_tier.standing.borrow().pages.clone();
+                pages.oneshot(request)
+            })
+            .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_MAX));
+        // What is done has bounds of its own.
+        let pages = pages.merge(deed::router(&self.bell, &self.desk));
         let pages = if self.is_tcp { pages.layer(from_fn(literal_host)) } else { pages };
         pages.layer(
             ServiceBuilder::new()
                 .layer(HandleErrorLayer::new(|_| std::future::ready((StatusCode::SERVICE_UNAVAILABLE, "too many requests at once\n"))))
                 .layer(LoadShedLayer::new())
                 .layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX))
-                .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_MAX))
                 .layer(CatchPanicLayer::new()),
         )
     }
 
+    fn config(&self) -> Response {
+        let shown = Arc::clone(&self.standing.borrow().shown);
+        let mut text = serde_json::to_string_pretty(&*shown).unwrap_or_default();
+        text.push('\n');
+        typed("application/json", text)
+    }
+
+    fn generation(&self) -> Response {
+        let standing = self.standing.borrow();
+        let listeners: BTreeMap<&str, &str> = self.places.listeners.iter().map(|(name, address)| (&**name, address.as_str())).collect();
+        let plaintext: Vec<&str> = standing.host.listeners.iter().filter(|plan| plan.is_plaintext()).map(|plan| &*plan.name).collect();
+        axum::Json(json!({
+            "tier": T::NAME,
+            "treaty": contract::TREATY,
+            "build": BUILD,
+            "generation": standing.generation,
+            "pid": std::process::id(),
+            "listeners": listeners,
+            "admin": self.places.admin,
+            "allow_plaintext": plaintext,
+            "workers": standing.host.workers,
+        }))
+        .into_response()
+    }
+
     fn readyz(&self) -> Response {
-        let draining = self.life.now() > Phase::Serving;
-        let mut checks = self.tier.readiness();
+        let draining = self.control.life.turns_away();
+        let (tier, of_configuration, connections_max) = {
+            let standing = self.standing.borrow();
+            (Arc::clone(&standing.tier), standing.health(), standing.host.limits.connections_max)
+        };
+        let mut checks = tier.readiness();
+        checks.extend(of_configuration);
         let open: usize = self.open.iter().map(OpenCount::get).sum();
-        checks.push(Health { name: "connections".to_owned(), ready: true, detail: format!("{open} of {} are open", self.connections_max) });
+        checks.push(Health { name: "connections".to_owned(), ready: true, detail: format!("{open} of {connections_max} are open") });
         let ready = !draining && checks.iter().all(|check| check.ready);
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, axum::Json(json!({ "ready": ready, "draining": draining, "checks": checks }))).into_response()

@@ -95,14 +95,19 @@ pub struct Roster {
     open: RefCell<HashMap<u64, Rc<Open>>>,
     closing: Rc<Cell<bool>>,
     emptied: Notify,
-    rest: Rest,
+    rest: Cell<Rest>,
 }
 
 impl Roster {
     /// An empty roster.
     #[must_use]
     pub fn new(rest: Rest) -> Self {
-        Self { open: RefCell::default(), closing: Rc::default(), emptied: Notify::new(), rest }
+        Self { open: RefCell::default(), closing: Rc::default(), emptied: Notify::new(), rest: Cell::new(rest) }
+    }
+
+    /// Connections may rest so long from now on, also those that rest already.
+    pub fn rest(&self, rest: Rest) {
+        self.rest.set(rest);
     }
 
     /// A connection has come.
@@ -182,14 +187,15 @@ impl Roster {
 
     /// Looks at every connection: those that rest too long are asked to finish, those that were asked long ago are stopped.
     pub fn sweep(&self, now: Instant) {
+        let rest = self.rest.get();
         // Waking tasks runs none of their code, and no body knows of the roster, so the borrow is safe.
         for open in self.open.borrow().values() {
-            open.streams.sweep(now, self.rest.body);
-            self.look_at(open, now);
+            open.streams.sweep(now, rest.body);
+            self.look_at(open, rest, now);
         }
     }
 
-    fn look_at(&self, open: &Open, now: Instant) {
+    fn look_at(&self, open: &Open, may: Rest, now: Instant) {
         let rested = now.saturating_duration_since(open.rests_since.get());
         if open.stage.get() == Stage::Handshake && self.closing.get() && rested >= CLOSING_REST {
             // Browsers and probes open connections and say nothing; the drain does not wait for their handshake's own deadline.
@@ -201,11 +207,11 @@ impl Roster {
         let silent = open.requests.get() == 0 && open.line.bytes_in() == 0;
         let stalled = open.streams.stalled() > 0;
         let (rest, why) = match (self.closing.get(), silent) {
-            (true, _) => (CLOSING_REST.min(self.rest.idle), "drained"),
+            (true, _) => (CLOSING_REST.min(may.idle), "drained"),
             // Nothing can be said to a client that takes nothing: its streams are over, and it learns that by the end of the connection.
             (false, _) if stalled => (Duration::ZERO, STREAM_STALLED),
-            (false, true) => (self.rest.first, "no-request"),
-            (false, false) => (self.rest.idle, "idle"),
+            (false, true) => (may.first, "no-request"),
+            (false, false) => (may.idle, "idle"),
         };
         let farewell = if self.closing.get() && open.has_goaway.get() { CLOSING_REST } else { FAREWELL };
         match open.word.get() {

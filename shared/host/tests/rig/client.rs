@@ -28,6 +28,12 @@ impl Client {
         self.read().map(|answer| (answer.status, answer.body))
     }
 
+    /// Posts nothing, with header lines that each end in CRLF; its status and body.
+    pub(crate) fn post(&mut self, path: &str, headers: &str) -> Option<(u16, String)> {
+        write!(self.stream, "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\n{headers}\r\n").unwrap();
+        self.read().map(|answer| (answer.status, answer.body))
+    }
+
     /// Reads one answer with `Content-Length`; `None` when the connection ended before it.
     pub(crate) fn read(&mut self) -> Option<Answer> {
         let mut head = Vec::new();

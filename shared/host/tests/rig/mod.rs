@@ -16,13 +16,18 @@ use std::time::{Duration, Instant};
 
 use host::boot::{Boot, Places, live};
 use host::config::{
-    AdminConfig, CertificateConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, TlsConfig, TlsVersion, TrustRootsConfig, UnixConfig,
+    AdminConfig, CertificateConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TlsConfig, TlsVersion,
+    TrustRootsConfig, UnixConfig, UpgradeConfig,
 };
-use host::drain::{Departure, Leave};
+use host::drain::Departure;
 use host::inherit::Inherited;
+use host::load::Loader;
+use host::notify::Notifier;
+use host::orders::{Order, Orders};
 use host::plan::{HostPlan, HostSections};
 use host::tier::BootError;
 use serde_json::Value;
+use settings::files::Files;
 use settings::report::Report;
 use settings::units::Span;
 use telemetry::logs::LogsConfig;
@@ -31,7 +36,7 @@ use telemetry::record::config::{RecordsConfig, SinkConfig, TargetConfig};
 use telemetry::traces::config::TracesConfig;
 
 use crate::rig::client::Client;
-use crate::rig::tiny::{Gate, Tiny};
+use crate::rig::tiny::{Gate, Tiny, TinyPlan};
 
 /// Nothing in these tests should take so long.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -67,7 +72,9 @@ pub(crate) struct Process {
     pub(crate) place: String,
     pub(crate) admin: SocketAddr,
     pub(crate) gate: Arc<Gate>,
-    leave: tokio::sync::mpsc::Sender<()>,
+    /// What the process is to be, as its file would say.
+    pub(crate) plan: Arc<Mutex<(HostPlan, TinyPlan)>>,
+    pub(crate) orders: tokio::sync::mpsc::Sender<Order>,
     thread: JoinHandle<Result<Departure, BootError>>,
     folder: Folder,
 }
@@ -77,17 +84,23 @@ impl Process {
         let folder = Folder::new();
         let host = plan(&wish, &folder.0);
         let gate = Gate::new();
-        let (leave, asked) = tokio::sync::mpsc::channel(4);
+        let (orders, given) = tokio::sync::mpsc::channel(4);
         let (ready, is_ready) = mpsc::sync_channel::<Places>(1);
-        let boot = Boot::<Tiny> { host, tier: Arc::clone(&gate), shown: "{}".to_owned(), inherited: wish.inherited, begun: Instant::now() };
+        let plan = Arc::new(Mutex::new((host, TinyPlan { gate: Arc::clone(&gate), greeting: "hello".to_owned(), broken: None })));
+        let file = Arc::clone(&plan);
+        let at = folder.0.join("tiny.conf");
+        let loader = Loader::<Tiny>::of("tiny", move |former| tiny::load(&file.lock().unwrap(), &at, former));
+        let loaded = loader.load(None).unwrap();
+        let boot =
+            Boot::<Tiny> { loaded, loader, inherited: wish.inherited, origin: None, notifier: Notifier::none(), begun: Instant::now() };
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(live(boot, Leave::Channel(asked), move |places| ready.send(places.clone()).unwrap()))
+            runtime.block_on(live(boot, Orders::on_channel(given), move |places| ready.send(places.clone()).unwrap()))
         });
         let places = is_ready.recv_timeout(LONG).expect("the process becomes ready");
         let place = places.listeners[0].1.clone();
         let address = place.parse().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
-        Self { address, place, admin: places.admin.parse().unwrap(), gate, leave, thread, folder }
+        Self { address, place, admin: places.admin.parse().unwrap(), gate, plan, orders, thread, folder }
     }
 
     /// A connection to the listener.
@@ -100,9 +113,15 @@ impl Process {
         Client::to(self.admin).get(path).expect("the admin door answers")
     }
 
+    /// Asks the admin door for a reload: status and body.
+    pub(crate) fn reload(&self) -> (u16, Value) {
+        let (status, body) = Client::to(self.admin).post("/reload", "").expect("the admin door answers");
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
     /// Asks it to leave, as SIGTERM does.
     pub(crate) fn ask_to_leave(&self) {
-        self.leave.try_send(()).unwrap();
+        self.orders.try_send(Order::Leave("asked")).unwrap();
     }
 
     /// Waits for its end; the records it wrote.
@@ -156,6 +175,8 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
         }],
         admin: AdminConfig { address: "127.0.0.1:0".to_owned(), unix: None },
         drain: wish.drain,
+        upgrade: UpgradeConfig::default(),
+        reload: ReloadConfig::default(),
         limits: wish.limits,
         logs: LogsConfig::default(),
         records: records(),
@@ -164,7 +185,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
         roots: TrustRootsConfig::default(),
     };
     let mut report = Report::new();
-    let plan = HostPlan::check(sections, folder, &mut report);
+    let plan = HostPlan::check(sections, &Files::of(folder), &mut report);
     plan.unwrap_or_else(|| panic!("{}", report.print()))
 }
 

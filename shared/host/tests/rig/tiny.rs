@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use host::load::{Former, Loaded, Refused};
 use host::plan::HostPlan;
-use host::tier::{BootError, Control, Health, Seat, Tier};
+use host::tier::{Aside, BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
 use http_body::Frame;
 use hyper::body::Incoming;
 use serde_json::Value;
-use settings::report::Report;
+use settings::files::Files;
+use settings::report::{Complaint, Report};
 use tokio::sync::watch;
 use wire::body::Body;
 use wire::connection::Connection;
@@ -24,6 +26,51 @@ use crate::rig::LONG;
 /// A tier that answers by path: `/worker` its index, `/panic`, `/slow` once the gate is open, `/stream` without end, `/upgrade` by echoing bytes; else `hello`.
 pub(crate) struct Tiny {
     gate: Arc<Gate>,
+    greeting: String,
+    generation: u64,
+}
+
+/// The tier as meant.
+#[derive(Clone)]
+pub(crate) struct TinyPlan {
+    pub(crate) gate: Arc<Gate>,
+    /// What it answers.
+    pub(crate) greeting: String,
+    /// Why it cannot be started.
+    pub(crate) broken: Option<String>,
+}
+
+/// As the loader of a file, from what a test has written instead of one. A greeting of `!` is a complaint, one that starts with `?` is set aside.
+pub(crate) fn load((host, tier): &(HostPlan, TinyPlan), file: &Path, former: Option<&Former<Tiny>>) -> Result<Loaded<Tiny>, Refused> {
+    let complaint = |what: &str| Complaint {
+        file: "tiny".to_owned(),
+        line: 3,
+        column: 5,
+        key: "greeting".to_owned(),
+        what: what.to_owned(),
+        remedy: "write another one".to_owned(),
+    };
+    // What was read is what tells one configuration from another.
+    std::fs::write(file, format!("{:?} {:?} {}", host.limits, host.drain, tier.greeting)).unwrap();
+    let files = Files::beside(file);
+    files.read(file, 10_000).unwrap();
+    let sights = files.sights();
+    if tier.greeting == "!" {
+        return Err(Refused { complaints: vec![complaint("it says nothing")], sights });
+    }
+    let mut tier = tier.clone();
+    let mut aside = Vec::new();
+    if tier.greeting.starts_with('?') {
+        if let Some(former) = former {
+            tier.greeting.clone_from(&former.tier.greeting);
+        }
+        aside.push(Aside {
+            name: "drop-in tiny".to_owned(),
+            complaints: vec![complaint("it asks")],
+            detail: "its former version stays in use".to_owned(),
+        });
+    }
+    Ok(Loaded { checked: Checked { host: host.clone(), tier, aside }, shown: Value::Null, sights })
 }
 
 /// What the tests see and steer of a tiny tier.
@@ -32,6 +79,8 @@ pub(crate) struct Gate {
     pub(crate) open: watch::Sender<bool>,
     pub(crate) waiting: watch::Sender<usize>,
     pub(crate) drained: AtomicUsize,
+    /// Generations of the tier that somebody holds.
+    pub(crate) alive: AtomicUsize,
     /// Streams that were dropped.
     pub(crate) dropped: watch::Sender<usize>,
 }
@@ -42,6 +91,7 @@ impl Gate {
             open: watch::channel(false).0,
             waiting: watch::channel(0).0,
             drained: AtomicUsize::new(0),
+            alive: AtomicUsize::new(0),
             dropped: watch::channel(0).0,
         })
     }
@@ -59,24 +109,32 @@ impl Gate {
 pub(crate) struct TinyWorker {
     index: usize,
     gate: Arc<Gate>,
+    tier: Arc<Tiny>,
+    /// The generations that this worker has known before.
+    known: Vec<u64>,
 }
 
 impl Tier for Tiny {
     const NAME: &'static str = "tiny";
     type Config = Value;
-    type Plan = Arc<Gate>;
+    type Plan = TinyPlan;
     type Worker = TinyWorker;
 
-    fn check(_: Value, _: &Path, _: &mut Report) -> Option<(HostPlan, Arc<Gate>)> {
+    fn check(_: Value, _: &Files, _: Option<&TinyPlan>, _: &mut Report) -> Option<Checked<Self>> {
         None
     }
 
-    async fn start(plan: Arc<Arc<Gate>>, _: Control) -> Result<Arc<Self>, BootError> {
-        Ok(Arc::new(Self { gate: Arc::clone(&plan) }))
+    async fn start(plan: Arc<TinyPlan>, _: Option<Arc<Self>>, control: Control) -> Result<Arc<Self>, BootError> {
+        if let Some(why) = &plan.broken {
+            return Err(BootError::new(why.clone(), "mend it"));
+        }
+        plan.gate.alive.fetch_add(1, Ordering::SeqCst);
+        Ok(Arc::new(Self { gate: Arc::clone(&plan.gate), greeting: plan.greeting.clone(), generation: control.generation }))
     }
 
-    fn worker(self: &Arc<Self>, seat: Seat) -> TinyWorker {
-        TinyWorker { index: seat.index, gate: Arc::clone(&self.gate) }
+    fn worker(self: &Arc<Self>, seat: Seat, before: Option<&Rc<TinyWorker>>) -> TinyWorker {
+        let known = before.map_or_else(Vec::new, |before| [&before.known[..], &[before.tier.generation]].concat());
+        TinyWorker { index: seat.index, gate: Arc::clone(&self.gate), tier: Arc::clone(self), known }
     }
 
     fn serve(worker: &Rc<TinyWorker>, _: &Rc<Connection>, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + 'static {
@@ -94,9 +152,10 @@ impl Tier for Tiny {
                 "/slow" => {
                     worker.gate.waiting.send_modify(|number| *number += 1);
                     let _ = worker.gate.open.subscribe().wait_for(|open| *open).await;
-                    "slow".to_owned()
+                    if worker.tier.greeting == "hello" { "slow".to_owned() } else { worker.tier.greeting.clone() }
                 }
-                _ => "hello".to_owned(),
+                "/known" => format!("{:?}", worker.known),
+                _ => worker.tier.greeting.clone(),
             };
             Response::new(Body::from(text.into_bytes()))
         }
@@ -108,6 +167,12 @@ impl Tier for Tiny {
 
     fn draining(&self) {
         self.gate.drained.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Tiny {
+    fn drop(&mut self) {
+        self.gate.alive.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

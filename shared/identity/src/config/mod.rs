@@ -4,12 +4,11 @@
 //! or fewer than one place for keys, plain HTTP that nobody allowed, key files without a usable key. Never: touches the network.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use http::Uri;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use settings::files;
+use settings::files::Files;
 use settings::report::Report;
 use settings::units::{Size, Span};
 
@@ -100,7 +99,7 @@ fn token_bytes_max_default() -> Size {
 /// Checks a whole map of issuers, whose key is `key`. The plans come in the order of their names, which is the order of their indexes.
 ///
 /// `None` when one of them could not be made.
-pub fn check_all(issuers: &BTreeMap<String, IssuerConfig>, key: &str, base: &Path, report: &mut Report) -> Option<Vec<IssuerPlan>> {
+pub fn check_all(issuers: &BTreeMap<String, IssuerConfig>, key: &str, files: &Files, report: &mut Report) -> Option<Vec<IssuerPlan>> {
     let mut seen = BTreeMap::new();
     for (name, config) in issuers {
         if let Some(first) = seen.insert(config.issuer.as_str(), name) {
@@ -109,7 +108,7 @@ pub fn check_all(issuers: &BTreeMap<String, IssuerConfig>, key: &str, base: &Pat
         }
     }
     // All of them are checked before the first failure counts, so that every complaint is made.
-    let plans: Vec<_> = issuers.iter().map(|(name, config)| config.check(&format!("{key}.{name}"), base, report)).collect();
+    let plans: Vec<_> = issuers.iter().map(|(name, config)| config.check(&format!("{key}.{name}"), files, report)).collect();
     plans.into_iter().collect()
 }
 
@@ -117,7 +116,7 @@ impl IssuerConfig {
     /// Turns what is written into what is meant. `key` is where it stands (`issuers.demo`); its last part names the issuer in logs and metrics.
     ///
     /// `None` when no plan could be made; every complaint is in `report`.
-    pub fn check(&self, key: &str, base: &Path, report: &mut Report) -> Option<IssuerPlan> {
+    pub fn check(&self, key: &str, files: &Files, report: &mut Report) -> Option<IssuerPlan> {
         let before = report.complaints().len();
         self.check_url(&format!("{key}.issuer"), &self.issuer, report);
         if self.issuer.contains('?') {
@@ -137,7 +136,7 @@ impl IssuerConfig {
             );
         }
         self.check_ranges(key, report);
-        let keys = self.check_keys(&format!("{key}.keys"), base, report)?;
+        let keys = self.check_keys(&format!("{key}.keys"), files, report)?;
         let terms = Terms::new(&self.issuer, &self.audiences, &self.algorithms, self.leeway, &self.scopes_claim, &self.claims)?;
         let clean = report.complaints().len() == before;
         clean.then(|| IssuerPlan {
@@ -184,7 +183,7 @@ impl IssuerConfig {
         }
     }
 
-    fn check_keys(&self, key: &str, base: &Path, report: &mut Report) -> Option<KeysPlan> {
+    fn check_keys(&self, key: &str, files: &Files, report: &mut Report) -> Option<KeysPlan> {
         match (self.keys.discovery, &self.keys.jwks_url, &self.keys.jwks_file) {
             (true, None, None) => Some(KeysPlan::Discovery),
             (false, Some(url), None) => {
@@ -192,8 +191,7 @@ impl IssuerConfig {
                 Some(KeysPlan::Url(url.clone()))
             }
             (false, None, Some(path)) => {
-                let path = files::resolve(base, path);
-                let found = files::read_file(&path, JWKS_BYTES_MAX).and_then(|bytes| KeySet::parse(&bytes).map(|_| ()));
+                let found = files.read(path, JWKS_BYTES_MAX).and_then(|bytes| KeySet::parse(&bytes).map(|_| ()));
                 if let Err(what) = found {
                     report.complain(
                         &format!("{key}.jwks_file"),
@@ -201,7 +199,7 @@ impl IssuerConfig {
                         "name a readable JSON Web Key Set with at least one usable signature key",
                     );
                 }
-                Some(KeysPlan::File(path))
+                Some(KeysPlan::File(files.resolve(path)))
             }
             (false, None, None) => {
                 report.complain_of_absence(key, "no place for keys is given", "write one of `discovery: true`, `jwks_url` and `jwks_file`");

@@ -1,5 +1,7 @@
 //! An issuer's configuration is refused with all its faults at once, or becomes a plan.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -8,7 +10,7 @@ use crate::forge::{ISSUER, JWKS, Signer, config, jwks, plan};
 fn complaints(config: Value) -> Vec<String> {
     let config: IssuerConfig = serde_json::from_value(config).unwrap();
     let mut report = Report::new();
-    let plan = config.check("issuers.demo", Path::new("/nowhere"), &mut report);
+    let plan = config.check("issuers.demo", &Files::of(Path::new("/nowhere")), &mut report);
     assert_eq!(plan.is_none(), !report.is_clean());
     report.complaints().iter().map(|complaint| format!("{} {}", complaint.key, complaint.what)).collect()
 }
@@ -95,7 +97,7 @@ fn a_key_file_is_read_from_the_folder_of_the_configuration() {
     let check = |bytes: &[u8]| {
         std::fs::write(folder.join("keys.json"), bytes).unwrap();
         let mut report = Report::new();
-        config.check("issuers.demo", &folder, &mut report).map(|plan| plan.keys)
+        config.check("issuers.demo", &Files::of(&folder), &mut report).map(|plan| plan.keys)
     };
     assert_eq!(check(&jwks(&[Signer::p256().jwk("a")])), Some(KeysPlan::File(folder.join("keys.json"))));
     assert_eq!(check(b"{}"), None);
@@ -108,11 +110,12 @@ fn two_entries_may_not_claim_one_issuer() {
     let mut other = one.clone();
     let mut report = Report::new();
     let twice = BTreeMap::from([("a".to_owned(), one.clone()), ("b".to_owned(), other.clone())]);
-    check_all(&twice, "issuers", Path::new("/"), &mut report);
+    check_all(&twice, "issuers", &Files::of(Path::new("/")), &mut report);
     assert_eq!(report.complaints().iter().map(|complaint| complaint.key.as_str()).collect::<Vec<_>>(), ["issuers.b.issuer"]);
     other.issuer = "https://other.example".into();
     let mut report = Report::new();
     let plans =
-        check_all(&BTreeMap::from([("b".to_owned(), one), ("a".to_owned(), other)]), "issuers", Path::new("/"), &mut report).unwrap();
+        check_all(&BTreeMap::from([("b".to_owned(), one), ("a".to_owned(), other)]), "issuers", &Files::of(Path::new("/")), &mut report)
+            .unwrap();
     assert_eq!(plans.iter().map(IssuerPlan::name).collect::<Vec<_>>(), ["a", "b"]);
 }

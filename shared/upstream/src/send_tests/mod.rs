@@ -82,7 +82,7 @@ impl Bench {
         config.timeouts.first_byte = Some(Span::secs(5));
         change(&mut config);
         let mut report = Report::new();
-        let plan = config.check("services.orders", std::path::Path::new("/"), &mut report);
+        let plan = config.check("services.orders", &settings::files::Files::of(std::path::Path::new("/")), &mut report);
         let plan = plan.unwrap_or_else(|| panic!("{}", report.print()));
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let service = Service::start(plan, &Arc::new(NoNames), &tasks, &Clock::system(), &Metrics::new());

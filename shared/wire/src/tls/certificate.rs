@@ -17,6 +17,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::{FromDer, GeneralName};
 
 use crate::tls::fault::CertificateFault;
+use crate::tls::made::{Made, Making};
 use crate::tls::peers::SubjectNames;
 use crate::tls::provider::provider;
 
@@ -30,6 +31,14 @@ pub const CHAIN_CERTIFICATES_MAX: usize = 10;
 pub struct Certificate {
     certified: Arc<CertifiedKey>,
     leaf: Leaf,
+    made: Made,
+}
+
+impl PartialEq for Certificate {
+    /// Whether chain and key are the same.
+    fn eq(&self, other: &Self) -> bool {
+        self.made == other.made
+    }
 }
 
 /// What is known of the leaf of a chain.
@@ -82,6 +91,10 @@ impl Certificate {
         self.leaf.not_after
     }
 
+    pub(crate) fn made(&self) -> &Made {
+        &self.made
+    }
+
     pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
         &self.certified
     }
@@ -90,6 +103,7 @@ impl Certificate {
         let chain = certificates_in(chain_file, &read(chain_file)?)?;
         let key = key_in(key_file, &read(key_file)?)?;
         let leaf = check_chain(purpose, chain_file, &chain, now)?;
+        let made = Making::new().list(chain.iter()).part(key.secret_der()).end();
         let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => CertificateFault::at(
                 key_file,
@@ -102,7 +116,7 @@ impl Certificate {
                 "use an ECDSA (P-256, P-384), Ed25519 or RSA key (2048 bits or more) in PEM",
             ),
         })?;
-        Ok(Self { certified: Arc::new(certified), leaf })
+        Ok(Self { certified: Arc::new(certified), leaf, made })
     }
 }
 

@@ -22,6 +22,7 @@ use crate::tls::certificate::Certificate;
 use crate::tls::clients::check_listed;
 use crate::tls::fault::CertificateFault;
 use crate::tls::handshake::HandshakeFault;
+use crate::tls::made::{Made, Making};
 use crate::tls::peers::PeerList;
 use crate::tls::provider::{TlsMinimum, provider};
 use crate::tls::roots::Roots;
@@ -48,6 +49,29 @@ pub struct ClientTerms {
 pub struct ClientTls {
     config: Arc<ClientConfig>,
     server_name: ServerName<'static>,
+    made: Made,
+}
+
+impl PartialEq for ClientTls {
+    /// Whether both were made from the same roots, certificate, key and terms.
+    fn eq(&self, other: &Self) -> bool {
+        self.made == other.made
+    }
+}
+
+impl ClientTerms {
+    /// `roots` are those that were read, for the file may have changed since.
+    fn made(&self, roots: &RootCertStore) -> Made {
+        let Self { roots: _, certificate, server_name, peers, minimum, alpn } = self;
+        Making::new()
+            .roots(roots)
+            .made(certificate.as_ref().map(Certificate::made))
+            .part(server_name.as_bytes())
+            .peers(peers.as_ref())
+            .part(minimum.name().as_bytes())
+            .list(alpn.iter())
+            .end()
+    }
 }
 
 impl ClientTls {
@@ -61,6 +85,7 @@ impl ClientTls {
             CertificateFault::new("", format!("TLS cannot be set up: {error}"), "check roots, certificate and minimum version")
         };
         let roots = terms.roots.load()?;
+        let made = terms.made(&roots);
         let verifier: Arc<dyn ServerCertVerifier> = match &terms.peers {
             Some(peers) => Arc::new(ListedServers { roots, peers: peers.clone() }),
             None => WebPkiServerVerifier::builder_with_provider(roots, provider())
@@ -78,7 +103,7 @@ impl ClientTls {
         };
         config.alpn_protocols = terms.alpn.iter().map(|name| name.to_vec()).collect();
         config.enable_early_data = false;
-        Ok(Self { config: Arc::new(config), server_name })
+        Ok(Self { config: Arc::new(config), server_name, made })
     }
 
     /// The configuration, for connectors of other libraries.

@@ -13,6 +13,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::tls::fault::CertificateFault;
+use crate::tls::made::{Made, Making};
 use crate::tls::peers::{PeerList, SubjectNames};
 use crate::tls::provider::provider;
 use crate::tls::roots::Roots;
@@ -31,6 +32,11 @@ impl ClientAuth {
     /// When the bundle cannot be used.
     pub fn load(ca: &Path, peers: PeerList) -> Result<Self, CertificateFault> {
         Ok(Self { roots: Roots::File(ca.to_owned()).load()?, peers })
+    }
+
+    /// What it was made from.
+    pub(crate) fn made(&self) -> Made {
+        Making::new().roots(&self.roots).peers(Some(&self.peers)).end()
     }
 
     pub(crate) fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, CertificateFault> {

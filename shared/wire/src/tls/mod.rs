@@ -10,6 +10,7 @@ pub mod clients;
 pub mod facts;
 pub mod fault;
 pub mod handshake;
+mod made;
 pub mod peers;
 pub mod provider;
 pub mod roots;

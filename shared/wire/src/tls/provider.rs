@@ -37,6 +37,15 @@ impl TlsMinimum {
         }
     }
 
+    /// The form that [`TlsMinimum::parse`] reads.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tls12 => "1.2",
+            Self::Tls13 => "1.3",
+        }
+    }
+
     pub(crate) fn versions(self) -> &'static [&'static SupportedProtocolVersion] {
         static BOTH: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
         static NEWEST: [&SupportedProtocolVersion; 1] = [&version::TLS13];

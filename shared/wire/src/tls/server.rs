@@ -20,6 +20,7 @@ use crate::tls::certificate::Certificate;
 use crate::tls::clients::ClientAuth;
 use crate::tls::fault::CertificateFault;
 use crate::tls::handshake::{HandshakeFault, NO_CERTIFICATE_FOR_NAME};
+use crate::tls::made::{Made, Making};
 use crate::tls::provider::{TlsMinimum, give_tickets, provider, refuse_resumption};
 
 /// A fatal alert `unrecognized_name`, as a record of its own; rustls has no way to send this one.
@@ -44,6 +45,26 @@ pub struct ServerTerms {
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     names: Arc<NameTable>,
+    made: Made,
+}
+
+impl PartialEq for ServerTls {
+    /// Whether both were made from the same certificates, keys and terms.
+    fn eq(&self, other: &Self) -> bool {
+        self.made == other.made
+    }
+}
+
+impl ServerTerms {
+    fn made(&self) -> Made {
+        let Self { certificates, clients, minimum, alpn } = self;
+        let mut making = Making::new();
+        making.number(certificates.len());
+        for certificate in certificates {
+            making.made(Some(certificate.made()));
+        }
+        making.made(clients.as_ref().map(ClientAuth::made).as_ref()).part(minimum.name().as_bytes()).list(alpn.iter()).end()
+    }
 }
 
 impl ServerTls {
@@ -72,7 +93,7 @@ impl ServerTls {
         } else {
             give_tickets(&mut config)
         }
-        Ok(Self { config: Arc::new(config), names })
+        Ok(Self { config: Arc::new(config), names, made: terms.made() })
     }
 
     /// The configuration; it refuses unknown names too, but with another alert than [`ServerTls::accept`].

@@ -396,3 +396,61 @@ fn terms_that_cannot_work_are_refused_at_once() {
     }
     assert!(Roots::WebPki.load().unwrap().len() > 50);
 }
+
+#[test]
+fn a_listener_is_the_same_by_what_it_was_made_from() {
+    let bench = Bench::new();
+    let (one, two) = (bench.ca.issue(&Leaf::dns(&["gw.demo"])), bench.ca.issue(&Leaf::dns(&["gw.demo"])));
+    let clients = |bench: &Bench, peers: &[&str]| Some(ClientAuth::load(&bench.folder.path().join("ca.pem"), list(peers)).unwrap());
+    let terms = |pair: &Pair| ServerTerms {
+        certificates: vec![bench.certificate("one", pair)],
+        clients: clients(&bench, &["dns:a.demo", "dns:b.demo"]),
+        minimum: TlsMinimum::Tls12,
+        alpn: vec![b"h2", b"http/1.1"],
+    };
+    let made = |terms: &ServerTerms| ServerTls::new(terms).unwrap();
+    let first = made(&terms(&one));
+    assert!(first == made(&terms(&one)), "the same files, read again");
+    let other_ca = Bench::new();
+    for (what, other) in [
+        ("another certificate under the same path", terms(&two)),
+        ("one more certificate", ServerTerms { certificates: vec![bench.certificate("one", &one), bench.certificate("two", &two)], ..terms(&one) }),
+        ("no clients", ServerTerms { clients: None, ..terms(&one) }),
+        ("fewer peers", ServerTerms { clients: clients(&bench, &["dns:a.demo"]), ..terms(&one) }),
+        ("another CA", ServerTerms { clients: clients(&other_ca, &["dns:a.demo", "dns:b.demo"]), ..terms(&one) }),
+        ("another minimum", ServerTerms { minimum: TlsMinimum::Tls13, ..terms(&one) }),
+        ("fewer protocols", ServerTerms { alpn: vec![b"h2"], ..terms(&one) }),
+        ("protocols that read alike when joined", ServerTerms { alpn: vec![b"h2h", b"ttp/1.1"], ..terms(&one) }),
+    ] {
+        assert!(first != made(&other), "{what}");
+    }
+    assert!(!format!("{first:?}").contains("made: Made("), "a digest over a key is not shown");
+}
+
+#[test]
+fn our_own_side_is_the_same_by_what_it_was_made_from() {
+    let bench = Bench::new();
+    let pair = bench.ca.issue(&Leaf::dns(&["client.demo"]));
+    let show = |pair: &Pair| {
+        let (chain, key) = pair.lay(&bench.folder, "client");
+        Some(Certificate::load_client(&chain, &key, NOW).unwrap())
+    };
+    let terms = || ClientTerms { certificate: show(&pair), peers: Some(list(&["dns:gw.demo"])), ..bench.client("gw.demo") };
+    let made = |terms: &ClientTerms| ClientTls::new(terms).unwrap();
+    let first = made(&terms());
+    assert!(first == made(&terms()), "the same files, read again");
+    for (what, other) in [
+        ("another certificate", ClientTerms { certificate: show(&bench.ca.issue(&Leaf::dns(&["client.demo"]))), ..terms() }),
+        ("no certificate", ClientTerms { certificate: None, ..terms() }),
+        ("another name", ClientTerms { server_name: "other.demo".to_owned(), ..terms() }),
+        ("no list", ClientTerms { peers: None, ..terms() }),
+        ("an empty list", ClientTerms { peers: Some(list(&[])), ..terms() }),
+        ("public roots", ClientTerms { roots: Roots::WebPki, ..terms() }),
+        ("another minimum", ClientTerms { minimum: TlsMinimum::Tls13, ..terms() }),
+        ("another protocol", ClientTerms { alpn: vec![b"http/1.1"], ..terms() }),
+    ] {
+        assert!(first != made(&other), "{what}");
+    }
+    bench.folder.write("ca.pem", Ca::new("next").pem);
+    assert!(first != made(&terms()), "the CA has changed behind its path");
+}

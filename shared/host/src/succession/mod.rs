@@ -1,0 +1,193 @@
+//! The upgrade of the binary, on the side of the process that goes: it starts its executable again, hands it every listening socket, and waits
+//! until the successor serves.
+//!
+//! In: the sockets of a running process and how it was started. Out: a [`Successor`], and in the end whether it took over, which sockets it took,
+//! or why it did not. Refuses: in a container's first process, and a file that is no program. Never: stops serving before the successor has said
+//! that it serves; leaves a child behind that nobody waits for.
+
+pub mod origin;
+pub mod predecessor;
+pub mod word;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::inherit::PREDECESSOR;
+use crate::listen::Listener;
+use crate::succession::origin::Origin;
+use crate::succession::word::{WORD_BYTES_MAX, Word};
+use crate::tier::BootError;
+
+/// The first descriptor that is passed (sd_listen_fds(3), SD_LISTEN_FDS_START).
+const FIRST_DESCRIPTOR: i32 = 3;
+
+/// How long a successor that has failed may take to end by itself.
+const END_MAX: Duration = Duration::from_secs(5);
+
+/// Every listening socket of this process once more, by name, for the one that follows. It keeps their queues open: drop it when they close.
+#[derive(Debug)]
+pub(crate) struct Heritage {
+    sockets: Vec<(Arc<str>, Listener)>,
+}
+
+/// A successor that was started and has not said yet how it went.
+#[derive(Debug)]
+pub(crate) struct Successor {
+    pid: u32,
+    child: Child,
+    words: tokio::net::UnixDatagram,
+    fault: Option<BootError>,
+}
+
+impl Heritage {
+    /// Second descriptors of `sockets`.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub(crate) fn of<'s>(sockets: impl Iterator<Item = (Arc<str>, &'s Listener)>) -> Result<Self, BootError> {
+        let again = |(name, listener): (Arc<str>, &Listener)| listener.try_clone().map(|listener| (name, listener));
+        let sockets = sockets.map(again).collect::<Result<_, _>>();
+        let sockets = sockets.map_err(|error| {
+            BootError::new(format!("a socket cannot be kept for a successor: {error}"), "raise the limit of open files")
+        })?;
+        Ok(Self { sockets })
+    }
+
+    /// Starts the executable again with the same arguments, this heritage, and a line back to us. Call it inside the control runtime.
+    ///
+    /// # Errors
+    /// What cannot be started, and the remedy.
+    pub(crate) fn pass_on(&self, origin: &Origin) -> Result<Successor, BootError> {
+        origin.assert_program()?;
+        let fault = |error: std::io::Error| {
+            BootError::new(
+                format!("{} cannot be started: {error}", origin.program.display()),
+                "put the executable there that is to follow, with the right to execute it, and ask again",
+            )
+        };
+        let (words, theirs) = UnixDatagram::pair().map_err(fault)?;
+        words.set_nonblocking(true).map_err(fault)?;
+        let words = tokio::net::UnixDatagram::from_std(words).map_err(fault)?;
+        let mut names = Vec::with_capacity(self.sockets.len() + 1);
+        let mut descriptors: Vec<OwnedFd> = Vec::with_capacity(self.sockets.len() + 1);
+        for (name, listener) in &self.sockets {
+            names.push(&**name);
+            descriptors.push(listener.try_clone().map_err(fault)?.into());
+        }
+        names.push(PREDECESSOR);
+        descriptors.push(theirs.into());
+
+        let mut command = std::process::Command::new(&origin.program);
+        command.arg0(&origin.name).args(&origin.arguments);
+        // Whose number LISTEN_PID would have to be is known only once the process exists; without it the descriptors are anybody's who has them.
+        command.env_remove("LISTEN_PID").env_remove("LISTEN_FDS_FIRST_FD");
+        command.env("LISTEN_FDS", descriptors.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
+        let mapping = |(parent_fd, child_fd)| FdMapping { parent_fd, child_fd };
+        let mappings = descriptors.into_iter().zip(FIRST_DESCRIPTOR..).map(mapping).collect();
+        command.fd_mappings(mappings).map_err(|fault| BootError::new(fault.to_string(), "report this as a bug"))?;
+        // Everything else that is open here has CLOEXEC, from the standard library and from those who took over inherited sockets.
+        let mut command = Command::from(command);
+        let child = command.spawn().map_err(fault)?;
+        // The command holds the other end of our line, and the descriptors a second time.
+        drop(command);
+        let pid = child.id().ok_or_else(|| BootError::new("the successor ended as soon as it began", "see what it said on stderr"))?;
+        Ok(Successor { pid, child, words, fault: None })
+    }
+}
+
+impl Successor {
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits at most `within` until it serves, and tells which sockets it took. If it fails, it has ended and was waited for.
+    ///
+    /// May be broken off and taken up again; if it is not taken up, [`Successor::end`] must be called.
+    ///
+    /// # Errors
+    /// Why it does not serve, in its own words where it had any.
+    pub(crate) async fn outcome(&mut self, within: Duration) -> Result<Vec<String>, BootError> {
+        let fault = match self.fault.take() {
+            Some(fault) => fault,
+            None => match timeout(within, self.hear()).await {
+                Ok(Heard::Word(Word::Ready { taken })) => return Ok(taken),
+                Ok(Heard::Word(Word::Failed { what, remedy })) => BootError { what, remedy },
+                Ok(Heard::End(status)) => ended(status),
+                Ok(Heard::Nonsense) => {
+                    BootError::new("the successor said something that is not understood", "start a version next to this one")
+                }
+                Err(_) => BootError::new(format!("the successor said nothing within {within:?} and was ended"), "see its log lines"),
+            },
+        };
+        // Its reason is said once, and must outlive a wait that is broken off here.
+        self.fault = Some(fault.clone());
+        if timeout(END_MAX, self.child.wait()).await.is_err() {
+            self.end().await;
+        }
+        Err(fault)
+    }
+
+    async fn hear(&mut self) -> Heard {
+        let mut text = vec![0; WORD_BYTES_MAX];
+        let length = tokio::select! {
+            biased;
+            heard = self.words.recv(&mut text) => heard,
+            status = self.child.wait() => match self.words.try_recv(&mut text) {
+                // Its last word may have come between the two looks.
+                Ok(length) => Ok(length),
+                Err(_) => return Heard::End(status.ok()),
+            },
+        };
+        match length.ok().and_then(|length| Word::parse(&text[..length])) {
+            Some(word) => Heard::Word(word),
+            None => Heard::Nonsense,
+        }
+    }
+
+    /// Has it read its configuration once more.
+    pub(crate) fn reload(&self) {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        // It is our child and was not waited for, so the number is still its own.
+        if let Some(Err(error)) = pid.map(|pid| kill_process(pid, Signal::HUP)) {
+            tracing::warn!(%error, "the successor could not be told to read its configuration once more");
+        }
+    }
+
+    /// Ends it at once, and waits for it.
+    pub(crate) async fn end(&mut self) {
+        // It fails where the process has ended already, and then there is nothing to do.
+        let _ = self.child.kill().await;
+    }
+}
+
+enum Heard {
+    Word(Word),
+    End(Option<ExitStatus>),
+    Nonsense,
+}
+
+fn ended(status: Option<ExitStatus>) -> BootError {
+    let how = status.map_or_else(|| "in an unknown way".to_owned(), |status| format!("with {status}"));
+    BootError::new(format!("the successor ended {how} before it served"), "see what it said on stderr")
+}
+
+/// Why a process of this id cannot hand over, if it cannot.
+pub(crate) fn refusal(own_pid: u32) -> Option<BootError> {
+    // A container lives as long as its first process, whatever that has started.
+    (own_pid == 1).then(|| {
+        BootError::new(
+            "this is the first process of its container, which ends with it, so no other can follow it",
+            "roll the image instead: start the new container, then stop this one with SIGTERM",
+        )
+    })
+}

@@ -1,0 +1,163 @@
+//! A process whose configuration is read again: the whole of it or nothing, under whoever is connected.
+
+mod rig;
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use host::drain::Departure;
+use host::orders::Order;
+
+use crate::rig::client::Client;
+use crate::rig::{LONG, Process, Wish};
+
+fn adopted(process: &Process, generation: u64) {
+    let (status, body) = process.reload();
+    assert_eq!((status, &body["outcome"], &body["generation"]), (200, &"adopted".into(), &generation.into()), "{body}");
+}
+
+fn say(process: &Process, greeting: &str) {
+    process.plan.lock().unwrap().1.greeting = greeting.to_owned();
+}
+
+#[test]
+fn the_next_request_of_every_connection_is_served_by_the_new_generation() {
+    let process = Process::start(Wish { workers: 2, ..Wish::default() });
+    let mut clients: Vec<Client> = (0..4).map(|_| process.connect()).collect();
+    let mut slow = process.connect();
+    slow.send("/slow");
+    process.gate.wait_for(1);
+    say(&process, "good day");
+    adopted(&process, 2);
+    for client in &mut clients {
+        assert_eq!(client.get("/").unwrap().1, "good day", "a connection that was open before");
+        assert_eq!(client.get("/known").unwrap().1, "[1]", "its worker was handed what it had");
+    }
+    assert_eq!(process.gate.alive.load(Ordering::SeqCst), 2, "a request in flight holds the former generation");
+    process.gate.open.send_replace(true);
+    assert_eq!(slow.read().unwrap().body, "slow", "it finishes by what it began with");
+    let started = Instant::now();
+    while process.gate.alive.load(Ordering::SeqCst) > 1 {
+        assert!(started.elapsed() < LONG, "the former generation goes with its last request");
+        std::thread::yield_now();
+    }
+    let (_, body) = process.admin("/generation");
+    assert!(body.contains("\"generation\":2") && body.contains(&format!("\"pid\":{}", std::process::id())), "{body}");
+    assert!(process.admin("/metrics").1.contains("gateway_config_generation 2"));
+    assert_eq!(process.stop().0, Departure::Drained);
+}
+
+#[test]
+fn what_was_not_changed_makes_no_generation() {
+    let process = Process::start(Wish::default());
+    let (status, body) = process.reload();
+    assert_eq!((status, &body["outcome"], &body["generation"]), (200, &"unchanged".into(), &1.into()), "{body}");
+    assert!(process.admin("/metrics").1.contains("gateway_config_reloads_total{outcome=\"unchanged\"} 1"));
+    process.stop();
+}
+
+#[test]
+fn what_is_wrong_is_told_everywhere_and_nothing_changes() {
+    let process = Process::start(Wish::default());
+    let mut client = process.connect();
+    say(&process, "!");
+    let (status, body) = process.reload();
+    assert_eq!((status, &body["generation"]), (422, &1.into()));
+    assert_eq!(body["complaints"][0], "tiny:3:5 greeting: it says nothing; write another one");
+    assert_eq!(client.get("/").unwrap().1, "hello");
+    let (status, page) = process.admin("/readyz");
+    assert!(status == 200 && page.contains("generation 1 serves, for the last reload was refused: tiny:3:5 greeting"), "{page}");
+    assert!(process.admin("/metrics").1.contains("gateway_config_reload_failed 1"));
+
+    // A generation that cannot be started is no other matter.
+    say(&process, "welcome");
+    process.plan.lock().unwrap().1.broken = Some("no port is free".to_owned());
+    let (status, body) = process.reload();
+    assert_eq!((status, &body["complaints"][0]), (422, &"no port is free; mend it".into()));
+    assert_eq!(client.get("/").unwrap().1, "hello");
+
+    // The former file again: no new generation, and nothing is wrong any more.
+    say(&process, "hello");
+    process.plan.lock().unwrap().1.broken = None;
+    assert_eq!(process.reload().1["outcome"], "unchanged");
+    assert!(process.admin("/metrics").1.contains("gateway_config_reload_failed 0"));
+    say(&process, "welcome");
+    // Number 2 was that of the generation that could not be started; no number is given twice.
+    adopted(&process, 3);
+    assert_eq!(client.get("/").unwrap().1, "welcome");
+    process.stop();
+}
+
+#[test]
+fn a_part_that_is_set_aside_is_an_alarm_and_the_rest_loads() {
+    let process = Process::start(Wish::default());
+    say(&process, "?");
+    adopted(&process, 2);
+    let (status, page) = process.admin("/readyz");
+    assert!(status == 200 && page.contains("drop-in tiny"), "{page}");
+    assert!(page.contains("set aside, its former version stays in use: tiny:3:5 greeting: it asks"), "{page}");
+    assert!(process.admin("/metrics").1.contains("gateway_config_drop_ins_set_aside 1"));
+    assert_eq!(process.connect().get("/").unwrap().1, "hello");
+    say(&process, "fine");
+    adopted(&process, 3);
+    assert!(process.admin("/metrics").1.contains("gateway_config_drop_ins_set_aside 0"));
+    process.stop();
+}
+
+#[test]
+fn an_order_reloads_as_well_and_the_drain_is_that_of_the_newest_generation() {
+    let process = Process::start(Wish::default());
+    {
+        let mut plan = process.plan.lock().unwrap();
+        plan.0.drain.deadline = Duration::from_millis(200);
+        plan.1.greeting = "bye".to_owned();
+    }
+    process.orders.try_send(Order::Reload("SIGHUP")).unwrap();
+    process.wait_until("/generation", |_, body| body.contains("\"generation\":2"));
+    let mut stuck = process.connect();
+    stuck.send("/slow");
+    process.gate.wait_for(1);
+    assert_eq!(process.stop().0, Departure::Cut, "by the deadline of the second generation");
+}
+
+#[test]
+fn the_ceiling_of_connections_and_their_rests_are_hot() {
+    let process = Process::start(Wish::default());
+    let mut clients: Vec<Client> = (0..3).map(|_| process.connect()).collect();
+    for client in &mut clients {
+        assert!(client.get("/").is_some());
+    }
+    process.plan.lock().unwrap().0.limits.connections_max = 2;
+    adopted(&process, 2);
+    let mut late = process.connect();
+    late.send("/");
+    late.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    clients.pop();
+    assert!(!late.is_closed(), "two are open, and two is the ceiling");
+    clients.pop();
+    late.stream.set_read_timeout(Some(LONG)).unwrap();
+    assert_eq!(late.read().unwrap().body, "hello");
+    process.plan.lock().unwrap().0.limits.idle = Duration::from_millis(50);
+    adopted(&process, 3);
+    assert!(clients[0].is_closed(), "it rests longer than anybody may now");
+    process.stop();
+}
+
+#[test]
+fn web_pages_cannot_ask() {
+    let process = Process::start(Wish::default());
+    say(&process, "forged");
+    for (headers, expected) in [
+        ("origin: https://evil.example\r\n", 403),
+        ("origin: null\r\n", 403),
+        ("content-type: text/plain\r\n", 415),
+        ("content-type: application/x-www-form-urlencoded; charset=utf-8\r\n", 415),
+        ("content-type: Multipart/Form-Data; boundary=x\r\n", 415),
+    ] {
+        assert_eq!(Client::to(process.admin).post("/reload", headers).unwrap().0, expected, "{headers}");
+    }
+    assert_eq!(process.admin("/reload").0, 405, "GET changes nothing");
+    assert_eq!(process.connect().get("/").unwrap().1, "hello");
+    assert_eq!(Client::to(process.admin).post("/reload", "content-type: application/json\r\n").unwrap().0, 200);
+    process.stop();
+}

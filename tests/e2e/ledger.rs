@@ -7,19 +7,23 @@ use tests::fleet::{FLUSH, Fleet, INSTANCES};
 use tests::ledger::account::Account;
 use tests::ledger::entries::{Kind, Sent};
 use tests::ledger::fault::{Deviation, Fault};
-use tests::ledger::load::Load;
+use tests::ledger::load::{Done, Load};
 
 use crate::BINARIES;
 
 /// One fleet at a time: each is eight processes and 32 clients.
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends the load, prints the account, and fails on whatever is not lawful.
-fn settle(fleet: &Fleet, load: Load, lawful: impl Fn(&Deviation) -> bool) -> (Account, Vec<Sent>) {
-    let done = load.finish();
+pub(crate) fn settle(fleet: &Fleet, load: Load, lawful: impl Fn(&Deviation) -> bool) -> (Account, Vec<Sent>) {
+    settle_done(fleet, load.finish(), lawful)
+}
+
+/// The same for a load that has ended.
+pub(crate) fn settle_done(fleet: &Fleet, done: Done, lawful: impl Fn(&Deviation) -> bool) -> (Account, Vec<Sent>) {
     let turned_away = done.turned_away;
     let (account, sent) = done.account(fleet, FLUSH);
     println!("{account}{turned_away} connections went to the other replica before their first byte");

@@ -10,6 +10,7 @@ mod failures;
 mod front_door;
 mod killing;
 mod ledger;
+mod ledger_changes;
 mod link;
 mod readme;
 mod records;

@@ -5,6 +5,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "a fleet that cannot be built fails its test")]
 
 pub mod event;
+pub mod orders;
 pub mod scene;
 pub mod seat;
 
@@ -23,12 +24,14 @@ use gwctl::stage::zone_handle::ZoneHandle;
 use settings::clock::Clock;
 
 use crate::fleet::event::{Event, What};
+use crate::fleet::scene::Surroundings;
 use crate::fleet::seat::{Addresses, Seat, Tier};
 use crate::ledger::entries::{self, Executed, Recorded};
 use crate::rig::binaries::Binaries;
 use crate::rig::certificates::Certificates;
 use crate::rig::client::Identity;
 use crate::rig::folder::Folder;
+use crate::rig::kernel::{self, Signal};
 use crate::rig::process::Process;
 use crate::rig::stage::Stage;
 use crate::rig::wait::until;
@@ -46,7 +49,10 @@ pub struct Fleet {
     processes: Mutex<BTreeMap<Seat, Arc<Process>>>,
     events: Mutex<Vec<Event>>,
     withdrawn: Mutex<BTreeSet<Seat>>,
+    /// Successors by upgrade, which are nobody's children once their predecessors are gone.
+    heirs: Mutex<Vec<u32>>,
     binaries: Binaries,
+    around: Surroundings,
     zone: ZoneHandle,
     issuer: Issuer,
     certificates: Certificates,
@@ -75,9 +81,10 @@ impl Fleet {
         let dns = stage.run(DnsServer::bind((Ipv4Addr::LOCALHOST, 0).into(), zone.clone())).unwrap_or_else(|fault| panic!("{fault}"));
         let dns_address = dns.address().unwrap_or_else(|fault| panic!("{fault}"));
         stage.handle().spawn(dns.serve());
+        let around = Surroundings { dns: dns_address, issuer: issuer.url().to_owned() };
         for (seat, address) in &places {
             if !matches!(seat, Seat::Instance(_)) {
-                folder.write(&format!("{seat}.yaml"), &scene::config(*seat, *address, dns_address, issuer.url()));
+                folder.write(&format!("{seat}.yaml"), &scene::config(*seat, *address, &around, 0));
             }
         }
         let tie = File::create(folder.file("tie")).unwrap_or_else(|fault| panic!("{fault}"));
@@ -88,7 +95,9 @@ impl Fleet {
             processes: Mutex::default(),
             events: Mutex::default(),
             withdrawn: Mutex::default(),
+            heirs: Mutex::default(),
             binaries: *binaries,
+            around,
             zone,
             issuer,
             certificates,
@@ -266,6 +275,16 @@ impl Fleet {
         found
     }
 
+    /// What stands around the tiers.
+    #[must_use]
+    pub fn surroundings(&self) -> &Surroundings {
+        &self.around
+    }
+
+    fn born(&self, heir: u32) {
+        lock(&self.heirs).push(heir);
+    }
+
     /// Bytes of a file of the fleet as text; nothing where there is none.
     #[must_use]
     pub fn text(&self, name: &str) -> String {
@@ -276,6 +295,18 @@ impl Fleet {
     #[must_use]
     pub fn folder(&self) -> &Folder {
         &self.folder
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for heir in lock(&self.heirs).drain(..) {
+            // The id may be somebody else's by now.
+            let ours = |(seat, _): &(Seat, SocketAddr)| orders::is_ours(heir, &self.folder.file(&format!("{seat}.yaml")));
+            if self.places.iter().any(ours) {
+                kernel::signal(heir, Signal::Kill);
+            }
+        }
     }
 }
 

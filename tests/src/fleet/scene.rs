@@ -5,9 +5,19 @@ use std::net::SocketAddr;
 
 use crate::fleet::seat::Seat;
 
-/// The file of one replica; `{…}` are filled in by its address, its number, and what stands around it.
+/// What the tiers find around them.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The DNS server.
+    pub dns: SocketAddr,
+    /// The issuer's URL.
+    pub issuer: String,
+}
+
+/// The file of one replica; `{…}` are filled in by its address, its number, and what stands around it. `variation` changes limits every time, and
+/// every second and third time what is kept warm: the issuer, the service, the route, the link.
 #[must_use]
-pub fn config(seat: Seat, address: SocketAddr, dns: SocketAddr, issuer: &str) -> String {
+pub fn config(seat: Seat, address: SocketAddr, around: &Surroundings, variation: usize) -> String {
     let (text, index) = match seat {
         Seat::Security(index) => (SECURITY, index),
         Seat::Routing(index) => (ROUTING, index),
@@ -15,8 +25,11 @@ pub fn config(seat: Seat, address: SocketAddr, dns: SocketAddr, issuer: &str) ->
     };
     text.replace("{n}", &(index + 1).to_string())
         .replace("{address}", &address.to_string())
-        .replace("{dns}", &dns.to_string())
-        .replace("{issuer}", issuer)
+        .replace("{dns}", &around.dns.to_string())
+        .replace("{issuer}", &around.issuer)
+        .replace("{limit}", &(5_000 + variation).to_string())
+        .replace("{second}", &(30 + variation % 2).to_string())
+        .replace("{third}", &(30 + variation % 3).to_string())
 }
 
 /// The zone in which these processes are found.
@@ -42,7 +55,7 @@ listen:
 admin: { address: "unix:security-{n}.sock" }
 dns: { servers: ["{dns}"] }
 issuers:
-  demo: { issuer: "{issuer}", audiences: [gateway], algorithms: [ES256], keys: { discovery: true }, allow_http: true, claims: [role] }
+  demo: { issuer: "{issuer}", audiences: [gateway], algorithms: [ES256], keys: { discovery: true }, allow_http: true, claims: [role], leeway: {second}s }
 rules:
   - { path: "/", authenticate: require, issuers: [demo] }
 link:
@@ -50,6 +63,8 @@ link:
   discover: { kind: srv, name: _link._tcp.routing-gw.demo }
   tls: { ca: ca.pem, certificate: security-gw.pem, key: security-gw.key, peers: ["dns:routing-gw.demo"] }
   signing_key: { file: link.pem, kid: link-1 }
+  timeouts: { first_byte: {third}s }
+limits: { in_flight_max: {limit} }
 records:
   sinks:
     - { to: { file: access-{n}.log }, kinds: [request], flush: 50ms }
@@ -68,9 +83,10 @@ admin: { address: "unix:routing-{n}.sock" }
 dns: { servers: ["{dns}"] }
 vouch: { issuers: [security-gw], audience: routing-gw, jwks: link.jwks.json }
 services:
-  orders: { discover: { kind: srv, name: _http._tcp.orders.demo }, ttl: { min: 100ms, max: 300ms } }
+  orders: { discover: { kind: srv, name: _http._tcp.orders.demo }, ttl: { min: 100ms, max: 300ms }, timeouts: { first_byte: {second}s } }
+limits: { in_flight_max: {limit} }
 routes:
-  - { name: read-orders, path: "/orders/{id}", methods: [GET, HEAD], service: orders, require: { scopes: ["orders:read"] } }
+  - { name: read-orders, path: "/orders/{id}", methods: [GET, HEAD], service: orders, require: { scopes: ["orders:read"] }, timeout: {third}s }
   - { name: write-orders, path: "/orders/", methods: [POST, PUT, PATCH, DELETE], service: orders, require: { scopes: ["orders:write"] } }
 records:
   sinks:

@@ -36,6 +36,22 @@ pub(super) struct Terms {
     pub(super) turned_away: AtomicU64,
 }
 
+impl Terms {
+    /// The same for other clients, which are counted apart.
+    pub(super) fn apart(&self) -> Self {
+        Self {
+            doors: self.doors,
+            h1: Arc::clone(&self.h1),
+            h2: Arc::clone(&self.h2),
+            token: self.token.clone(),
+            epoch: self.epoch,
+            stop: self.stop.clone(),
+            answered: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
+        }
+    }
+}
+
 /// One client.
 pub(super) struct Client {
     pub(super) terms: Arc<Terms>,

@@ -47,3 +47,24 @@ pub(super) async fn run(client: &Client) {
         }
     }
 }
+
+/// Sends one request over one connection.
+pub(super) async fn once(client: &Client) {
+    while let Some(knocked) = client.connect(&client.terms.h1).await {
+        let (name, replica) = knocked.who();
+        let (io, written) = Written::new(knocked.stream);
+        let Ok((mut sender, connection)) = http1::handshake(TokioIo::new(io)).await else {
+            client.turned_away(replica);
+            continue;
+        };
+        tokio::task::spawn_local(async move {
+            let _ended = connection.await;
+        });
+        let ask = client.ask();
+        let answer = sender.try_send_request(request(client, &ask, Version::HTTP_11, replica));
+        match follow(client, (&name, replica), ask, answer, || written.get() > 0).await {
+            After::Unsent => client.turned_away(replica),
+            After::Kept | After::Ended => return,
+        }
+    }
+}

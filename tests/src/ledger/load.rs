@@ -64,7 +64,7 @@ impl Load {
         });
         let threads = (0..THREADS).map(|thread| {
             let terms = Arc::clone(&terms);
-            std::thread::spawn(move || clients(&terms, thread))
+            std::thread::spawn(move || run(&terms, share(thread)))
         });
         Self { threads: threads.collect(), terms, stop }
     }
@@ -78,12 +78,39 @@ impl Load {
         });
     }
 
+    /// Clients that come at once, each for one request over a connection of its own, first to `replica`.
+    #[must_use]
+    pub fn crowd(&self, name: &str, replica: usize, count: usize) -> Crowd {
+        let terms = Arc::new(self.terms.apart());
+        let clients: Vec<_> = (0..count).map(|one| (format!("{name}-{one}"), replica)).collect();
+        let thread = std::thread::spawn({
+            let terms = Arc::clone(&terms);
+            move || run(&terms, clients)
+        });
+        Crowd { terms, thread }
+    }
+
     /// Lets every client finish what it is at, and gives what they did.
     #[must_use]
     pub fn finish(mut self) -> Done {
         self.stop.send_replace(true);
         let sent = self.threads.drain(..).flat_map(|thread| thread.join().unwrap_or_else(|_| panic!("a client failed, see above")));
         let sent = sent.collect();
+        Done { sent, turned_away: self.terms.turned_away.load(Ordering::Relaxed) }
+    }
+}
+
+/// A crowd under way.
+pub struct Crowd {
+    terms: Arc<Terms>,
+    thread: JoinHandle<Vec<Sent>>,
+}
+
+impl Crowd {
+    /// Waits until everybody has an outcome.
+    #[must_use]
+    pub fn finish(self) -> Done {
+        let sent = self.thread.join().unwrap_or_else(|_| panic!("a client failed, see above"));
         Done { sent, turned_away: self.terms.turned_away.load(Ordering::Relaxed) }
     }
 }
@@ -116,24 +143,29 @@ impl Done {
     }
 }
 
-fn clients(terms: &Arc<Terms>, thread: usize) -> Vec<Sent> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// The clients of one thread: of every four in a row two, one for each replica.
+fn share(thread: usize) -> Vec<(String, usize)> {
     let names = [("h1", H1), ("h2", H2), ("ws", WEBSOCKET)].into_iter().flat_map(|(kind, count)| (0..count).map(move |one| (kind, one)));
+    names.filter(|(_, one)| one / 2 % THREADS == thread).map(|(kind, one)| (format!("{kind}-{one}"), one % 2)).collect()
+}
+
+/// Runs clients, each from a replica, to their end. Their names tell what they speak.
+fn run(terms: &Arc<Terms>, clients: Vec<(String, usize)>) -> Vec<Sent> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = LocalSet::new();
-    let tasks: Vec<_> = names
-        .filter(|(_, one)| one / 2 % THREADS == thread)
-        .map(|(kind, one)| {
-            let client = Client::new(Arc::clone(terms), format!("{kind}-{one}"), one % 2);
-            local.spawn_local(async move {
-                match kind {
-                    "h1" => h1::run(&client).await,
-                    "h2" => h2::run(&client).await,
-                    _ => websocket::run(&client).await,
-                }
-                client.into_sent()
-            })
+    let task = |(name, replica): (String, usize)| {
+        let client = Client::new(Arc::clone(terms), name, replica);
+        local.spawn_local(async move {
+            match client.name.split('-').next() {
+                Some("h1") => h1::run(&client).await,
+                Some("h2") => h2::run(&client).await,
+                Some("ws") => websocket::run(&client).await,
+                _ => h1::once(&client).await,
+            }
+            client.into_sent()
         })
-        .collect();
+    };
+    let tasks: Vec<_> = clients.into_iter().map(task).collect();
     local.block_on(&runtime, async {
         let mut sent = Vec::new();
         for task in tasks {

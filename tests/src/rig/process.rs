@@ -51,9 +51,19 @@ impl Process {
     /// Asks the admin socket; `None` while nobody answers there.
     #[must_use]
     pub fn ask(&self, path: &str) -> Option<(u16, String)> {
+        self.say("GET", path)
+    }
+
+    /// Asks the admin socket to do something, and waits until it is done; `None` while nobody answers there.
+    #[must_use]
+    pub fn order(&self, path: &str) -> Option<(u16, String)> {
+        self.say("POST", path)
+    }
+
+    fn say(&self, method: &str, path: &str) -> Option<(u16, String)> {
         let mut socket = UnixStream::connect(&self.admin).ok()?;
-        socket.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        socket.write_all(format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").as_bytes()).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+        socket.write_all(format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").as_bytes()).ok()?;
         let mut answer = String::new();
         socket.read_to_string(&mut answer).ok()?;
         let status = answer.split(' ').nth(1)?.parse().ok()?;

@@ -253,7 +253,9 @@ proptest! {
 
 #[test]
 fn signers_and_verifiers_are_equal_by_what_they_were_made_from() {
-    let made = |seed, kid: &str, issuer: &str, audience: &str| Signer::from_pkcs8_pem(&pem(seed), kid.into(), issuer.into(), audience.into()).unwrap();
+    let made = |seed, kid: &str, issuer: &str, audience: &str| {
+        Signer::from_pkcs8_pem(&pem(seed), kid.into(), issuer.into(), audience.into()).unwrap()
+    };
     let one = made(1, "k", "i", "a");
     assert!(one == made(1, "k", "i", "a"));
     for other in [made(2, "k", "i", "a"), made(1, "l", "i", "a"), made(1, "k", "j", "a"), made(1, "k", "i", "b")] {

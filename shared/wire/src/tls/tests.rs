@@ -414,7 +414,10 @@ fn a_listener_is_the_same_by_what_it_was_made_from() {
     let other_ca = Bench::new();
     for (what, other) in [
         ("another certificate under the same path", terms(&two)),
-        ("one more certificate", ServerTerms { certificates: vec![bench.certificate("one", &one), bench.certificate("two", &two)], ..terms(&one) }),
+        (
+            "one more certificate",
+            ServerTerms { certificates: vec![bench.certificate("one", &one), bench.certificate("two", &two)], ..terms(&one) },
+        ),
         ("no clients", ServerTerms { clients: None, ..terms(&one) }),
         ("fewer peers", ServerTerms { clients: clients(&bench, &["dns:a.demo"]), ..terms(&one) }),
         ("another CA", ServerTerms { clients: clients(&other_ca, &["dns:a.demo", "dns:b.demo"]), ..terms(&one) }),

@@ -6,10 +6,10 @@ use tests::fleet::Fleet;
 use tests::fleet::event::What;
 use tests::fleet::seat::{Seat, Tier};
 use tests::ledger::latency::Latency;
-use tests::ledger::load::{Done, Load};
+use tests::ledger::load::{Crowd, Done, Load};
 
 use crate::BINARIES;
-use crate::ledger::{alone, settle};
+use crate::ledger::{alone, settle, settle_done, untold_tunnel};
 
 /// Reloads of each tier.
 const RELOADS: usize = 100;
@@ -38,7 +38,9 @@ fn a_hundred_alternating_reloads_of_each_tier_lose_nothing() {
     // The first second is everybody's handshake.
     let calm = Latency::of(&sent, |begun| begun > Duration::from_secs(1) && begun < first);
     let during = Latency::of(&sent, |begun| begun >= first && begun < last);
-    println!("without reloads {calm:?}\nwith {} reloads in {:?} {during:?}", reloads.len(), last - first);
+    let longest = reloads.iter().map(|reload| reload.after - reload.before).max().unwrap_or_default();
+    println!("{} reloads in {:?}, the longest {longest:?}", reloads.len(), last - first);
+    println!("without reloads {calm:?}\nwith reloads    {during:?}");
 }
 
 #[test]
@@ -57,10 +59,10 @@ fn ten_upgrades_of_each_tier_with_connections_waiting_at_the_switch_lose_nothing
         println!("upgrade {turn} of routing-{}: {waited} waited at the switch", replica + 1);
         load.answers(50);
     }
-    let crowds: Vec<Done> = crowds.into_iter().map(tests::ledger::load::Crowd::finish).collect();
+    let crowds: Vec<Done> = crowds.into_iter().map(Crowd::finish).collect();
     assert_eq!(crowds.iter().map(|crowd| crowd.turned_away).sum::<u64>(), 0, "nobody who waited at the switch was turned away");
     assert_eq!(crowds.iter().map(|crowd| crowd.sent.len()).sum::<usize>(), UPGRADES * CROWD);
     let mut done = load.finish();
     done.sent.extend(crowds.into_iter().flat_map(|crowd| crowd.sent));
-    crate::ledger::settle_done(&fleet, done, |_| false);
+    settle_done(&fleet, done, untold_tunnel);
 }

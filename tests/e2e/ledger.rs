@@ -28,6 +28,7 @@ pub(crate) fn settle(fleet: &Fleet, load: Load, lawful: impl Fn(&Deviation) -> b
 }
 
 /// The same for a load that has ended.
+#[allow(clippy::print_stdout, reason = "a helper of tests tells what they found")]
 pub(crate) fn settle_done(fleet: &Fleet, done: Done, lawful: impl Fn(&Deviation) -> bool) -> (Account, Vec<Sent>) {
     let turned_away = done.turned_away;
     let (account, sent) = done.account(fleet, FLUSH);

@@ -30,7 +30,8 @@ fn a_hundred_alternating_reloads_of_each_tier_lose_nothing() {
     }
     load.answers(200);
     for seat in Tier::Security.seats().into_iter().chain(Tier::Routing.seats()) {
-        assert!(fleet.generation(seat) > RELOADS as u64, "{seat} serves generation {}", fleet.generation(seat));
+        let generation = fleet.process(seat).generation();
+        assert!(generation > RELOADS as u64, "{seat} serves generation {generation}");
     }
     let (_, sent) = settle(&fleet, load, |_| false);
     let reloads: Vec<_> = fleet.events().into_iter().filter(|event| event.what == What::Reloaded).collect();

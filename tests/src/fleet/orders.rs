@@ -4,8 +4,6 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::fleet::event::What;
 use crate::fleet::seat::{Seat, Tier};
 use crate::fleet::{Fleet, scene};
@@ -28,18 +26,13 @@ impl Fleet {
                 scope.spawn(move || {
                     self.configure(seat, variation);
                     let before = self.begun().elapsed();
-                    let (status, said) = self.order(seat, "/reload");
+                    // Who watches the file may have been faster, and then nothing is left to adopt.
+                    let (status, said) = self.process(seat).post("/reload");
                     assert_eq!(status, 200, "{seat} does not reload: {said}");
                     self.happened(seat, What::Reloaded, before);
                 });
             }
         });
-    }
-
-    /// The generation of the configuration that a process serves.
-    #[must_use]
-    pub fn generation(&self, seat: Seat) -> u64 {
-        self.process(seat).page("/generation")["generation"].as_u64().unwrap_or_default()
     }
 
     /// Has a process hand over to a new one from the same file. `crowd` is called while nobody accepts; gives how many connections waited in the
@@ -72,12 +65,6 @@ impl Fleet {
     fn pid(&self, seat: Seat) -> u32 {
         let page = self.process(seat).page("/generation");
         page["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_else(|| panic!("{seat} tells no pid: {page}"))
-    }
-
-    fn order(&self, seat: Seat, path: &str) -> (u16, Value) {
-        let process = self.process(seat);
-        let (status, body) = process.order(path).unwrap_or_else(|| panic!("{seat} does not answer {path}:\n{}", process.log()));
-        (status, serde_json::from_str(&body).unwrap_or_default())
     }
 }
 

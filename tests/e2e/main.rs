@@ -14,9 +14,12 @@ mod ledger_changes;
 mod link;
 mod readme;
 mod records;
+mod reload;
 mod streaming;
+mod systemd;
 mod traces;
 mod trust;
+mod upgrade;
 
 use tests::rig::binaries::Binaries;
 

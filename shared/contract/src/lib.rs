@@ -18,6 +18,8 @@ pub mod jws;
 
 pub mod trail;
 
+pub mod health;
+
 pub mod problem;
 pub mod reason;
 

@@ -166,7 +166,7 @@ async fn lead<T: Tier>(
     descriptors::warn_if_few(host.limits.connections_max);
     host.listeners.iter().filter(|plan| plan.is_plaintext()).for_each(warn_of_plaintext);
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(tier = T::NAME, listeners = ?places.listeners, admin = places.admin, workers = host.workers, took_ms, "ready");
+    tracing::info!(tier = T::NAME, pid = std::process::id(), listeners = ?places.listeners, admin = places.admin, workers = host.workers, took_ms, "ready");
     ready(&places);
 
     // Whoever boots may have held it for longer than it serves.

@@ -265,7 +265,9 @@ impl<T: Tier> Reloader<T> {
     /// Starts the generation and gives it to every worker.
     async fn adopt(&mut self, loaded: Loaded<T>) -> Verdict {
         let Loaded { checked, shown, sights } = loaded;
-        let (host, plan) = (Arc::new(checked.host), Arc::new(checked.tier));
+        let mut host = checked.host;
+        host.keep_tls_of(&self.standing.borrow().host);
+        let (host, plan) = (Arc::new(host), Arc::new(checked.tier));
         self.last += 1;
         let control = Control { generation: self.last, ..self.control.clone() };
         let before = Arc::clone(&self.standing.borrow().tier);

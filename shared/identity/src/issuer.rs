@@ -3,7 +3,7 @@
 //! Workers read the keys and may ask at the desk; the refresher on the control runtime (`refresh`) alone fetches and replaces them. However many
 //! requests ask, one fetch answers them all, and fetches keep a distance.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use settings::live::Live;
@@ -14,6 +14,7 @@ use crate::absent::Absent;
 use crate::key_set::KeySet;
 use crate::measures::IssuerMeasures;
 use crate::plan::{IssuerPlan, KeysPlan};
+use crate::source::KeySource;
 
 /// The shortest time between two fetches from an issuer.
 pub(crate) const FETCH_FLOOR: Duration = Duration::from_secs(5);
@@ -48,6 +49,8 @@ pub(crate) enum Asked {
 pub(crate) struct Issuer {
     pub(crate) plan: IssuerPlan,
     pub(crate) keys: Live<Option<KeySet>>,
+    /// Where documents are fetched; a newer configuration may bring another one.
+    pub(crate) source: Live<Arc<dyn KeySource>>,
     pub(crate) measures: IssuerMeasures,
     desk: Mutex<Desk>,
     wake: Notify,
@@ -81,8 +84,33 @@ pub(crate) enum Settled {
 }
 
 impl Issuer {
-    pub(crate) fn new(plan: IssuerPlan, measures: IssuerMeasures) -> Self {
-        Self { plan, keys: Live::new(None), measures, desk: Mutex::default(), wake: Notify::new(), finished: watch::Sender::new(0) }
+    pub(crate) fn new(plan: IssuerPlan, source: Arc<dyn KeySource>, measures: IssuerMeasures) -> Self {
+        Self {
+            plan,
+            keys: Live::new(None),
+            source: Live::new(source),
+            measures,
+            desk: Mutex::default(),
+            wake: Notify::new(),
+            finished: watch::Sender::new(0),
+        }
+    }
+
+    /// Takes over the keys of a former issuer, which are good for this one too: also while it does not answer, a change of terms refuses nobody
+    /// whom the new terms admit.
+    pub(crate) fn seed(&self, former: &Self) {
+        if let Some(set) = former.keys.load().as_ref() {
+            self.keys.store(Some(set.under_other_terms()));
+            self.measures.holds(set.len());
+            self.desk().fetched_at_s = former.desk().fetched_at_s;
+        }
+    }
+
+    /// From the next fetch on, documents come from `source`.
+    pub(crate) fn fetch_from(&self, source: &Arc<dyn KeySource>) {
+        if !Arc::ptr_eq(&**self.source.load(), source) {
+            self.source.store(Arc::clone(source));
+        }
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -127,7 +155,7 @@ impl Issuer {
             Ok(set) => {
                 let same = self.keys.load().as_ref().as_ref().is_some_and(|held| held.digest == set.digest);
                 if !same {
-                    self.measures.keys.set(i64::try_from(set.len()).unwrap_or(i64::MAX));
+                    self.measures.holds(set.len());
                     // Keys are replaced before askers wake, so that they find what they waited for.
                     self.keys.store(Some(set));
                 }

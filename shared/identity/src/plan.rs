@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::terms::Terms;
 
-/// One issuer, ready to be started.
-#[derive(Clone, Debug)]
+/// One issuer, ready to be started. A key file counts by its path: the refresher reads it again whenever it changes.
+#[derive(Clone, Debug, PartialEq)]
 pub struct IssuerPlan {
     pub(crate) name: Arc<str>,
     pub(crate) terms: Terms,
@@ -28,6 +28,11 @@ pub(crate) enum KeysPlan {
 }
 
 impl IssuerPlan {
+    /// Whether the keys of `other` are believed for this one too: they come from the same place, on the same terms.
+    pub(crate) fn has_keys_of(&self, other: &Self) -> bool {
+        (self.issuer(), &self.keys, self.allow_http) == (other.issuer(), &other.keys, other.allow_http)
+    }
+
     /// The name of the issuer in configuration, logs and metrics.
     #[must_use]
     pub fn name(&self) -> &str {

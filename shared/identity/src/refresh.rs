@@ -12,15 +12,16 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::issuer::{Issuer, Settled};
-use crate::source::{self, KeySource};
+use crate::source;
 
 /// Keeps `issuer` fresh until the other end of `alive` is gone.
-pub(crate) async fn keep(issuer: Arc<Issuer>, source: Arc<dyn KeySource>, clock: Clock, mut alive: watch::Receiver<()>) {
+pub(crate) async fn keep(issuer: Arc<Issuer>, clock: Clock, mut alive: watch::Receiver<()>) {
     loop {
         issuer.begin();
+        let source = issuer.source.load_full();
         let outcome = tokio::select! {
             _ = alive.changed() => return,
-            outcome = source::read(&issuer.plan, &*source) => outcome,
+            outcome = source::read(&issuer.plan, &**source) => outcome,
         };
         settle(&issuer, outcome, &clock);
         let next = Instant::now() + jittered(issuer.rest());

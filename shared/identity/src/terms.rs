@@ -7,7 +7,7 @@ use settings::units::Span;
 use crate::algorithm::Algorithm;
 
 /// What a token of one issuer must say, and which of its claims are taken over.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Terms {
     issuer: String,
     audiences: Vec<String>,

@@ -31,7 +31,6 @@ use crate::rig::binaries::Binaries;
 use crate::rig::certificates::Certificates;
 use crate::rig::client::Identity;
 use crate::rig::folder::Folder;
-use crate::rig::kernel::{self, Signal};
 use crate::rig::process::Process;
 use crate::rig::stage::Stage;
 use crate::rig::wait::until;
@@ -49,8 +48,6 @@ pub struct Fleet {
     processes: Mutex<BTreeMap<Seat, Arc<Process>>>,
     events: Mutex<Vec<Event>>,
     withdrawn: Mutex<BTreeSet<Seat>>,
-    /// Successors by upgrade, which are nobody's children once their predecessors are gone.
-    heirs: Mutex<Vec<u32>>,
     binaries: Binaries,
     around: Surroundings,
     zone: ZoneHandle,
@@ -95,7 +92,6 @@ impl Fleet {
             processes: Mutex::default(),
             events: Mutex::default(),
             withdrawn: Mutex::default(),
-            heirs: Mutex::default(),
             binaries: *binaries,
             around,
             zone,
@@ -281,10 +277,6 @@ impl Fleet {
         &self.around
     }
 
-    fn born(&self, heir: u32) {
-        lock(&self.heirs).push(heir);
-    }
-
     /// Bytes of a file of the fleet as text; nothing where there is none.
     #[must_use]
     pub fn text(&self, name: &str) -> String {
@@ -295,18 +287,6 @@ impl Fleet {
     #[must_use]
     pub fn folder(&self) -> &Folder {
         &self.folder
-    }
-}
-
-impl Drop for Fleet {
-    fn drop(&mut self) {
-        for heir in lock(&self.heirs).drain(..) {
-            // The id may be somebody else's by now.
-            let ours = |(seat, _): &(Seat, SocketAddr)| orders::is_ours(heir, &self.folder.file(&format!("{seat}.yaml")));
-            if self.places.iter().any(ours) {
-                kernel::signal(heir, Signal::Kill);
-            }
-        }
     }
 }
 

@@ -1,13 +1,11 @@
 //! What is ordered of a living fleet: another configuration, another executable.
-//!
-//! An upgrade is ordered so that connections wait in the kernel's queue at the switch: predecessor and successor are halted until somebody waits there.
 
-use std::path::Path;
+use std::cell::Cell;
 
 use crate::fleet::event::What;
 use crate::fleet::seat::{Seat, Tier};
 use crate::fleet::{Fleet, scene};
-use crate::rig::kernel::{self, Signal};
+use crate::rig::kernel;
 use crate::rig::wait::until;
 
 impl Fleet {
@@ -35,41 +33,18 @@ impl Fleet {
         });
     }
 
-    /// Has a process hand over to a new one from the same file. `crowd` is called while nobody accepts; gives how many connections waited in the
-    /// kernel's queue just before the two went on.
+    /// Has a process hand over to a new one while neither of the two accepts and somebody waits at the door. `crowd` is called as soon as they stand
+    /// still; gives how many connections waited in the kernel's queue before they went on.
     pub fn upgrade(&self, seat: Seat, crowd: impl FnOnce()) -> usize {
         let before = self.begun().elapsed();
-        let old = self.pid(seat);
-        let config = self.folder().file(&format!("{seat}.yaml"));
-        kernel::signal(old, Signal::Upgrade);
-        let heir = until(&format!("{seat} has a successor"), || kernel::children(old).into_iter().find(|child| is_ours(*child, &config)));
-        self.born(heir);
-        for pid in [heir, old] {
-            kernel::signal(pid, Signal::Halt);
-            until(&format!("{pid} is halted"), || (kernel::state(pid) == Some('T')).then_some(()));
-        }
-        crowd();
-        let waiting =
-            until(&format!("somebody waits at {seat}"), || Some(kernel::accept_queue(self.address(seat))).filter(|waiting| *waiting > 0));
-        kernel::signal(heir, Signal::GoOn);
-        kernel::signal(old, Signal::GoOn);
-        until(&format!("the successor of {seat} serves"), || {
-            let log = || self.process(seat).log();
-            assert_ne!(kernel::state(heir).unwrap_or('Z'), 'Z', "the successor of {seat} ended:\n{}", log());
-            (self.pid(seat) == heir).then_some(())
-        });
+        let waiting = Cell::new(0);
+        let at_the_switch = || {
+            crowd();
+            let queue = || Some(kernel::accept_queue(self.address(seat))).filter(|waiting| *waiting > 0);
+            waiting.set(until(&format!("somebody waits at {seat}"), queue));
+        };
+        self.process(seat).upgrade_standing(at_the_switch, || {});
         self.happened(seat, What::Upgraded, before);
-        waiting
+        waiting.get()
     }
-
-    fn pid(&self, seat: Seat) -> u32 {
-        let page = self.process(seat).page("/generation");
-        page["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_else(|| panic!("{seat} tells no pid: {page}"))
-    }
-}
-
-/// Whether a process was started with this file.
-pub(super) fn is_ours(pid: u32, config: &Path) -> bool {
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    line.split(|byte| *byte == 0).any(|word| word == config.as_os_str().as_encoded_bytes())
 }

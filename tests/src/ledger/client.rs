@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::ledger::entries::{Outcome, Sent};
 use crate::ledger::paced::{self, Ask};
-use crate::rig::client::connect;
+use crate::rig::client::greet;
 use crate::rig::wait::PATIENCE;
 
 /// What one client sends at most.
@@ -88,7 +88,8 @@ impl Client {
         let begun = Instant::now();
         while !self.is_over() {
             let replica = self.replica.get();
-            let knocked = timeout(KNOCK_MAX, connect(self.terms.doors[replica], Arc::clone(config), "localhost")).await;
+            let knock = async { greet(TcpStream::connect(self.terms.doors[replica]).await?, Arc::clone(config), "localhost").await };
+            let knocked = timeout(KNOCK_MAX, knock).await;
             if let Ok(Ok(stream)) = knocked {
                 let port = stream.get_ref().0.local_addr().map_or(0, |own| own.port());
                 return Some(Knocked { stream, replica, name: format!("{}:{port}", self.name) });

@@ -71,18 +71,30 @@ pub fn terms(identity: &Identity, alpn: &[&[u8]]) -> std::io::Result<Arc<rustls:
 /// # Errors
 /// The handshake failed.
 pub async fn handshake(address: SocketAddr, identity: &Identity, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
-    connect(address, terms(identity, alpn)?, identity.server).await
+    greet(TcpStream::connect(address).await?, terms(identity, alpn)?, identity.server).await
 }
 
-/// Opens a TLS connection to who is called `server`.
+/// Makes TLS with who is called `server` of a connection that is open already.
 ///
 /// # Errors
 /// The handshake failed.
-pub async fn connect(address: SocketAddr, terms: Arc<rustls::ClientConfig>, server: &'static str) -> std::io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(address).await?;
+pub async fn greet(stream: TcpStream, terms: Arc<rustls::ClientConfig>, server: &'static str) -> std::io::Result<TlsStream<TcpStream>> {
     stream.set_nodelay(true)?;
     let name = ServerName::try_from(server).map_err(std::io::Error::other)?;
     TlsConnector::from(terms).connect(name, stream).await
+}
+
+/// The same over a connection that was opened before, and that the other side may not have accepted yet.
+///
+/// # Errors
+/// The handshake failed.
+pub async fn over(
+    stream: std::net::TcpStream,
+    identity: &Identity,
+    version: Version,
+) -> Result<Line, Box<dyn std::error::Error + Send + Sync>> {
+    stream.set_nonblocking(true)?;
+    Line::on(TcpStream::from_std(stream)?, identity, version).await
 }
 
 /// A connection that sends one request after the other.
@@ -103,8 +115,12 @@ impl Line {
         identity: &Identity,
         version: Version,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Self::on(TcpStream::connect(address).await?, identity, version).await
+    }
+
+    async fn on(stream: TcpStream, identity: &Identity, version: Version) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let alpn: &[u8] = if version == Version::H1 { b"http/1.1" } else { b"h2" };
-        let io = TokioIo::new(handshake(address, identity, &[alpn]).await?);
+        let io = TokioIo::new(greet(stream, terms(identity, &[alpn])?, identity.server).await?);
         let handle = tokio::runtime::Handle::current();
         Ok(match version {
             Version::H1 => {
@@ -118,6 +134,14 @@ impl Line {
                 Self::H2(sender)
             }
         })
+    }
+
+    /// Whether another request can be sent: the other side has not said that it takes none, or gone.
+    pub async fn is_open(&mut self) -> bool {
+        match self {
+            Self::H1(sender) => sender.ready().await.is_ok(),
+            Self::H2(sender) => sender.ready().await.is_ok(),
+        }
     }
 
     /// Sends a request and gives the head of the answer.

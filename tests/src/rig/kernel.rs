@@ -1,54 +1,7 @@
-//! What the kernel knows of processes and sockets, and signals by process id.
+//! What the kernel knows of listening sockets.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
-use std::process::Command;
-
-/// A signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGUSR2: an upgrade.
-    Upgrade,
-    /// SIGSTOP.
-    Halt,
-    /// SIGCONT.
-    GoOn,
-    /// SIGKILL.
-    Kill,
-}
-
-/// Sends a signal; to a process that is gone it is none.
-pub fn signal(pid: u32, signal: Signal) {
-    let name = match signal {
-        Signal::Upgrade => "-USR2",
-        Signal::Halt => "-STOP",
-        Signal::GoOn => "-CONT",
-        Signal::Kill => "-KILL",
-    };
-    let _gone = Command::new("kill").arg(name).arg(pid.to_string()).status();
-}
-
-/// The state of a process as `R`, `S`, `T` or `Z` (proc_pid_stat(5)); `None` when there is none of that id.
-#[must_use]
-pub fn state(pid: u32) -> Option<char> {
-    stat(pid).map(|(state, _)| state)
-}
-
-/// The living children of a process.
-#[must_use]
-pub fn children(parent: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").unwrap_or_else(|fault| panic!("/proc: {fault}"));
-    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| stat(*pid).is_some_and(|(state, its)| its == parent && state != 'Z')).collect()
-}
-
-/// State and parent.
-fn stat(pid: u32) -> Option<(char, u32)> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything.
-    let mut words = text.rsplit_once(") ")?.1.split(' ');
-    Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
-}
 
 /// Connections that wait to be accepted at a listening socket: its `rx_queue` (proc_net_tcp(5)). 0 where nobody listens.
 #[must_use]
@@ -87,16 +40,5 @@ mod tests {
         let _one = listener.accept().unwrap();
         assert_eq!(accept_queue(address), 2);
         drop(waiting);
-    }
-
-    #[test]
-    fn a_child_is_known_with_its_state() {
-        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        assert!(children(std::process::id()).contains(&child.id()));
-        signal(child.id(), Signal::Halt);
-        crate::rig::wait::until("it is halted", || (state(child.id()) == Some('T')).then_some(()));
-        signal(child.id(), Signal::Kill);
-        child.wait().unwrap();
-        assert_eq!(state(child.id()), None);
     }
 }

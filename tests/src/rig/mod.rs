@@ -11,6 +11,7 @@ pub mod folder;
 pub mod instances;
 pub mod kernel;
 pub mod knock;
+pub mod pid;
 pub mod process;
 pub mod reply;
 pub mod scene;

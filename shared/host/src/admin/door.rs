@@ -34,6 +34,9 @@ const HEAD_MAX: Duration = Duration::from_secs(30);
 /// After an accept that failed.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How long connections to this process stay open once a successor has the door.
+const REST: Duration = Duration::from_secs(1);
+
 /// How long operators may take for their last answers once a successor has the door.
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
 
@@ -148,8 +151,11 @@ where
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(router)));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = life.succeeded() => {
-            // What is being answered is answered, and the next question goes to the successor.
+        () = async {
+            life.succeeded().await;
+            // A question may be on its way on a connection that was accepted in the last moment.
+            sleep(REST).await;
+        } => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -19,7 +19,7 @@ use wire::tasks::Tasks;
 use crate::cache::{Entry, TokenCache};
 use crate::issuer::{Asked, Issuer};
 use crate::key_set::sha256;
-use crate::measures::{CacheMeasures, IssuerMeasures};
+use crate::measures::{CacheMeasures, IssuerFamilies};
 use crate::plan::IssuerPlan;
 use crate::refresh;
 use crate::source::KeySource;
@@ -28,10 +28,11 @@ use crate::verify::{self, Proved, Verdict};
 /// The issuers of one configuration, shared by all workers.
 pub struct Issuers {
     issuers: Vec<Arc<Issuer>>,
+    /// One for each issuer. A refresher ends when the last configuration with its issuer is dropped, which is when the last request of it lets go.
+    refreshers: Vec<Arc<watch::Sender<()>>>,
+    families: IssuerFamilies,
     measures: CacheMeasures,
     clock: Clock,
-    /// The refreshers end when this is dropped, which is when the last worker of a former configuration lets go.
-    _alive: watch::Sender<()>,
 }
 
 impl fmt::Debug for Issuers {
@@ -41,29 +42,62 @@ impl fmt::Debug for Issuers {
 }
 
 impl Issuers {
-    /// Starts the refresher of every issuer. Indexes, wherever they are asked for, are places in `plans`.
+    /// The issuers of a newer configuration. Indexes, wherever they are asked for, are places in `plans`.
+    ///
+    /// An issuer that is as it was keeps its keys and its refresher; if all are, the very same issuers are given back. One whose terms alone have
+    /// changed begins with the keys it has, under which every token is proved anew; any other begins with none.
     #[must_use]
-    pub fn start(plans: Vec<IssuerPlan>, fetcher: Arc<Fetcher>, tasks: &Tasks, clock: &Clock, metrics: &Metrics) -> Arc<Self> {
-        Self::start_from(plans, fetcher, tasks, clock, metrics)
+    pub fn after(
+        before: Option<&Arc<Self>>,
+        plans: Vec<IssuerPlan>,
+        fetcher: Arc<Fetcher>,
+        tasks: &Tasks,
+        clock: &Clock,
+        metrics: &Metrics,
+    ) -> Arc<Self> {
+        Self::after_from(before, plans, fetcher, tasks, clock, metrics)
     }
 
-    pub(crate) fn start_from(
+    pub(crate) fn after_from(
+        before: Option<&Arc<Self>>,
         plans: Vec<IssuerPlan>,
         source: Arc<dyn KeySource>,
         tasks: &Tasks,
         clock: &Clock,
         metrics: &Metrics,
     ) -> Arc<Self> {
-        let (alive, watched) = watch::channel(());
-        let issuers: Vec<_> = plans
-            .into_iter()
-            .map(|plan| (IssuerMeasures::of(metrics, &plan.name), plan))
-            .map(|(measures, plan)| Arc::new(Issuer::new(plan, measures)))
-            .collect();
-        for issuer in &issuers {
-            tasks.spawn("identity.refresh", refresh::keep(Arc::clone(issuer), Arc::clone(&source), clock.clone(), watched.clone()));
+        if let Some(before) = before
+            && before.issuers.iter().map(|issuer| &issuer.plan).eq(&plans)
+        {
+            before.issuers.iter().for_each(|issuer| issuer.fetch_from(&source));
+            return Arc::clone(before);
         }
-        Arc::new(Self { issuers, measures: CacheMeasures::of(metrics), clock: clock.clone(), _alive: alive })
+        let families = before.map_or_else(|| IssuerFamilies::of(metrics), |before| before.families.clone());
+        let (mut issuers, mut refreshers) = (Vec::new(), Vec::new());
+        for plan in plans {
+            if let Some((issuer, refresher)) = before.and_then(|before| before.find(|former| *former == plan)) {
+                issuer.fetch_from(&source);
+                issuers.push(Arc::clone(issuer));
+                refreshers.push(Arc::clone(refresher));
+                continue;
+            }
+            let former = before.and_then(|before| before.find(|former| plan.has_keys_of(former)));
+            let measures = families.measures(plan.name());
+            let issuer = Arc::new(Issuer::new(plan, Arc::clone(&source), measures));
+            if let Some((former, _)) = former {
+                issuer.seed(former);
+            }
+            let (alive, watched) = watch::channel(());
+            tasks.spawn("identity.refresh", refresh::keep(Arc::clone(&issuer), clock.clone(), watched));
+            issuers.push(issuer);
+            refreshers.push(Arc::new(alive));
+        }
+        Arc::new(Self { issuers, refreshers, families, measures: CacheMeasures::of(metrics), clock: clock.clone() })
+    }
+
+    /// The first issuer whose plan `is_meant`, with its refresher.
+    fn find(&self, is_meant: impl Fn(&IssuerPlan) -> bool) -> Option<(&Arc<Issuer>, &Arc<watch::Sender<()>>)> {
+        self.issuers.iter().zip(&self.refreshers).find(|(issuer, _)| is_meant(&issuer.plan))
     }
 
     /// Waits until every issuer has keys, at most for `within`. Says whether all have.
@@ -134,6 +168,8 @@ impl Issuers {
         }
     }
 
+    /// Whether the keys that proved an entry are those held now. Their generation is one of the process, and of one issuer under one set of terms;
+    /// so an entry of another configuration, in which the index meant another issuer, never passes for one of this.
     fn is_current(&self, entry: &Entry) -> bool {
         self.issuers
             .get(entry.issuer)
@@ -141,5 +177,7 @@ impl Issuers {
     }
 }
 
+#[cfg(test)]
+mod reload_tests;
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ impl Bench {
         let (clock, _hand) = Clock::manual(NOW * 1000);
         let metrics = Metrics::new();
         let source: Arc<dyn KeySource> = Arc::clone(&script) as _;
-        let issuers = Issuers::start_from(vec![plan(&config(keys))], source, &Tasks::on(Handle::current()), &clock, &metrics);
+        let issuers = Issuers::after_from(None, vec![plan(&config(keys))], source, &Tasks::on(Handle::current()), &clock, &metrics);
         Self { script, issuers, cache: TokenCache::new(100), metrics, _hand }
     }
 

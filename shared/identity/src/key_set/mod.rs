@@ -3,6 +3,7 @@
 //! In: the bytes of a JWKS. Out: the usable keys, and what was passed over. Refuses: duplicate members, more than `KEYS_MAX` keys, and sets without
 //! any usable key; such an answer is a mistake at the issuer, and the keys held before it stay.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::digest;
@@ -20,13 +21,13 @@ static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// The usable keys of an issuer.
 pub(crate) struct KeySet {
-    /// Different for every set that was ever read in this process.
+    /// Different for every set that was ever read in this process, and for every terms that it is held under.
     pub(crate) generation: u64,
     /// SHA-256 of the bytes that it was read from.
     pub(crate) digest: [u8; 32],
     /// What was passed over, for the log.
     pub(crate) warnings: Vec<String>,
-    keys: Vec<Key>,
+    keys: Arc<[Key]>,
 }
 
 /// What a set has for a token's header.
@@ -68,7 +69,12 @@ impl KeySet {
                 warnings.first().map(|first| format!(" ({first})")).unwrap_or_default()
             ));
         }
-        Ok(Self { generation: GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1, digest: sha256(bytes), warnings, keys })
+        Ok(Self { generation: next_generation(), digest: sha256(bytes), warnings, keys: keys.into() })
+    }
+
+    /// The same keys for other terms: tokens that were proved under the former ones have to be proved anew.
+    pub(crate) fn under_other_terms(&self) -> Self {
+        Self { generation: next_generation(), digest: self.digest, warnings: Vec::new(), keys: Arc::clone(&self.keys) }
     }
 
     /// How many keys are usable.
@@ -93,6 +99,10 @@ impl KeySet {
             (Some(_), Some(_)) => Choice::Unclear,
         }
     }
+}
+
+fn next_generation() -> u64 {
+    GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 /// SHA-256.

@@ -5,12 +5,17 @@ use serde_json::json;
 use telemetry::metrics::Metrics;
 
 use super::*;
-use crate::forge::{ISSUER, JWKS, NOW, Signer, claims, config, jwks, plan};
+use crate::config::IssuerConfig;
+use crate::forge::{ISSUER, JWKS, NOW, Script, Signer, claims, config, jwks, plan};
 use crate::key_set::KeySet;
-use crate::measures::IssuerMeasures;
+use crate::measures::IssuerFamilies;
+
+fn issuer_of(config: &IssuerConfig) -> Issuer {
+    Issuer::new(plan(config), Script::new(), IssuerFamilies::of(&Metrics::new()).measures("demo"))
+}
 
 fn issuer_with(keys: Option<&[Value]>) -> Arc<Issuer> {
-    let issuer = Issuer::new(plan(&config(json!({ "jwks_url": JWKS }))), IssuerMeasures::of(&Metrics::new(), "demo"));
+    let issuer = issuer_of(&config(json!({ "jwks_url": JWKS })));
     if let Some(keys) = keys {
         issuer.keys.store(Some(KeySet::parse(&jwks(keys)).unwrap()));
     }
@@ -65,7 +70,7 @@ fn every_algorithm_of_the_list_is_verified_by_its_own_key_alone() {
     let mut config = config(json!({ "jwks_url": JWKS }));
     config.algorithms = all.to_vec();
     let signers = [Signer::Rsa, Signer::p256(), Signer::p384(), Signer::ed25519()];
-    let issuer = Issuer::new(plan(&config), IssuerMeasures::of(&Metrics::new(), "demo"));
+    let issuer = issuer_of(&config);
     let keys: Vec<Value> = signers.iter().enumerate().map(|(at, signer)| signer.jwk(&at.to_string())).collect();
     issuer.keys.store(Some(KeySet::parse(&jwks(&keys)).unwrap()));
     let issuers = [Arc::new(issuer)];

@@ -17,9 +17,9 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A WebSocket that a drain has cut at its deadline, with the message that was on its way in it: nothing tells tunnels yet that they ought to end.
-pub(crate) fn untold_tunnel(deviation: &Deviation) -> bool {
-    matches!((deviation.kind, deviation.fault), (Some(Kind::Session), Fault::Cut) | (Some(Kind::Message), Fault::Lost))
+/// A message that was on its way when its WebSocket was closed with 1001: its client knows that it may send it again.
+pub(crate) fn told_to_go(deviation: &Deviation) -> bool {
+    deviation.fault == Fault::Farewell
 }
 
 /// Ends the load, prints the account, and fails on whatever is not lawful.
@@ -60,7 +60,7 @@ fn a_rolling_restart_of_every_process_loses_nothing() {
         fleet.restart(seat);
         load.answers(100);
     }
-    settle(&fleet, load, untold_tunnel);
+    settle(&fleet, load, told_to_go);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tests::ledger::latency::Latency;
 use tests::ledger::load::{Crowd, Done, Load};
 
 use crate::BINARIES;
-use crate::ledger::{alone, settle, settle_done, untold_tunnel};
+use crate::ledger::{alone, settle, settle_done, told_to_go};
 
 /// Reloads of each tier.
 const RELOADS: usize = 100;
@@ -65,5 +65,5 @@ fn ten_upgrades_of_each_tier_with_connections_waiting_at_the_switch_lose_nothing
     assert_eq!(crowds.iter().map(|crowd| crowd.sent.len()).sum::<usize>(), UPGRADES * CROWD);
     let mut done = load.finish();
     done.sent.extend(crowds.into_iter().flat_map(|crowd| crowd.sent));
-    settle_done(&fleet, done, untold_tunnel);
+    settle_done(&fleet, done, told_to_go);
 }

@@ -4,9 +4,7 @@ use std::error::Error;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, HOST};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -15,15 +13,12 @@ use crate::ledger::entries::{Kind, Outcome, Sent};
 use crate::ledger::paced::Ask;
 use crate::rig::client::EXCHANGE_MAX;
 
-/// What hyper gives back when it has not begun to send.
-pub(super) type Unsent = hyper::client::conn::TrySendError<Request<Full<Bytes>>>;
-
 /// The request.
-pub(super) fn request(client: &Client, ask: &Ask, version: Version, replica: usize) -> Request<Full<Bytes>> {
+pub(super) fn request(client: &Client, ask: &Ask, version: Version, replica: usize) -> Request<Bytes> {
     let delay = if ask.delay.is_zero() { String::new() } else { format!("?delay_ms={}", ask.delay.as_millis()) };
     let (target, host) = (format!("/orders/{}{delay}", ask.number), format!("localhost:{}", client.terms.doors[replica].port()));
     let body = if ask.kind == Kind::Post { Bytes::from(format!("order {}", ask.number)) } else { Bytes::new() };
-    let mut request = Request::new(Full::new(body));
+    let mut request = Request::new(body);
     *request.method_mut() = if ask.kind == Kind::Post { Method::POST } else { Method::GET };
     let headers = request.headers_mut();
     headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", client.terms.token)).unwrap());
@@ -47,34 +42,29 @@ pub(super) enum After {
     Unsent,
 }
 
-/// Waits for the answer to `ask` and enters the outcome into the client's book. `was_written` tells after a failure whether a byte of the
-/// request was.
-pub(super) async fn follow(
-    client: &Client,
-    knocked: (&str, usize),
-    ask: Ask,
-    answer: impl Future<Output = Result<Response<Incoming>, Unsent>>,
-    was_written: impl Fn() -> bool,
-) -> After {
+/// What a connection tells of an exchange.
+pub(super) enum Told {
+    /// Nothing of the request was written, or not before the other side had said that it takes no more.
+    Unsent,
+    /// There is no answer.
+    Nothing(Outcome),
+    /// The head of an answer, and its body or why that broke off.
+    Answer(StatusCode, HeaderMap, Result<Bytes, String>),
+}
+
+/// Waits for what becomes of `ask`, and enters it into the client's book.
+pub(super) async fn follow(client: &Client, (name, replica): (&str, usize), ask: Ask, exchange: impl Future<Output = Told>) -> After {
     let begun = client.now();
-    let (outcome, request_id, after) = match timeout(EXCHANGE_MAX, answer).await {
-        Err(_) => (Outcome::Lost(format!("no answer for {EXCHANGE_MAX:?}")), None, After::Ended),
-        Ok(Err(mut fault)) => {
-            if fault.take_message().is_some() || !was_written() {
-                return After::Unsent;
-            }
-            let outcome = broken(fault.error());
-            (outcome, None, After::Ended)
-        }
-        Ok(Ok(response)) => {
-            let id = response.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-            let is_last = is_last(response.headers());
-            let outcome = whole(&ask, response).await;
-            let after = if is_last || matches!(outcome, Outcome::Cut(..)) { After::Ended } else { After::Kept };
-            (outcome, id, after)
+    let late = || Told::Nothing(Outcome::Lost(format!("no answer for {EXCHANGE_MAX:?}")));
+    let (outcome, request_id, after) = match timeout(EXCHANGE_MAX, exchange).await.unwrap_or_else(|_| late()) {
+        Told::Unsent => return After::Unsent,
+        Told::Nothing(outcome) => (outcome, None, After::Ended),
+        Told::Answer(status, headers, body) => {
+            let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+            let after = if is_last(&headers) || body.is_err() { After::Ended } else { After::Kept };
+            (judged(&ask, status, body), id, after)
         }
     };
-    let (name, replica) = knocked;
     let sent = Sent {
         number: ask.number,
         kind: ask.kind,
@@ -102,12 +92,10 @@ fn is_last(headers: &HeaderMap) -> bool {
     tokens.into_iter().any(|token| token.trim().eq_ignore_ascii_case("close"))
 }
 
-async fn whole(ask: &Ask, response: Response<Incoming>) -> Outcome {
-    let status = response.status();
-    let body = match timeout(EXCHANGE_MAX, response.into_body().collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(fault)) => return Outcome::Cut(status.as_u16(), chain(&fault)),
-        Err(_) => return Outcome::Cut(status.as_u16(), format!("no end for {EXCHANGE_MAX:?}")),
+fn judged(ask: &Ask, status: StatusCode, body: Result<Bytes, String>) -> Outcome {
+    let body = match body {
+        Ok(body) => body,
+        Err(why) => return Outcome::Cut(status.as_u16(), why),
     };
     let said: Value = serde_json::from_slice(&body).unwrap_or_default();
     if status != StatusCode::OK {
@@ -116,15 +104,6 @@ async fn whole(ask: &Ask, response: Response<Incoming>) -> Outcome {
     match said["headers"]["x-ledger"].as_str() {
         Some(number) if number == ask.number => Outcome::Answered(status.as_u16()),
         _ => Outcome::Foreign(String::from_utf8_lossy(&body).into_owned()),
-    }
-}
-
-fn broken(fault: &hyper::Error) -> Outcome {
-    let cause = causes(fault).find_map(|cause| cause.downcast_ref::<h2::Error>());
-    match cause {
-        Some(cause) if cause.is_remote() && cause.is_go_away() => Outcome::Unprocessed("GOAWAY"),
-        Some(cause) if cause.is_remote() && cause.reason() == Some(h2::Reason::REFUSED_STREAM) => Outcome::Unprocessed("REFUSED_STREAM"),
-        _ => Outcome::Lost(chain(fault)),
     }
 }
 

@@ -10,6 +10,7 @@ mod client;
 pub mod entries;
 mod exchange;
 pub mod fault;
+mod frames;
 mod h1;
 mod h2;
 pub mod latency;

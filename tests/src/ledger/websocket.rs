@@ -85,6 +85,11 @@ async fn talk(client: &Client, knocked: &mut Knocked) -> Result<(), String> {
             frame = frame(&mut knocked.stream) => return told(&mut knocked.stream, frame).await,
             () = sleep(client.rest()) => {}
         }
+        // An end that has arrived while the client rested is seen before anything is sent.
+        tokio::task::yield_now().await;
+        if let Ok(frame) = timeout(Duration::ZERO, frame(&mut knocked.stream)).await {
+            return told(&mut knocked.stream, frame).await;
+        }
         if client.is_over() {
             return bye(&mut knocked.stream).await;
         }

@@ -20,11 +20,12 @@ pub(crate) async fn start(plans: &[ServicePlan], before: &[Arc<Service>], contro
     let until = Instant::now() + FIRST_ANSWERS_WITHIN;
     let mut services = Vec::with_capacity(plans.len());
     for plan in plans {
-        services.push(Service::start(plan.clone(), &control.names, &control.tasks, &control.clock, &control.metrics));
+        let former = before.get(&*plan.name).copied();
+        services.push(Service::after(former, plan.clone(), &control.names, &control.tasks, &control.clock, &control.metrics));
     }
     for service in &services {
-        // What served before has had its time.
-        if !before.get(service.name()).is_some_and(|former| Arc::ptr_eq(former, service)) {
+        // What was looked for before has had its time.
+        if !before.get(service.name()).is_some_and(|former| former.plan().discover == service.plan().discover) {
             service.wait_first(until.saturating_duration_since(Instant::now())).await;
         }
     }

@@ -78,12 +78,19 @@ impl Tier for SecurityGw {
             &control.clock,
             &control.metrics,
         );
-        let link = Service::start(plan.link.service.clone(), &control.names, &control.tasks, &control.clock, &control.metrics);
-        // What served before has had its time.
+        let link = Service::after(
+            before.map(|before| &before.link),
+            plan.link.service.clone(),
+            &control.names,
+            &control.tasks,
+            &control.clock,
+            &control.metrics,
+        );
+        // What was looked for before has had its time.
         if !before.is_some_and(|before| Arc::ptr_eq(&before.issuers, &issuers)) {
             issuers.wait_first(FIRST_ANSWERS_WITHIN).await;
         }
-        if !before.is_some_and(|before| Arc::ptr_eq(&before.link, &link)) {
+        if !before.is_some_and(|before| before.link.plan().discover == link.plan().discover) {
             link.wait_first(FIRST_ANSWERS_WITHIN).await;
         }
         // The same key under the same names is the same signer, so that what workers have signed by it stays signed.

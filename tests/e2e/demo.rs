@@ -110,6 +110,19 @@ fn the_demo_does_what_the_readme_says() {
     demo.act(&["start", "orders-2"]);
     demo.meets("orders-2");
 
+    // A tier that is upgraded is followed: the demo knows who serves, and ends it in the end.
+    let pid_of = |name: &str| {
+        let pids = std::fs::read_to_string(demo.folder.file("pids")).expect("the pids");
+        pids.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned)).unwrap_or_default()
+    };
+    let former = pid_of("security-gw");
+    let upgraded = Command::new(BINARIES.gwctl).args(["upgrade", "--config"]).arg(demo.folder.file("security-gw.yaml")).output();
+    let said = String::from_utf8(upgraded.expect("gwctl runs").stdout).expect("text");
+    let latter = said.strip_prefix("upgraded: process ").and_then(|rest| rest.split(' ').next()).expect("a process").to_owned();
+    assert_ne!(former, latter);
+    demo.get("/orders/1", Some("editor.jwt")).check("200 orders");
+    until("the demo has noticed", || (pid_of("security-gw") == latter).then_some(()));
+
     demo.act(&["kill", "dns"]);
     demo.get("/orders/1", Some("editor.jwt")).check("200 orders");
 

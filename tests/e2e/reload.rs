@@ -547,7 +547,7 @@ fn a_thousand_reloads_leave_memory_descriptors_and_threads_where_they_were() {
     let mut lasting = Lasting::open(&rig, Version::H2);
     let mut go = |turn: usize| {
         alternate(&rig, &texts, &leaves, turn);
-        let (open, shut) = if turn % 2 == 0 { ("/public/1", "/open/1") } else { ("/open/1", "/public/1") };
+        let (open, shut) = if turn.is_multiple_of(2) { ("/public/1", "/open/1") } else { ("/open/1", "/public/1") };
         if turn % 50 < 2 {
             lasting.go(rig.knock(&format!("GET {open}")).with(&editor).h2().request()).check("200 orders");
             lasting.go(rig.knock(&format!("GET {shut}")).with(&editor).h2().request()).check("404 no-route");

@@ -245,6 +245,24 @@ fn a_broken_file_or_program_leaves_the_former_one_serving() {
     assert!(rig.security.metric("gateway_upgrades_total{outcome=\"failed\"}") >= 4.0);
 }
 
+#[test]
+fn a_drop_in_that_has_broken_since_is_not_lost_by_an_upgrade() {
+    let rig = Rig::two_tier(&BINARIES);
+    std::fs::create_dir(rig.folder.file("routes.d")).expect("a folder");
+    let good = "services:\n  team: { discover: { kind: srv, name: _http._tcp.orders.demo } }\nroutes:\n  - { name: team, path: \"/team/\", service: team, public: true }\n";
+    rig.folder.write("routes.d/team.yaml", good);
+    let file = std::fs::read_to_string(rig.folder.file("routing.yaml")).expect("the file");
+    rig.folder.write("routing.yaml", &format!("{file}drop_ins: routes.d\n"));
+    rig.routing.upgrade();
+    rig.folder.write("routes.d/team.yaml", &good.replace("public: true", "pubic: true"));
+    let (status, answer) = rig.routing.post("/upgrade");
+    assert_eq!(status, 422, "{answer}");
+    let what = answer["what"].as_str().expect("what");
+    assert!(what.contains("team.yaml:") && what.contains("pubic"), "{answer}");
+    rig.folder.write("routes.d/team.yaml", good);
+    rig.routing.upgrade();
+}
+
 fn executable(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("its mode");
 }
@@ -339,6 +357,27 @@ fn one_upgrade_at_a_time_and_none_while_leaving() {
     rig.routing.terminate();
     until("it is ended with the process that wanted it", || (!successor.is_alive()).then_some(()));
     assert!(rig.routing.wait().success(), "{}", rig.routing.log());
+}
+
+#[test]
+fn what_is_reloaded_while_a_successor_starts_is_not_lost() {
+    let rig = Scene::default().routing("drain: {", "reload: { watch: null }\nupgrade: { ready_within: 10m }\ndrain: {").raise(&BINARIES);
+    let (zone, _) = rig.zone.now();
+    rig.zone.set("").expect("a zone");
+    let former = rig.routing.pid();
+    rig.routing.signal("USR2");
+    let successor = until("a successor is started", || former.children().pop());
+    // Its workers are there, so it has read its configuration; it waits for instances now.
+    let threads = || std::fs::read_dir(format!("/proc/{}/task", successor.id)).map_or(0, Iterator::count);
+    until("it has begun", || (threads() > 2).then_some(()));
+    let file = std::fs::read_to_string(rig.folder.file("routing.yaml")).expect("the file");
+    rig.folder.write("routing.yaml", &file.replace("{ name: public, path: \"/public/\"", "{ name: public, path: \"/other/\""));
+    assert_eq!(rig.routing.reload(), 2);
+    assert_eq!(rig.routing.page("/generation")["pid"], former.id);
+    rig.zone.replace(zone.as_ref().clone());
+    rig.routing.follow();
+    assert_eq!(rig.routing.id(), successor.id);
+    rig.routing.wait_generation(2);
 }
 
 #[test]

@@ -39,7 +39,7 @@ use crate::standing::Standing;
 use crate::succession::Heritage;
 use crate::succession::origin::Origin;
 use crate::succession::predecessor::Predecessor;
-use crate::tier::{BootError, Control, Tier};
+use crate::tier::{Aside, BootError, Control, Tier};
 use crate::worker::{self, Kit, Worker};
 
 /// How long the tier's own start may take; the waits inside it have shorter bounds of their own.
@@ -97,6 +97,9 @@ async fn lead<T: Tier>(
     ready: impl FnOnce(&Places),
 ) -> Result<Departure, BootError> {
     let Boot { loaded: Loaded { checked, shown, sights }, loader, inherited, origin, notifier, begun } = boot;
+    if let (Some(_), Some(aside)) = (&predecessor, checked.aside.first()) {
+        return Err(outdone(aside));
+    }
     let (host, plan, notifier) = (Arc::new(checked.host), Arc::new(checked.tier), Arc::new(notifier));
     let Bound { listeners, admin: admin_listener, taken } = bind(&host, inherited)?;
     let places = Places {
@@ -280,6 +283,12 @@ fn bind(host: &HostPlan, inherited: Inherited) -> Result<Bound, BootError> {
         }
     }
     Ok(Bound { listeners, admin, taken })
+}
+
+/// Why a process does not follow another one by less than its whole configuration: the former may serve by what was good of it before.
+fn outdone(aside: &Aside) -> BootError {
+    let first = aside.complaints.first().map(ToString::to_string).unwrap_or_default();
+    BootError::new(format!("{} would be set aside, {}: {first}", aside.name, aside.detail), "mend it or take it out, and ask again")
 }
 
 /// How often a successor looks whether it is ready.

@@ -1,5 +1,7 @@
 //! A process whose configuration is read again: the whole of it or nothing, under whoever is connected.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what surprises a test must end it")]
+
 mod rig;
 
 use std::sync::atomic::Ordering;

@@ -14,5 +14,6 @@ pub mod prepare;
 pub mod readiness;
 pub mod run;
 pub mod spawn;
+pub mod successor;
 pub mod supervise;
 pub mod tiers;

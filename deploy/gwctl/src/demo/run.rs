@@ -39,7 +39,7 @@ async fn demo(dir: &Path, offset: u16) -> Result<(), Fault> {
     let _lock = DemoLock::take(&place)?;
     all_free(ports)?;
     prepare(&place, ports, &Clock::system())?;
-    let mut household = Household::new(Pids::of(&place));
+    let mut household = Household::new(Pids::of(&place), ports);
     let lived = tokio::select! {
         lived = live(&mut household, &place, ports, dir) => lived,
         () = &mut stop => Ok(()),
@@ -60,8 +60,10 @@ async fn live(household: &mut Household, place: &Place, ports: Ports, dir: &Path
     }
     greet(ports, dir);
     loop {
-        let (part, news) = household.next_death().await?;
-        tell(format_args!("{news}; start it again with: gwctl demo start {part} --dir {}", dir.display()));
+        match household.next_death().await? {
+            (Some(part), news) => tell(format_args!("{news}; start it again with: gwctl demo start {part} --dir {}", dir.display())),
+            (None, news) => tell(news),
+        }
     }
 }
 

@@ -191,3 +191,14 @@ pub(crate) fn refusal(own_pid: u32) -> Option<BootError> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::refusal;
+
+    #[test]
+    fn the_first_process_of_a_container_has_no_successor() {
+        assert!(refusal(1).unwrap().remedy.contains("roll the image"));
+        assert_eq!(refusal(std::process::id()), None);
+    }
+}

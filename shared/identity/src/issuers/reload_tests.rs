@@ -32,7 +32,7 @@ impl Life {
     fn load_from(&self, before: Option<&Arc<Issuers>>, configs: &[(&str, &IssuerConfig)], script: &Arc<Script>) -> Arc<Issuers> {
         let mut report = settings::report::Report::new();
         let configs = configs.iter().map(|(name, config)| ((*name).to_owned(), (*config).clone())).collect();
-        let plans = check_all(&configs, "issuers", std::path::Path::new("/"), &mut report).unwrap();
+        let plans = check_all(&configs, "issuers", &settings::files::Files::of(std::path::Path::new("/")), &mut report).unwrap();
         Issuers::after_from(before, plans, Arc::clone(script) as _, &Tasks::on(Handle::current()), &self.clock, &self.metrics)
     }
 

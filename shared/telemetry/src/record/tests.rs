@@ -278,6 +278,31 @@ fn the_writer_ends_with_the_last_handle_after_the_last_line() {
 }
 
 #[test]
+fn two_processes_that_append_to_one_file_spoil_no_line() {
+    const EACH: u64 = 20_000;
+    let folder = Folder::new("two");
+    let (path, target) = folder.file("both.log");
+    // As while an upgrade lasts: two writers, each with a descriptor of its own.
+    std::thread::scope(|scope| {
+        for process in 0..2 {
+            let target = target.clone();
+            scope.spawn(move || {
+                let records = Records::open(&RecordsPlan { sinks: vec![plan(target)] }, &Metrics::new()).unwrap();
+                let buffer = records.buffer();
+                for n in 0..EACH {
+                    buffer.write(Kind::Request, number(process * EACH + n));
+                }
+                buffer.flush();
+                assert_eq!(records.flush(PATIENCE), 0);
+            });
+        }
+    });
+    let mut found = numbers(&std::fs::read(path).unwrap());
+    found.sort_unstable();
+    assert!(found.into_iter().eq(0..2 * EACH));
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_is_named() {
     let folder = Folder::new("missing");
     let (_, to) = folder.file("no/such/folder.log");

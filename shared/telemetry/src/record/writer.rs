@@ -3,6 +3,9 @@
 //! In: chunks of whole lines. Out: the same to a file or a pipe, as few writes as there are chunks. A failed write
 //! loses the rest of its chunk, counted, and the next chunk is tried again: a disk that was full may have room by
 //! then. Never: panics, gives up, or lets a torn line run into the next one.
+//!
+//! Two processes append to one file while an upgrade lasts. A chunk is one append, which the kernel does not mix with another (O_APPEND); only a disk
+//! that fills in the middle of one can let a line of the other process run into it.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;

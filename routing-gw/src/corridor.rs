@@ -126,6 +126,10 @@ use crate::{authorize, forward, vouch};
 
 /// Walks one request through the rooms; it always answers, and the answer carries the Trail for tier 1's record.
 pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
+    // Before everything: tier 1 asks how this tier does, and must be answered also when it is full. No client's request: tier 1 scrubs the header.
+    if let Some(answer) = worker.gateway.health.answer(&request) {
+        return answer;
+    }
     let request = request.map(Body::from);
     let stamp = worker.gateway.door.stamp(&request, &connection, worker.clock.now_ms());
     // The account is opened before the first room, so that a refused or aborted request is counted too.

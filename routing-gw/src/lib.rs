@@ -4,6 +4,8 @@
 
 pub mod corridor;
 
+pub mod health;
+
 pub mod vouch;
 pub mod route;
 pub mod authorize;

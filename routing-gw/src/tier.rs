@@ -25,6 +25,7 @@ use crate::config::plan::RoutingPlan;
 use crate::corridor::corridor;
 use crate::decision::Decisions;
 use crate::facts::RouteFacts;
+use crate::health;
 use crate::route::Routes;
 use crate::route::table::Table;
 use crate::services;
@@ -35,6 +36,7 @@ pub struct RoutingGw {
     pub(crate) door: Door,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) routes: Routes,
+    pub(crate) health: health::Health,
     pub(crate) limits: Limits,
     pub(crate) accounts: Accounts,
     pub(crate) services: Vec<Arc<Service>>,
@@ -86,6 +88,7 @@ impl Tier for RoutingGw {
             door: Door::new(Trust::Tier1, control.tracing.clone()),
             verifier,
             routes: Routes::new(table, facts),
+            health: health::Health::new(Self::NAME, control.life.clone(), control.generation, services.clone()),
             limits: Limits::after(before.as_ref().map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max),
             accounts: Accounts::new(Arc::new(RequestMetrics::new(&control.metrics)), control.tracing.clone()),
             services,

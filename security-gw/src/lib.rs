@@ -15,5 +15,7 @@ pub mod docket;
 pub mod facts;
 pub mod refusal;
 
+mod replicas;
+
 pub mod config;
 pub mod tier;

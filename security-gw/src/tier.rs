@@ -27,6 +27,7 @@ use crate::assert::AssertionCache;
 use crate::authenticate::Authenticate;
 use crate::config::{SecurityConfig, SecurityPlan};
 use crate::corridor::corridor;
+use crate::replicas;
 
 /// How long the start waits for the first keys and the first replicas; what is missing then is told by `/readyz`.
 const FIRST_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
@@ -93,6 +94,8 @@ impl Tier for SecurityGw {
         if !before.is_some_and(|before| before.link.plan().discover == link.plan().discover) {
             link.wait_first(FIRST_ANSWERS_WITHIN).await;
         }
+        // A replica of a treaty that is not understood gets not even the first request.
+        link.wait_checked(FIRST_ANSWERS_WITHIN).await;
         // The same key under the same names is the same signer, so that what workers have signed by it stays signed.
         let signer = before.map(|before| &before.signer).filter(|known| ***known == *plan.link.signer).unwrap_or(&plan.link.signer);
         let trust = Trust::Edge { proxies: plan.proxies.clone(), trace: plan.trace.clone() };
@@ -135,12 +138,6 @@ impl Tier for SecurityGw {
     fn readiness(&self) -> Vec<Health> {
         let issuers =
             self.issuers.health().into_iter().map(|(name, ready, detail)| Health { name: format!("issuer {name}"), ready, detail });
-        let replicas = self.link.snapshot();
-        let detail = match &replicas.failure {
-            None => format!("{} replicas of routing-gw", replicas.endpoints.len()),
-            Some(failure) => format!("discovery fails ({}); {} replicas stay in use", failure.code, replicas.endpoints.len()),
-        };
-        let link = Health { name: "link".to_owned(), ready: !replicas.endpoints.is_empty(), detail };
-        issuers.chain([link]).collect()
+        issuers.chain([replicas::health(&self.link.snapshot())]).collect()
     }
 }

@@ -12,6 +12,7 @@ mod killing;
 mod ledger;
 mod ledger_changes;
 mod link;
+mod link_health;
 mod readme;
 mod records;
 mod reload;

@@ -10,8 +10,10 @@ use serde::Deserialize;
 use settings::files::Files;
 use settings::report::Report;
 use settings::units::Span;
-use upstream::config::{Balance, DiscoverConfig, InstanceTlsConfig, PoolConfig, RetriesConfig, ServiceConfig, TimeoutsConfig, TtlConfig};
-use upstream::plan::ServicePlan;
+use upstream::config::{
+    Balance, DiscoverConfig, HealthConfig, InstanceTlsConfig, PoolConfig, RetriesConfig, ServiceConfig, TimeoutsConfig, TtlConfig,
+};
+use upstream::plan::{ProbePlan, ServicePlan};
 
 /// The way to tier 2.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -46,6 +48,9 @@ pub struct LinkConfig {
     /// Tries on other replicas, where nothing was answered yet.
     #[serde(default)]
     pub retries: RetriesConfig,
+    /// How often each replica is asked how it does.
+    #[serde(default)]
+    pub health: HealthConfig,
 }
 
 /// A private key for assertions.
@@ -117,6 +122,7 @@ impl LinkConfig {
             retries: self.retries,
         };
         let service = service.check("link", files, report);
+        let health = self.health.check("link.health", ProbePlan::Link, report);
         let file = files.resolve(&self.signing_key.file);
         let signer = files.read_secret(&file, KEY_BYTES_MAX).and_then(|pem| {
             Signer::from_pkcs8_pem(pem.expose().as_bytes(), self.signing_key.kid.clone(), name.to_owned(), self.audience.clone())
@@ -125,6 +131,7 @@ impl LinkConfig {
         if let Err(what) = &signer {
             report.complain("link.signing_key.file", what.clone(), "make a key with `gwctl keys new`, and let this process read it");
         }
-        Some(LinkPlan { service: service?, signer: Arc::new(signer.ok()?), timeout: self.timeout.get(), plaintext })
+        let service = ServicePlan { health: Some(health?), ..service? };
+        Some(LinkPlan { service, signer: Arc::new(signer.ok()?), timeout: self.timeout.get(), plaintext })
     }
 }

@@ -342,7 +342,7 @@ fn control(host: &HostPlan, life: LifeWatch) -> Result<Control, BootError> {
 }
 
 /// The version of this build.
-pub(crate) const BUILD: &str = env!("CARGO_PKG_VERSION");
+pub const BUILD: &str = env!("CARGO_PKG_VERSION");
 
 /// Starts every worker and waits until each has made its state.
 async fn crew<T: Tier>(kit: Kit<T>, number: usize) -> Result<(Vec<Lane>, Vec<Worker>), BootError> {

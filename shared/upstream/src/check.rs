@@ -100,9 +100,8 @@ impl HealthConfig {
         };
         demand(self.every >= Span::millis(100), "every", "checks would follow each other without a pause", "set at least 100ms");
         demand(self.timeout > Span::default(), "timeout", "no instance answers in no time", "set a time above 0");
-        let what = "an instance would change its state without a check";
-        demand(self.unhealthy_threshold > 0, "unhealthy_threshold", what, "set at least 1");
-        demand(self.healthy_threshold > 0, "healthy_threshold", what, "set at least 1");
+        demand(self.unhealthy_threshold > 0, "unhealthy_threshold", "an instance would be unhealthy without a check", "set at least 1");
+        demand(self.healthy_threshold > 0, "healthy_threshold", "an instance would be healthy without a check", "set at least 1");
         sound.then(|| HealthPlan {
             probe,
             every: self.every.get(),

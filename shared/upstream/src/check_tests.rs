@@ -47,7 +47,7 @@ fn all_mistakes_are_told_at_once() {
          ttl: { min: 9s, max: 1s }\n\
          timeouts: { connect: 0s, upload_idle: 0s }\n\
          pool: { connections_max: 0 }\n\
-         retries: { attempts_max: 99 }\n\
+         retries: { attempts_max: 99, budget_percent: 101, per_second_min: 1001 }\n\
          tls: { ca: missing.pem, certificate: a.pem, peers: [nonsense] }\n",
     );
     assert!(plan.is_none());
@@ -59,11 +59,24 @@ fn all_mistakes_are_told_at_once() {
         "services.orders.timeouts.upload_idle",
         "services.orders.pool.connections_max",
         "services.orders.retries.attempts_max",
+        "services.orders.retries.budget_percent",
+        "services.orders.retries.per_second_min",
         "services.orders.tls.certificate",
         "services.orders.tls.peers[0]",
     ] {
         assert!(complaints.iter().any(|complaint| complaint.starts_with(&format!("{key} "))), "{key} is missing in {complaints:#?}");
     }
+}
+
+#[test]
+fn checks_without_a_pause_a_bound_or_a_threshold_are_complained_of() {
+    let mut report = Report::new();
+    let config = HealthConfig { every: Span::millis(99), timeout: Span::default(), unhealthy_threshold: 0, healthy_threshold: 0 };
+    assert!(config.check("link.health", ProbePlan::Link, &mut report).is_none());
+    let keys: Vec<&str> = report.complaints().iter().map(|complaint| complaint.key.as_str()).collect();
+    assert_eq!(keys, ["link.health.every", "link.health.timeout", "link.health.unhealthy_threshold", "link.health.healthy_threshold"]);
+    let plan = HealthConfig::default().check("link.health", ProbePlan::Link, &mut Report::new()).expect("the defaults are lawful");
+    assert_eq!((plan.every.as_secs(), plan.timeout.as_secs(), plan.unhealthy_threshold, plan.healthy_threshold), (1, 1, 3, 1));
 }
 
 #[test]

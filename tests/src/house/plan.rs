@@ -98,14 +98,14 @@ fn security_gw() -> Tier {
         sources: "security-gw/src",
         rooms: vec!["redirect", "limits", "authenticate", "assert", "forward", "access_log"],
         common: vec!["facts", "refusal", "docket"],
-        assemblers: vec!["lib", "main", "corridor", "config", "tier"],
+        assemblers: vec!["lib", "main", "corridor", "config", "tier", "replicas"],
     }
 }
 
 fn routing_gw() -> Tier {
     Tier {
         sources: "routing-gw/src",
-        rooms: vec!["vouch", "route", "authorize", "forward", "account"],
+        rooms: vec!["health", "vouch", "route", "authorize", "forward", "account"],
         common: vec!["facts", "refusal", "decision", "requirement"],
         assemblers: vec!["lib", "main", "corridor", "config", "tier", "services"],
     }

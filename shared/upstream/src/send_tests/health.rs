@@ -39,7 +39,7 @@ impl Replica {
             let (said, counted) = (Rc::clone(&said), Rc::clone(&counted));
             async move {
                 while let Some(request) = read_request(&mut socket).await {
-                    let (status, body) = if request.contains("x-gw-health: 1\r\n") {
+                    let (status, body) = if request.contains(&format!("{}: 1\r\n", contract::headers::HEALTH)) {
                         counted.set(counted.get() + 1);
                         said.get()
                     } else {

@@ -391,17 +391,31 @@ fn a_post_takes_no_connection_that_has_rested_and_leaves_it_to_others() {
     run(async {
         let instance = Instance::always(OK).await;
         let bench = Bench::at(&[&instance.address]);
-        bench.get().await;
-        let (sent, trip) = bench.send(post("soon")).await;
-        assert_eq!((read(sent.expect("an answer")).await.0, trip.reused), (200, true));
+        // The machine may stand still for longer than that between two requests, but not every time.
+        let mut soon = false;
+        for _ in 0..20 {
+            bench.get().await;
+            let (sent, trip) = bench.send(post("soon")).await;
+            assert_eq!(read(sent.expect("an answer")).await.0, 200);
+            soon |= trip.reused;
+            if soon {
+                break;
+            }
+        }
+        assert!(soon, "one that was used a moment ago is taken");
+        let idle = bench.pools.idle();
         tokio::time::sleep(crate::pool::FRESH_ENOUGH + Duration::from_millis(20)).await;
         let (sent, trip) = bench.send(post("later")).await;
-        assert_eq!((sent.expect("an answer").status().as_u16(), trip.reused, bench.pools.idle()), (200, false, 1));
-        assert!(bench.get().await.2.reused, "what may be repeated takes any");
+        let response = sent.expect("an answer");
+        assert_eq!((trip.reused, bench.pools.idle()), (false, idle), "it is left to others");
+        // A PUT whose body streams cannot be sent again either.
+        tokio::time::sleep(crate::pool::FRESH_ENOUGH).await;
         let (feed, body) = fed();
         drop(feed);
         let (sent, trip) = bench.send(request(Method::PUT, body)).await;
-        assert_eq!((read(sent.expect("an answer")).await.0, trip.reused), (200, true), "it was used a moment ago");
+        assert_eq!((read(sent.expect("an answer")).await.0, trip.reused), (200, false));
+        assert_eq!(read(response).await.0, 200);
+        assert!(bench.get().await.2.reused, "what may be repeated takes any");
     });
 }
 

@@ -60,8 +60,9 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Permitted>, trail: &mut 
         let instance = hyper::upgrade::on(&mut response);
         // The body holds the endpoint's place until the tunnel has ended.
         let held = std::mem::take(response.body_mut());
+        let farewell = known.arrived().connection().farewell.clone();
         tokio::task::spawn_local(async move {
-            if let Err(cause) = upgrade::join(client, instance, TUNNEL_IDLE_MAX, Rc::default()).await {
+            if let Err(cause) = upgrade::join(client, instance, TUNNEL_IDLE_MAX, Rc::default(), farewell).await {
                 tracing::debug!(%cause, "an upgraded connection broke");
             }
             drop(held);

@@ -7,6 +7,7 @@ mod demo;
 mod discovery;
 mod drain;
 mod failures;
+mod farewell;
 mod front_door;
 mod killing;
 mod ledger;

@@ -37,6 +37,8 @@ pub enum End {
     UpstreamAborted,
     /// The connection was upgraded and has ended.
     Upgraded,
+    /// The connection was upgraded, and has ended because this process is leaving and told both ends so.
+    Drained,
     /// The connection was upgraded and this process ended first.
     Cut,
 }
@@ -50,6 +52,7 @@ impl End {
             Self::ClientGone => "client-gone",
             Self::UpstreamAborted => "upstream-aborted",
             Self::Upgraded => "upgraded",
+            Self::Drained => "drained",
             Self::Cut => "cut",
         }
     }
@@ -116,11 +119,12 @@ pub fn follow(mut record: Record, response: Response<Body>) -> Response<Body> {
     if let Some((client, instance)) = record.docket.tunnel.take() {
         tokio::task::spawn_local(async move {
             record.end = End::Cut;
-            let joined = upgrade::join(client, instance, TUNNEL_IDLE_MAX, record.tunnelled.clone()).await;
+            let farewell = record.docket.connection.farewell.clone();
+            let joined = upgrade::join(client, instance, TUNNEL_IDLE_MAX, record.tunnelled.clone(), farewell.clone()).await;
             if let Err(cause) = joined {
                 tracing::debug!(%cause, request_id = %record.docket.stamp.request_id, "an upgraded connection broke");
             }
-            record.end = End::Upgraded;
+            record.end = if farewell.is_told() { End::Drained } else { End::Upgraded };
             drop(record);
         });
     }

@@ -86,7 +86,7 @@ where
     if matches!(talk, Talk::Ended) && gone.is_held() {
         open.stage.set(Stage::Tunnel);
         gone.gone().await;
-        return (Ending::calm("upgraded"), None);
+        return (Ending::calm(if open.farewell.is_told() { "drained" } else { "upgraded" }), None);
     }
     if let Talk::Panicked(panic) = &talk {
         hall.figures.panics.inc();

@@ -192,6 +192,7 @@ where
         tls,
         protocol,
         line: story.line(),
+        farewell: open.farewell.clone(),
         opened,
     });
     story.known(&connection);

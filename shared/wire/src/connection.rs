@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::farewell::Farewell;
 use crate::guard::line::GuardLine;
 
 /// The facts of one accepted connection. It lives on one worker.
@@ -25,6 +26,8 @@ pub struct Connection {
     pub protocol: Protocol,
     /// The framing guard's side of this connection: bytes, heads, refusals, upgrades.
     pub line: Arc<GuardLine>,
+    /// Told when the process closes; a protocol that has left HTTP must pass it on by itself.
+    pub farewell: Farewell,
     /// When it was accepted.
     pub opened: Instant,
 }

@@ -218,6 +218,7 @@ mod tests {
 
     use super::*;
     use crate::connection::{PeerAddress, Protocol};
+    use crate::farewell::Farewell;
 
     fn enter(request: http::request::Builder) -> Result<Exchange<Arrived>, Reason> {
         let connection = Rc::new(Connection {
@@ -229,6 +230,7 @@ mod tests {
             tls: None,
             protocol: Protocol::Http2,
             line: Arc::default(),
+            farewell: Farewell::default(),
             opened: Instant::now(),
         });
         let door = Door::new(Trust::Edge { proxies: Vec::new(), trace: Vec::new() }, Arc::new(Tracing::off()));

@@ -6,6 +6,7 @@ pub mod connection;
 pub mod counted;
 pub mod door;
 pub mod exchange;
+pub mod farewell;
 pub mod fetch;
 pub mod forwarded;
 pub mod guard;

@@ -11,6 +11,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use wire::farewell::Farewell;
 use wire::guard::line::GuardLine;
 
 use crate::streamed::Streams;
@@ -46,6 +47,8 @@ pub struct Open {
     pub requests: Cell<u64>,
     /// Whether its protocol can tell the client to open no more requests (h2 GOAWAY).
     pub has_goaway: Cell<bool>,
+    /// Told when the process closes, for what has left HTTP and cannot be told by it.
+    pub farewell: Farewell,
     /// The bodies of its HTTP/2 answers.
     pub(crate) streams: Streams,
     line: Arc<GuardLine>,
@@ -116,6 +119,7 @@ impl Roster {
             stage: Cell::new(Stage::Handshake),
             requests: Cell::new(0),
             has_goaway: Cell::new(false),
+            farewell: Farewell::default(),
             line,
             streams: Streams::default(),
             bytes_seen: Cell::new(0),
@@ -125,6 +129,9 @@ impl Roster {
             closing: Rc::clone(&self.closing),
             waker: RefCell::new(None),
         });
+        if self.closing.get() {
+            open.farewell.tell();
+        }
         self.open.borrow_mut().insert(id, Rc::clone(&open));
         open
     }
@@ -174,6 +181,7 @@ impl Roster {
     pub fn close(&self) {
         self.closing.set(true);
         for open in self.open.borrow().values() {
+            open.farewell.tell();
             if open.stage.get() == Stage::Handshake || (open.has_goaway.get() && open.is_resting()) {
                 // From here the time counts in which a client that is at it may still come to its request, or say farewell.
                 open.rests_since.set(Instant::now());

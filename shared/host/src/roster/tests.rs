@@ -38,11 +38,14 @@ fn a_connection_without_a_request_has_less_time_and_no_farewell() {
 }
 
 #[test]
-fn a_tunnel_is_left_to_the_tier() {
+fn a_tunnel_is_left_to_the_tier_which_is_told_that_the_process_closes() {
     let roster = Roster::new(REST);
     let open = roster.enter(1, Arc::default());
     open.stage.set(Stage::Tunnel);
+    assert!(!open.farewell.is_told());
     roster.close();
+    assert!(open.farewell.is_told());
+    assert!(roster.enter(2, Arc::default()).farewell.is_told(), "one that comes while the process closes is told too");
     roster.sweep(Instant::now() + Duration::from_secs(1000));
     assert_eq!(word(&open), Word::GoOn);
 }

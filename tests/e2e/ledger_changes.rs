@@ -25,8 +25,10 @@ fn a_hundred_alternating_reloads_of_each_tier_lose_nothing() {
     let load = Load::start(&fleet);
     load.answers(1_500);
     for turn in 1..=RELOADS {
-        fleet.reload(Tier::Security, turn);
-        fleet.reload(Tier::Routing, turn);
+        for tier in [Tier::Security, Tier::Routing] {
+            fleet.reload(tier, turn);
+            load.answers(15);
+        }
     }
     load.answers(200);
     for seat in Tier::Security.seats().into_iter().chain(Tier::Routing.seats()) {

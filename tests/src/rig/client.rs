@@ -136,14 +136,6 @@ impl Line {
         })
     }
 
-    /// Whether another request can be sent: the other side has not said that it takes none, or gone.
-    pub async fn is_open(&mut self) -> bool {
-        match self {
-            Self::H1(sender) => sender.ready().await.is_ok(),
-            Self::H2(sender) => sender.ready().await.is_ok(),
-        }
-    }
-
     /// Sends a request and gives the head of the answer.
     ///
     /// # Errors
@@ -174,4 +166,42 @@ impl Line {
         };
         Ok(tokio::time::timeout(EXCHANGE_MAX, whole).await??)
     }
+
+    /// As [`Self::exchange`], for a client that never repeats what it has sent, and tells it apart from what it has not.
+    pub async fn offer(&mut self, request: Request<Full<Bytes>>) -> Offer {
+        let whole = async {
+            let ready = match self {
+                Self::H1(sender) => sender.ready().await,
+                Self::H2(sender) => sender.ready().await,
+            };
+            if ready.is_err() {
+                return Offer::Unsent;
+            }
+            let sent = match self {
+                Self::H1(sender) => sender.try_send_request(request).await,
+                Self::H2(sender) => sender.try_send_request(request).await,
+            };
+            let (head, body) = match sent {
+                Ok(response) => response.into_parts(),
+                // It is handed back if no byte of it was written.
+                Err(fault) if fault.message().is_some() => return Offer::Unsent,
+                Err(fault) => return Offer::Broken(format!("{:?}", fault.error())),
+            };
+            match body.collect().await {
+                Ok(body) => Offer::Answered(Reply { status: head.status, headers: head.headers, body: body.to_bytes() }),
+                Err(fault) => Offer::Broken(format!("{fault:?}")),
+            }
+        };
+        tokio::time::timeout(EXCHANGE_MAX, whole).await.unwrap_or_else(|_| Offer::Broken(format!("no answer within {EXCHANGE_MAX:?}")))
+    }
+}
+
+/// What became of a request that was offered to a connection.
+pub enum Offer {
+    /// It has its whole answer.
+    Answered(Reply),
+    /// The other side takes no more on this connection, and nothing of it was sent.
+    Unsent,
+    /// It was sent, or may have been, and has no answer.
+    Broken(String),
 }

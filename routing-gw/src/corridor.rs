@@ -3,11 +3,11 @@
 //! A room left out or exchanged does not compile, because each demands the fact that the one before proved. `verify` demands `Arrived`:
 //!
 //! ```
+//! use std::sync::Arc;
 //! use contract::assertion::Verifier;
 //! use routing_gw::{facts::Vouched, refusal::Refusal, vouch::{self, VouchCache}};
-//! use settings::live::Live;
 //! use wire::{arrived::Arrived, exchange::Exchange};
-//! fn right(verifier: &Live<Verifier>, cache: &VouchCache, arrived: Exchange<Arrived>) -> Result<Exchange<Vouched>, Refusal> {
+//! fn right(verifier: &Arc<Verifier>, cache: &VouchCache, arrived: Exchange<Arrived>) -> Result<Exchange<Vouched>, Refusal> {
 //!     vouch::verify(verifier, cache, arrived, 0)
 //! }
 //! ```
@@ -15,11 +15,11 @@
 //! Without `door`, there is only a request:
 //!
 //! ```compile_fail,E0308
+//! use std::sync::Arc;
 //! use contract::assertion::Verifier;
 //! use routing_gw::{facts::Vouched, refusal::Refusal, vouch::{self, VouchCache}};
-//! use settings::live::Live;
 //! use wire::{body::Body, exchange::Exchange};
-//! fn door_left_out(verifier: &Live<Verifier>, cache: &VouchCache, request: http::Request<Body>) -> Result<Exchange<Vouched>, Refusal> {
+//! fn door_left_out(verifier: &Arc<Verifier>, cache: &VouchCache, request: http::Request<Body>) -> Result<Exchange<Vouched>, Refusal> {
 //!     vouch::verify(verifier, cache, Exchange::new(request, ()), 0)
 //! }
 //! ```

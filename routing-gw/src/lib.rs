@@ -15,7 +15,6 @@ pub mod facts;
 pub mod refusal;
 pub mod requirement;
 
-mod keys;
 mod services;
 
 pub mod config;

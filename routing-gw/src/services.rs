@@ -1,6 +1,8 @@
 //! The services of this tier: started on the control runtime, told by `/readyz` and `/services`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::routing::get;
 use axum::{Json, Router};
@@ -9,9 +11,25 @@ use upstream::plan::ServicePlan;
 use upstream::service::Service;
 use upstream::snapshot::ServiceSnapshot;
 
-/// Starts discovery of a service.
-pub(crate) fn start(plan: &ServicePlan, control: &Control) -> Arc<Service> {
-    Service::start(plan.clone(), &control.names, &control.tasks, &control.clock, &control.metrics)
+/// How long the start waits for first answers of discovery; a service without any is told by `/readyz`, not by a start that never ends.
+const FIRST_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
+
+/// Starts the services in the order of their plans, and waits for first answers of those that are new.
+pub(crate) async fn start(plans: &[ServicePlan], before: &[Arc<Service>], control: &Control) -> Vec<Arc<Service>> {
+    let before: HashMap<&str, &Arc<Service>> = before.iter().map(|service| (service.name(), service)).collect();
+    let until = Instant::now() + FIRST_ANSWERS_WITHIN;
+    let mut services = Vec::with_capacity(plans.len());
+    for plan in plans {
+        let former = before.get(&*plan.name).copied();
+        services.push(Service::after(former, plan.clone(), &control.names, &control.tasks, &control.clock, &control.metrics));
+    }
+    for service in &services {
+        // What was looked for before has had its time.
+        if !before.get(service.name()).is_some_and(|former| former.plan().discover == service.plan().discover) {
+            service.wait_first(until.saturating_duration_since(Instant::now())).await;
+        }
+    }
+    services
 }
 
 /// The state of all services. One without instances does not make the tier unready, for its other services must go on being served; a tier

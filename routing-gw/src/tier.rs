@@ -1,8 +1,8 @@
 //! routing-gw as the host sees it: how it is checked, started, and given its workers.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use contract::assertion::Verifier;
 use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
@@ -10,7 +10,6 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use settings::clock::Clock;
 use settings::files::Files;
-use settings::live::Live;
 use settings::report::Report;
 use telemetry::requests::RequestMetrics;
 use upstream::pool::Pools;
@@ -28,16 +27,13 @@ use crate::decision::Decisions;
 use crate::facts::RouteFacts;
 use crate::route::Routes;
 use crate::route::table::Table;
+use crate::services;
 use crate::vouch::VouchCache;
-use crate::{keys, services};
-
-/// How long the start waits for first answers of discovery; a service without any is told by `/readyz`, not by a start that never ends.
-const FIRST_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
 /// What all workers share.
 pub struct RoutingGw {
     pub(crate) door: Door,
-    pub(crate) verifier: Live<Verifier>,
+    pub(crate) verifier: Arc<Verifier>,
     pub(crate) routes: Routes,
     pub(crate) limits: Limits,
     pub(crate) accounts: Accounts,
@@ -48,8 +44,8 @@ pub struct RoutingGw {
 pub struct Worker {
     pub(crate) gateway: Arc<RoutingGw>,
     pub(crate) clock: Clock,
-    pub(crate) vouches: VouchCache,
-    pub(crate) decisions: Decisions,
+    pub(crate) vouches: Rc<VouchCache>,
+    pub(crate) decisions: Rc<Decisions>,
     pub(crate) pools: Rc<Pools>,
 }
 
@@ -59,19 +55,19 @@ impl Tier for RoutingGw {
     type Plan = RoutingPlan;
     type Worker = Worker;
 
-    fn check(config: RoutingConfig, files: &Files, _: Option<&RoutingPlan>, report: &mut Report) -> Option<Checked<Self>> {
-        config.check(files, report)
+    fn check(config: RoutingConfig, files: &Files, before: Option<&RoutingPlan>, report: &mut Report) -> Option<Checked<Self>> {
+        config.check(files, before, report)
     }
 
-    async fn start(plan: Arc<RoutingPlan>, _: Option<Arc<Self>>, control: Control) -> Result<Arc<Self>, BootError> {
-        let verifier = keys::watch(&plan.vouch, &control)?;
-        let services: Vec<Arc<Service>> = plan.services.iter().map(|service| services::start(service, &control)).collect();
-        for service in &services {
-            service.wait_first(FIRST_ANSWERS_WITHIN).await;
-        }
+    async fn start(plan: Arc<RoutingPlan>, before: Option<Arc<Self>>, control: Control) -> Result<Arc<Self>, BootError> {
+        // The same keys are the same verifier, so that what workers know by it stays known.
+        let known = before.as_ref().map(|before| &before.verifier).filter(|known| ***known == *plan.verifier);
+        let verifier = known.unwrap_or(&plan.verifier).clone();
+        let services = services::start(&plan.services, before.as_ref().map_or(&[][..], |before| &before.services), &control).await;
+        let by_name: HashMap<&str, &Arc<Service>> = services.iter().map(|service| (service.name(), service)).collect();
         let mut facts = Vec::with_capacity(plan.routes.len());
         for route in &plan.routes {
-            let Some(service) = services.iter().find(|service| service.name() == route.service) else {
+            let Some(service) = by_name.get(route.service.as_str()) else {
                 return Err(BootError::new(
                     format!("the route {:?} lost its service", route.name),
                     "report this: `check` should have found it",
@@ -79,7 +75,7 @@ impl Tier for RoutingGw {
             };
             facts.push(Arc::new(RouteFacts {
                 name: route.name.as_str().into(),
-                service: service.clone(),
+                service: Arc::clone(service),
                 requirement: route.requirement.clone(),
                 timeout: route.timeout,
                 claim_headers: route.claim_headers.clone(),
@@ -90,19 +86,21 @@ impl Tier for RoutingGw {
             door: Door::new(Trust::Tier1, control.tracing.clone()),
             verifier,
             routes: Routes::new(table, facts),
-            limits: Limits::new(plan.in_flight_max, plan.body_bytes_max),
+            limits: Limits::after(before.as_ref().map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max),
             accounts: Accounts::new(Arc::new(RequestMetrics::new(&control.metrics)), control.tracing.clone()),
             services,
         }))
     }
 
-    fn worker(self: &Arc<Self>, seat: Seat, _: Option<&Rc<Worker>>) -> Worker {
+    fn worker(self: &Arc<Self>, seat: Seat, before: Option<&Rc<Worker>>) -> Worker {
+        // Under other keys nothing that was believed before counts.
+        let same_keys = before.filter(|before| Arc::ptr_eq(&before.gateway.verifier, &self.verifier));
         Worker {
             gateway: self.clone(),
             clock: seat.control.clock.clone(),
-            vouches: VouchCache::default(),
-            decisions: Decisions::new(rand::random()),
-            pools: Pools::new(),
+            vouches: same_keys.map_or_else(Rc::default, |before| before.vouches.clone()),
+            decisions: before.map_or_else(|| Rc::new(Decisions::new(rand::random())), |before| before.decisions.clone()),
+            pools: before.map_or_else(Pools::new, |before| before.pools.clone()),
         }
     }
 

@@ -14,7 +14,6 @@ use contract::caller::Caller;
 use contract::headers;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use settings::live::Live;
 use wire::arrived::Arrived;
 use wire::exchange::Exchange;
 
@@ -55,7 +54,7 @@ struct Kept {
 /// # Errors
 /// The assertion is missing, or has the fault that is told.
 pub fn verify(
-    verifier: &Live<Verifier>,
+    verifier: &Arc<Verifier>,
     cache: &VouchCache,
     mut exchange: Exchange<Arrived>,
     now: u64,
@@ -65,14 +64,13 @@ pub fn verify(
     };
     let mut key = [0; 32];
     key.copy_from_slice(digest(&SHA256, assertion.as_bytes()).as_ref());
-    let verifier = verifier.load_full();
-    let caller = match cache.find(&key, &verifier, now) {
+    let caller = match cache.find(&key, verifier, now) {
         Some(caller) => caller,
         None => {
             let text = assertion.to_str().map_err(|_| Refusal::Assertion(AssertionFault::Malformed))?;
             let vouch = verifier.verify(text, now).map_err(Refusal::Assertion)?;
             let caller = Arc::new(vouch.caller);
-            cache.keep(key, Kept { caller: caller.clone(), expires_at: vouch.expires_at, verifier });
+            cache.keep(key, Kept { caller: caller.clone(), expires_at: vouch.expires_at, verifier: verifier.clone() });
             caller
         }
     };

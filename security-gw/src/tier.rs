@@ -50,8 +50,8 @@ pub struct Worker {
     pub(crate) gateway: Arc<SecurityGw>,
     pub(crate) clock: Clock,
     pub(crate) access_log: AccessLog,
-    pub(crate) tokens: TokenCache,
-    pub(crate) assertions: AssertionCache,
+    pub(crate) tokens: Rc<TokenCache>,
+    pub(crate) assertions: Rc<AssertionCache>,
     pub(crate) pools: Rc<Pools>,
 }
 
@@ -65,21 +65,43 @@ impl Tier for SecurityGw {
         config.check(files, report)
     }
 
-    async fn start(plan: Arc<SecurityPlan>, _: Option<Arc<Self>>, control: Control) -> Result<Arc<Self>, BootError> {
+    async fn start(plan: Arc<SecurityPlan>, before: Option<Arc<Self>>, control: Control) -> Result<Arc<Self>, BootError> {
+        let before = before.as_ref();
         if plan.link.plaintext {
             tracing::warn!("link.allow_plaintext: identities travel to tier 2 unprotected");
         }
-        let issuers = Issuers::after(None, plan.issuers.clone(), control.fetcher.clone(), &control.tasks, &control.clock, &control.metrics);
-        let link = Service::start(plan.link.service.clone(), &control.names, &control.tasks, &control.clock, &control.metrics);
-        issuers.wait_first(FIRST_ANSWERS_WITHIN).await;
-        link.wait_first(FIRST_ANSWERS_WITHIN).await;
+        let issuers = Issuers::after(
+            before.map(|before| &before.issuers),
+            plan.issuers.clone(),
+            control.fetcher.clone(),
+            &control.tasks,
+            &control.clock,
+            &control.metrics,
+        );
+        let link = Service::after(
+            before.map(|before| &before.link),
+            plan.link.service.clone(),
+            &control.names,
+            &control.tasks,
+            &control.clock,
+            &control.metrics,
+        );
+        // What was looked for before has had its time.
+        if !before.is_some_and(|before| Arc::ptr_eq(&before.issuers, &issuers)) {
+            issuers.wait_first(FIRST_ANSWERS_WITHIN).await;
+        }
+        if !before.is_some_and(|before| before.link.plan().discover == link.plan().discover) {
+            link.wait_first(FIRST_ANSWERS_WITHIN).await;
+        }
+        // The same key under the same names is the same signer, so that what workers have signed by it stays signed.
+        let signer = before.map(|before| &before.signer).filter(|known| ***known == *plan.link.signer).unwrap_or(&plan.link.signer);
         let trust = Trust::Edge { proxies: plan.proxies.clone(), trace: plan.trace.clone() };
         Ok(Arc::new(Self {
             door: Door::new(trust, control.tracing.clone()),
             redirects: plan.redirects.clone(),
-            limits: Limits::new(plan.in_flight_max, plan.body_bytes_max),
-            authenticate: Authenticate::new(plan.rules.clone(), issuers.clone()),
-            signer: plan.link.signer.clone(),
+            limits: Limits::after(before.map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max),
+            authenticate: Authenticate::after(before.map(|before| &before.authenticate), plan.rules.clone(), issuers.clone()),
+            signer: signer.clone(),
             link,
             link_timeout: plan.link.timeout,
             requests: Arc::new(RequestMetrics::new(&control.metrics)),
@@ -88,14 +110,17 @@ impl Tier for SecurityGw {
         }))
     }
 
-    fn worker(self: &Arc<Self>, seat: Seat, _: Option<&Rc<Worker>>) -> Worker {
+    fn worker(self: &Arc<Self>, seat: Seat, before: Option<&Rc<Worker>>) -> Worker {
+        // Other issuers may prove other callers; under another key every assertion is signed anew.
+        let same_issuers = before.filter(|before| Arc::ptr_eq(&before.gateway.issuers, &self.issuers));
+        let same_signer = before.filter(|before| Arc::ptr_eq(&before.gateway.signer, &self.signer));
         Worker {
             gateway: self.clone(),
             clock: seat.control.clock.clone(),
             access_log: AccessLog::new(seat.records.clone(), self.requests.clone(), self.tracing.clone()),
-            tokens: TokenCache::new(TOKENS_MAX_DEFAULT),
-            assertions: AssertionCache::default(),
-            pools: Pools::new(),
+            tokens: same_issuers.map_or_else(|| Rc::new(TokenCache::new(TOKENS_MAX_DEFAULT)), |before| before.tokens.clone()),
+            assertions: same_signer.map_or_else(Rc::default, |before| before.assertions.clone()),
+            pools: before.map_or_else(Pools::new, |before| before.pools.clone()),
         }
     }
 

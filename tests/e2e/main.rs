@@ -13,6 +13,7 @@ mod killing;
 mod link;
 mod readme;
 mod records;
+mod reload;
 mod streaming;
 mod traces;
 mod trust;

@@ -26,8 +26,10 @@ fn the_configurations_of_the_readme_are_lawful() {
     let rig = Rig::two_tier(&BINARIES);
     std::fs::copy(rig.folder.file("link.pem"), rig.folder.file("link-signing.pem")).expect("the key under the README's name");
     let blocks = blocks(&readme(), "yaml");
-    assert_eq!(blocks.len(), 2);
-    for (binary, block) in [BINARIES.security, BINARIES.routing].into_iter().zip(blocks) {
+    let [tier1, tier2, drop_in] = blocks.as_slice() else { panic!("three configurations, not {}", blocks.len()) };
+    std::fs::create_dir(rig.folder.file("routes.d")).expect("a folder");
+    rig.folder.write("routes.d/billing.yaml", drop_in);
+    for (binary, block) in [(BINARIES.security, tier1.clone()), (BINARIES.routing, format!("{tier2}drop_ins: routes.d\n"))] {
         rig.folder.write("readme.yaml", &block);
         let output = Command::new(binary).args(["check", "--config"]).arg(rig.folder.file("readme.yaml")).output().expect("it runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,11 +1,14 @@
 //! routing-gw's configuration as written, and the checks that need more than one room.
 
+pub mod drop_ins;
 pub mod plan;
 pub mod routes;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use contract::assertion::ASSERTION_BYTES_MAX;
+use contract::assertion::{ASSERTION_BYTES_MAX, Verifier};
 use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig};
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
@@ -18,9 +21,9 @@ use telemetry::record::config::RecordsConfig;
 use telemetry::traces::config::TracesConfig;
 use upstream::config::ServiceConfig;
 
-use crate::config::plan::{RoutingPlan, VouchPlan};
+use crate::config::drop_ins::Whole;
+use crate::config::plan::{DropInPlan, RoutingPlan};
 use crate::config::routes::RouteConfig;
-use crate::keys;
 use crate::tier::RoutingGw;
 use crate::vouch::VouchConfig;
 
@@ -67,7 +70,13 @@ pub struct RoutingConfig {
     pub services: BTreeMap<String, ServiceConfig>,
     /// The routes.
     pub routes: Vec<RouteConfig>,
+    /// A folder in which each `*.yaml` holds the `services` and `routes` of one team. One with a mistake in it is set aside whole, with an alarm, and
+    /// the rest loads.
+    pub drop_ins: Option<PathBuf>,
 }
+
+/// Bytes of a key file at most.
+const KEYS_BYTES_MAX: usize = 256 * 1024;
 
 /// Header fields that tier 1 adds at most, beside what the client sent.
 const LINK_FIELDS: usize = 32;
@@ -80,14 +89,21 @@ fn default_name() -> String {
 
 impl RoutingConfig {
     /// Checks everything and complains about all that is wrong.
-    pub fn check(self, files: &Files, report: &mut Report) -> Option<Checked<RoutingGw>> {
+    pub fn check(self, files: &Files, before: Option<&RoutingPlan>, report: &mut Report) -> Option<Checked<RoutingGw>> {
         for (index, listener) in self.listen.iter().enumerate() {
             check_listener(listener, index, report);
         }
         let services: Vec<_> =
             self.services.iter().map(|(name, service)| service.check(&format!("services.{name}"), files, report)).collect();
+        if self.routes.is_empty() && self.drop_ins.is_none() {
+            report.complain(
+                "routes",
+                "there is no route, so every request would be refused",
+                "add a route with a name, a path and a service",
+            );
+        }
         let routes = routes::check(&self.routes, self.services.keys().map(String::as_str), report);
-        let vouch = check_vouch(&self.vouch, files, report);
+        let verifier = check_vouch(&self.vouch, files, report);
         let mut host = HostPlan::check(
             HostSections {
                 name: self.name,
@@ -109,14 +125,21 @@ impl RoutingConfig {
         // What a client may send, and what tier 1 adds to it: else a request that tier 1 let in would be refused here, link connection and all.
         host.limits.headers_max += LINK_FIELDS;
         host.limits.head_bytes_max += LINK_HEAD_BYTES;
+        let main = DropInPlan { services: services.into_iter().collect::<Option<_>>()?, routes };
+        let whole = match &self.drop_ins {
+            // What is wrong with the main file would be told of each drop-in again.
+            Some(folder) if report.is_clean() => drop_ins::gather(folder, main, files, before, report)?,
+            _ => Whole::of(main),
+        };
         let plan = RoutingPlan {
-            vouch: vouch?,
-            services: services.into_iter().collect::<Option<_>>()?,
-            routes,
+            verifier: Arc::new(verifier?),
+            services: whole.services,
+            routes: whole.routes,
+            drop_ins: whole.drop_ins,
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
         };
-        Some(Checked { host, tier: plan, aside: Vec::new() })
+        Some(Checked { host, tier: plan, aside: whole.aside })
     }
 }
 
@@ -134,19 +157,18 @@ fn check_listener(listener: &ListenConfig, index: usize, report: &mut Report) {
     }
 }
 
-fn check_vouch(config: &VouchConfig, files: &Files, report: &mut Report) -> Option<VouchPlan> {
+fn check_vouch(config: &VouchConfig, files: &Files, report: &mut Report) -> Option<Verifier> {
     if config.issuers.is_empty() {
         report.complain("vouch.issuers", "nobody is believed, so every request would be refused", "list the `name` of each security-gw");
+        return None;
     }
     if config.audience.is_empty() {
         report.complain("vouch.audience", "the audience is empty", "write what tier 1 has as `link.audience`");
+        return None;
     }
-    let plan = VouchPlan { issuers: config.issuers.clone(), audience: config.audience.clone(), jwks: files.watched(&config.jwks) };
-    match keys::read(&plan) {
-        Ok(_) => Some(plan),
-        Err(what) => {
-            report.complain("vouch.jwks", what, "write tier 1's public keys there, as `gwctl keys new` does");
-            None
-        }
-    }
+    let verifier = files.read(&config.jwks, KEYS_BYTES_MAX).and_then(|bytes| {
+        Verifier::new(&bytes, config.issuers.clone(), config.audience.clone())
+            .map_err(|fault| format!("{}: {fault}", files.resolve(&config.jwks).display()))
+    });
+    verifier.map_err(|what| report.complain("vouch.jwks", what, "write tier 1's public keys there, as `gwctl keys new` does")).ok()
 }

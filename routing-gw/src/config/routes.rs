@@ -64,15 +64,12 @@ pub struct RoutePlan {
 }
 
 /// Routes of one configuration at most.
-const ROUTES_MAX: usize = 100_000;
+pub(crate) const ROUTES_MAX: usize = 100_000;
 /// The default of `timeout`.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 
 /// Checks all routes against each other and against the names of the services.
 pub fn check<'a>(routes: &[RouteConfig], services: impl Iterator<Item = &'a str> + Clone, report: &mut Report) -> Vec<RoutePlan> {
-    if routes.is_empty() {
-        report.complain("routes", "there is no route, so every request would be refused", "add a route with a name, a path and a service");
-    }
     if routes.len() > ROUTES_MAX {
         report.complain("routes", format!("there are {} routes", routes.len()), format!("keep at most {ROUTES_MAX}"));
     }
@@ -107,7 +104,7 @@ fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = 
         (Some(require), false) => require.check(&format!("{key}.require"), report),
         (None, true) => Some(Requirement::Public),
         (None, false) => {
-            report.complain(
+            report.complain_of_absence(
                 key,
                 format!("the route {:?} has no policy", route.name),
                 "add `require:`, or say `public: true` to let everyone in",
@@ -226,7 +223,7 @@ fn complain_about_twins(routes: &[RouteConfig], plans: &[Option<RoutePlan>], rep
 }
 
 /// A pattern without the names of its parameters.
-fn shape(pattern: &Pattern) -> String {
+pub(crate) fn shape(pattern: &Pattern) -> String {
     let mut shape = String::new();
     for segment in &pattern.segments {
         shape.push('/');
@@ -242,7 +239,7 @@ fn shape(pattern: &Pattern) -> String {
 }
 
 /// Whether two routes of one path could both take a request, neither being more specific by host.
-fn overlap(one: &Demands, other: &Demands) -> bool {
+pub(crate) fn overlap(one: &Demands, other: &Demands) -> bool {
     let hosts = match (one.hosts.is_empty(), other.hosts.is_empty()) {
         (true, true) => true,
         (false, false) => one.hosts.iter().any(|host| other.hosts.contains(host)),

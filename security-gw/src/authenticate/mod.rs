@@ -31,10 +31,11 @@ pub struct Authenticate {
 }
 
 impl Authenticate {
-    /// Rules over issuers that were started.
+    /// Rules over issuers that were started. The anonymous caller stays the one it was, so that what is known of it stays known.
     #[must_use]
-    pub fn new(rules: Rules, issuers: Arc<Issuers>) -> Self {
-        Self { rules, issuers, anonymous: Arc::new(Caller::anonymous()) }
+    pub fn after(before: Option<&Self>, rules: Rules, issuers: Arc<Issuers>) -> Self {
+        let anonymous = before.map_or_else(|| Arc::new(Caller::anonymous()), |before| before.anonymous.clone());
+        Self { rules, issuers, anonymous }
     }
 
     /// Establishes who is asking.

@@ -28,7 +28,7 @@ impl Proof {
     }
 }
 
-/// A caller as a tier believes it to be.
+/// A caller as a tier believes it to be. What another treaty leaves out means as little as it can; see [`crate::treaty`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Caller {
     /// Unique at its issuer; empty for an anonymous caller.
@@ -38,10 +38,13 @@ pub struct Caller {
     /// How it was proved.
     pub proof: Proof,
     /// What it was granted, in the issuer's words (RFC 6749 §3.3).
+    #[serde(default)]
     pub scopes: Vec<String>,
     /// The claims that the configuration forwards, as the issuer wrote them.
+    #[serde(default)]
     pub claims: BTreeMap<String, Value>,
     /// The Unix second at which the credential dies, leeway already added; `None` where it does not expire.
+    #[serde(default)]
     pub expires_at: Option<u64>,
 }
 

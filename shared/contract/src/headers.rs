@@ -13,6 +13,8 @@ pub static ASSERTION: HeaderName = HeaderName::from_static("x-gw-assertion");
 pub static TRAIL: HeaderName = HeaderName::from_static("x-gw-trail");
 /// The treaty version that a tier speaks (`contract::TREATY`).
 pub static TREATY: HeaderName = HeaderName::from_static("x-gw-treaty");
+/// On a request of tier 1 to a replica of tier 2: it asks how the replica does (`contract::health`), and for nothing else.
+pub static HEALTH: HeaderName = HeaderName::from_static("x-gw-health");
 /// The caller's subject, told to instances.
 pub static SUBJECT: HeaderName = HeaderName::from_static("x-gw-subject");
 /// The issuer that vouched for the subject, told to instances.
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn all_names_of_the_link_are_reserved() {
-        for name in [&ASSERTION, &TRAIL, &TREATY, &SUBJECT, &ISSUER, &SCOPES] {
+        for name in [&ASSERTION, &TRAIL, &TREATY, &HEALTH, &SUBJECT, &ISSUER, &SCOPES] {
             assert!(is_reserved(name), "{name}");
         }
         for name in [&REQUEST_ID, &TRACEPARENT, &TRACESTATE, &BAGGAGE, &FORWARDED, &X_FORWARDED_FOR, &X_REAL_IP] {

@@ -18,8 +18,12 @@ pub mod jws;
 
 pub mod trail;
 
+pub mod health;
+
 pub mod problem;
 pub mod reason;
 
-/// The version of everything in this crate that crosses the link; the tiers exchange it, and a mismatch is refused.
+pub mod treaty;
+
+/// The version of everything in this crate that crosses the link; the tiers exchange it, and one that is not [adjacent](treaty) is refused.
 pub const TREATY: u16 = 1;

@@ -64,7 +64,7 @@ pub(crate) async fn answer<T: Tier>(
 }
 
 /// Runs a future to its end or to its panic.
-async fn whole<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
+pub(crate) async fn whole<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
     let mut future = pin!(future);
     poll_fn(|cx| guarded(cx, |cx| future.as_mut().poll(cx))).await
 }

@@ -163,6 +163,17 @@ impl HostPlan {
     }
 }
 
+impl HostPlan {
+    /// What a listener's TLS was made from and is made from again stays the same: sessions that clients keep can be resumed after a reload.
+    pub(crate) fn keep_tls_of(&mut self, before: &Self) {
+        for (now, before) in self.listeners.iter_mut().zip(&before.listeners) {
+            if now.tls == before.tls {
+                now.tls.clone_from(&before.tls);
+            }
+        }
+    }
+}
+
 fn workers(asked: Option<u32>, report: &mut Report) -> Option<usize> {
     match asked {
         None => Some(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::answer::{text, whole};
 use crate::boot::START_MAX;
 use crate::ceiling::Ceiling;
 use crate::change::changed;
@@ -255,17 +256,23 @@ impl<T: Tier> Reloader<T> {
     /// Starts the generation and gives it to every worker.
     async fn adopt(&mut self, loaded: Loaded<T>) -> Verdict {
         let Loaded { checked, shown, sights } = loaded;
-        let (host, plan) = (Arc::new(checked.host), Arc::new(checked.tier));
+        let mut host = checked.host;
+        host.keep_tls_of(&self.standing.borrow().host);
+        let (host, plan) = (Arc::new(host), Arc::new(checked.tier));
         self.last += 1;
         let control = Control { generation: self.last, ..self.control.clone() };
         let before = Arc::clone(&self.standing.borrow().tier);
-        let tier = match timeout(START_MAX, T::start(Arc::clone(&plan), Some(before), control.clone())).await {
-            Ok(Ok(tier)) => tier,
-            Ok(Err(error)) => return Verdict::Refused(vec![error.to_string()]),
+        // A bug in a tier costs the generation, and not every reload to come.
+        let start = whole(T::start(Arc::clone(&plan), Some(before), control.clone()));
+        let tier = match timeout(START_MAX, start).await {
+            Ok(Ok(Ok(tier))) => tier,
+            Ok(Ok(Err(error))) => return Verdict::Refused(vec![error.to_string()]),
+            Ok(Err(panic)) => {
+                return Verdict::Refused(vec![format!("the new generation panicked: {}; report this", text(&*panic))]);
+            }
             Err(_) => {
-                return Verdict::Refused(vec![format!(
-                    "the new generation did not start within {START_MAX:?}; see the log lines before this one"
-                )]);
+                let what = format!("the new generation did not start within {START_MAX:?}; see the log lines before this one");
+                return Verdict::Refused(vec![what]);
             }
         };
         let plaintext_before: Vec<bool> = self.standing.borrow().host.listeners.iter().map(|plan| plan.is_plaintext()).collect();

@@ -1,5 +1,7 @@
 //! A process whose configuration is read again: the whole of it or nothing, under whoever is connected.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what surprises a test must end it")]
+
 mod rig;
 
 use std::sync::atomic::Ordering;
@@ -74,6 +76,9 @@ fn what_is_wrong_is_told_everywhere_and_nothing_changes() {
     process.plan.lock().unwrap().1.broken = Some("no port is free".to_owned());
     let (status, body) = process.reload();
     assert_eq!((status, &body["complaints"][0]), (422, &"no port is free; mend it".into()));
+    process.plan.lock().unwrap().1.broken = Some("panic".to_owned());
+    let (status, body) = process.reload();
+    assert!(status == 422 && body["complaints"][0].as_str().unwrap().contains("panicked"), "{body}");
     assert_eq!(client.get("/").unwrap().1, "hello");
 
     // The former file again: no new generation, and nothing is wrong any more.
@@ -82,8 +87,8 @@ fn what_is_wrong_is_told_everywhere_and_nothing_changes() {
     assert_eq!(process.reload().1["outcome"], "unchanged");
     assert!(process.admin("/metrics").1.contains("gateway_config_reload_failed 0"));
     say(&process, "welcome");
-    // Number 2 was that of the generation that could not be started; no number is given twice.
-    adopted(&process, 3);
+    // Two generations could not be started; no number is given twice.
+    adopted(&process, 4);
     assert_eq!(client.get("/").unwrap().1, "welcome");
     process.stop();
 }

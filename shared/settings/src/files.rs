@@ -6,7 +6,7 @@
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::secret::Secret;
 use crate::sight::{Sight, Sights, names_in};
@@ -24,20 +24,26 @@ pub fn resolve(base: &Path, path: impl AsRef<Path>) -> PathBuf {
 #[derive(Debug)]
 pub struct Files {
     base: PathBuf,
-    seen: Mutex<Sights>,
+    seen: Arc<Mutex<Sights>>,
 }
 
 impl Files {
     /// The files of a configuration that lies in the folder `base`.
     #[must_use]
     pub fn of(base: &Path) -> Self {
-        Self { base: base.to_owned(), seen: Mutex::default() }
+        Self { base: base.to_owned(), seen: Arc::default() }
     }
 
     /// The files of the configuration `file`.
     #[must_use]
     pub fn beside(file: &Path) -> Self {
         Self::of(file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+    }
+
+    /// The same files as a part of the configuration means them that lies in a folder of its own; what either reads, both remember.
+    #[must_use]
+    pub fn within(&self, folder: impl AsRef<Path>) -> Self {
+        Self { base: self.resolve(folder), seen: Arc::clone(&self.seen) }
     }
 
     /// Where relative paths start.

@@ -37,13 +37,35 @@ pub struct Metrics {
 struct Inner {
     registry: Registry,
     known: HashMap<&'static str, Box<dyn Any + Send>>,
+    users: HashMap<(&'static str, String), usize>,
+}
+
+/// One user of the label sets that stand under a name; see [`Metrics::use_labels`].
+#[derive(Debug)]
+pub struct LabelsInUse {
+    metrics: Metrics,
+    key: (&'static str, String),
+}
+
+impl LabelsInUse {
+    /// Gives the name back. Where this was its last user, `remove` is called to take the label sets out of their families, before anybody else
+    /// can come to use them again.
+    pub fn end(&self, remove: impl FnOnce()) {
+        let mut inner = self.metrics.lock();
+        let Some(users) = inner.users.get_mut(&self.key) else { return };
+        *users = users.saturating_sub(1);
+        if *users == 0 {
+            inner.users.remove(&self.key);
+            remove();
+        }
+    }
 }
 
 impl Metrics {
     /// No metrics yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { inner: Arc::new(Mutex::new(Inner { registry: Registry::default(), known: HashMap::new() })) }
+        Self { inner: Arc::new(Mutex::new(Inner { registry: Registry::default(), known: HashMap::new(), users: HashMap::new() })) }
     }
 
     /// A number that only rises. `name` ends in `_total`.
@@ -79,6 +101,17 @@ impl Metrics {
         bounds: &'static [f64],
     ) -> HistogramFamily<L> {
         self.register(name, help, || Family::new_with_constructor(Bounds(bounds)))
+    }
+
+    /// Counts one more user of the label sets with which `kind` (a label) speaks of `name`, and makes them by `resolve`. Names come from the
+    /// configuration and may change with every reload: label sets that nobody uses any more must not pile up.
+    ///
+    /// `resolve` and the `remove` of [`LabelsInUse::end`] may use families that are registered, and must not register any.
+    pub fn use_labels<T>(&self, kind: &'static str, name: &str, resolve: impl FnOnce() -> T) -> (LabelsInUse, T) {
+        let key = (kind, name.to_owned());
+        let mut inner = self.lock();
+        *inner.users.entry(key.clone()).or_default() += 1;
+        (LabelsInUse { metrics: self.clone(), key }, resolve())
     }
 
     /// Everything as OpenMetrics text, for a scrape.
@@ -185,6 +218,24 @@ mod tests {
         let text = metrics.encode();
         assert_eq!(text.matches("# TYPE").count(), 1, "{text}");
         assert!(text.contains("gateway_panics_total 2"), "{text}");
+    }
+
+    #[test]
+    fn label_sets_go_with_their_last_user() {
+        let metrics = Metrics::new();
+        let attempts = metrics.register_family::<Labels<1>>(metric::UPSTREAM_ATTEMPTS, "Attempts");
+        let labels = || [(label::SERVICE, "orders".into())];
+        let take = || metrics.use_labels(label::SERVICE, "orders", || attempts.get_or_create_owned(&labels()));
+        let ((first, one), (second, two)) = (take(), take());
+        one.inc();
+        two.inc();
+        first.end(|| panic!("another one still uses them"));
+        assert!(metrics.encode().contains(r#"{service="orders"} 2"#));
+        second.end(|| assert!(attempts.remove(&labels())));
+        assert!(!metrics.encode().contains("orders"));
+        let (third, three) = take();
+        assert_eq!(three.get(), 0, "whoever comes later counts from the start");
+        third.end(|| assert!(attempts.remove(&labels())));
     }
 
     #[test]

@@ -44,6 +44,12 @@ pub mod metric {
     pub const UPSTREAM_DURATION: &str = "gateway_upstream_duration_seconds";
     /// Repeated attempts, by service and by why.
     pub const UPSTREAM_RETRIES: &str = "gateway_upstream_retries_total";
+    /// Repeats that the service's retry budget refused, by service.
+    pub const UPSTREAM_RETRIES_REFUSED: &str = "gateway_upstream_retries_refused_total";
+    /// Active checks of instances, by service and result.
+    pub const HEALTH_CHECKS: &str = "gateway_health_checks_total";
+    /// Instances now by what the active checks say of them, by service and state.
+    pub const INSTANCES_HEALTH: &str = "gateway_instances_health";
     /// Connections to instances opened, by service and result.
     pub const UPSTREAM_CONNECTS: &str = "gateway_upstream_connects_total";
     /// Connections to instances that are open now, by service.
@@ -100,6 +106,8 @@ pub mod label {
     pub const RESULT: &str = "result";
     /// What came of something: `adopted`, `unchanged`, `refused`.
     pub const OUTCOME: &str = "outcome";
+    /// What something is now, one word.
+    pub const STATE: &str = "state";
     /// The name of a service.
     pub const SERVICE: &str = "service";
     /// The name of a route.

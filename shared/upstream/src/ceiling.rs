@@ -1,6 +1,6 @@
 //! The ceiling of connections to one service, over all workers of the process.
 //!
-//! In: wishes for a connection. Out: permits, given back on drop. Refuses: the one too many, after a short wait.
+//! In: wishes for a connection, each with the ceiling of its configuration, for two may serve at a time. Out: permits, given back on drop. Refuses: the one too many, after a short wait.
 //! Never: lets more than a fixed number wait; keeps a wish whose request has been served or refused.
 
 use std::pin::pin;
@@ -20,7 +20,6 @@ const WISH: u64 = 1 << 32;
 /// Counts the open connections of one service.
 #[derive(Debug)]
 pub(crate) struct Ceiling {
-    connections_max: usize,
     open: AtomicUsize,
     /// In the upper half the requests that wait for a place; in the lower half how many idle connections were given up for them, never more.
     wishes: AtomicU64,
@@ -30,13 +29,13 @@ pub(crate) struct Ceiling {
 }
 
 impl Ceiling {
-    pub(crate) fn new(connections_max: usize, gauge: Gauge) -> Arc<Self> {
-        Arc::new(Self { connections_max, open: AtomicUsize::new(0), wishes: AtomicU64::new(0), freed: Notify::new(), gauge })
+    pub(crate) fn new(gauge: Gauge) -> Arc<Self> {
+        Arc::new(Self { open: AtomicUsize::new(0), wishes: AtomicU64::new(0), freed: Notify::new(), gauge })
     }
 
-    /// A place for one more connection, if there is one.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<Permit> {
-        let below = |open: usize| (open < self.connections_max).then_some(open + 1);
+    /// A place for one more connection, if fewer than `connections_max` are open.
+    pub(crate) fn enter(self: &Arc<Self>, connections_max: usize) -> Option<Permit> {
+        let below = |open: usize| (open < connections_max).then_some(open + 1);
         match self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, below) {
             Ok(_) => {
                 self.gauge.inc();
@@ -48,14 +47,14 @@ impl Ceiling {
 
     /// Waits for a place, at most `within`; `None` when none came free, or when too many wait already. While it waits, whoever asks
     /// [`Ceiling::give_one_up`] learns that idle connections are needed elsewhere.
-    pub(crate) async fn wait(self: &Arc<Self>, within: Duration) -> Option<Permit> {
-        let _wish = self.wish()?;
+    pub(crate) async fn wait(self: &Arc<Self>, connections_max: usize, within: Duration) -> Option<Permit> {
+        let _wish = self.wish(connections_max)?;
         let place = async {
             loop {
                 // On the list before it looks, so that a place that comes free in between is not missed.
                 let mut freed = pin!(self.freed.notified());
                 freed.as_mut().enable();
-                if let Some(permit) = self.enter() {
+                if let Some(permit) = self.enter(connections_max) {
                     return permit;
                 }
                 freed.await;
@@ -64,8 +63,8 @@ impl Ceiling {
         tokio::time::timeout(within, place).await.ok()
     }
 
-    fn wish(&self) -> Option<Wish<'_>> {
-        let waiting_max = self.connections_max.min(WAITING_MAX) as u64;
+    fn wish(&self, connections_max: usize) -> Option<Wish<'_>> {
+        let waiting_max = connections_max.min(WAITING_MAX) as u64;
         let one_more = |wishes: u64| (wishes / WISH < waiting_max).then_some(wishes + WISH);
         self.wishes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok().then(|| Wish(self))
     }
@@ -110,20 +109,20 @@ mod tests {
 
     #[test]
     fn the_one_too_many_is_refused_and_a_place_comes_back() {
-        let ceiling = Ceiling::new(1, Gauge::default());
-        let permit = ceiling.enter().expect("the first");
-        assert!(ceiling.enter().is_none());
+        let ceiling = Ceiling::new(Gauge::default());
+        let permit = ceiling.enter(1).expect("the first");
+        assert!(ceiling.enter(1).is_none());
         drop(permit);
         assert_eq!(ceiling.open(), 0);
-        assert!(ceiling.enter().is_some());
+        assert!(ceiling.enter(1).is_some());
     }
 
     #[test]
     fn a_wish_is_granted_once() {
-        let ceiling = Ceiling::new(2, Gauge::default());
+        let ceiling = Ceiling::new(Gauge::default());
         assert!(!ceiling.give_one_up());
-        let wishes = (ceiling.wish().expect("room"), ceiling.wish().expect("room"));
-        assert!(ceiling.wish().is_none(), "as many wait as there are places");
+        let wishes = (ceiling.wish(2).expect("room"), ceiling.wish(2).expect("room"));
+        assert!(ceiling.wish(2).is_none(), "as many wait as there are places");
         assert!(ceiling.give_one_up());
         drop(wishes.0);
         assert!(ceiling.give_one_up(), "the first was for the one that has gone");
@@ -132,17 +131,17 @@ mod tests {
 
     #[test]
     fn a_wish_ends_with_its_request() {
-        let ceiling = Ceiling::new(2, Gauge::default());
-        drop(ceiling.wish().expect("room"));
+        let ceiling = Ceiling::new(Gauge::default());
+        drop(ceiling.wish(2).expect("room"));
         assert!(!ceiling.give_one_up(), "nobody waits");
-        drop((ceiling.wish().expect("room"), ceiling.wish().expect("room"), ceiling.give_one_up()));
+        drop((ceiling.wish(2).expect("room"), ceiling.wish(2).expect("room"), ceiling.give_one_up()));
         assert!(!ceiling.give_one_up(), "nobody waits");
         assert_eq!(ceiling.wishes.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn every_place_that_comes_free_wakes_one_that_waits_on_whatever_thread() {
-        let ceiling = Ceiling::new(4, Gauge::default());
+        let ceiling = Ceiling::new(Gauge::default());
         let block_on = |test: std::pin::Pin<Box<dyn Future<Output = ()>>>| {
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime").block_on(test);
         };
@@ -152,9 +151,9 @@ mod tests {
                 std::thread::spawn(move || {
                     block_on(Box::pin(async move {
                         for _ in 0..500 {
-                            let permit = match ceiling.enter() {
+                            let permit = match ceiling.enter(4) {
                                 Some(permit) => permit,
-                                None => ceiling.wait(Duration::from_secs(20)).await.expect("a place"),
+                                None => ceiling.wait(4, Duration::from_secs(20)).await.expect("a place"),
                             };
                             tokio::task::yield_now().await;
                             drop(permit);

@@ -9,12 +9,15 @@ use settings::files::Files;
 use settings::report::Report;
 use settings::units::Span;
 
-use crate::config::{DiscoverConfig, ServiceConfig};
+use crate::config::{DiscoverConfig, HealthConfig, ServiceConfig};
 use crate::endpoints::ENDPOINTS_MAX;
-use crate::plan::{DiscoverPlan, PoolPlan, ServicePlan};
+use crate::plan::{BudgetPlan, DiscoverPlan, HealthPlan, PoolPlan, ProbePlan, ServicePlan};
 
 /// More attempts than this help nobody: they only make an outage longer.
 const ATTEMPTS_MAX: u32 = 8;
+
+/// The largest reserve of a retry budget.
+const REPEATS_PER_SECOND_MAX: u32 = 1_000;
 
 impl ServiceConfig {
     /// Checks the service at `key` (its last part becomes the service's name); `files` are those of the configuration.
@@ -46,6 +49,8 @@ impl ServiceConfig {
                 age: self.pool.age.get(),
             },
             attempts_max: self.retries.attempts_max,
+            budget: BudgetPlan { percent: self.retries.budget_percent, per_second_min: self.retries.per_second_min },
+            health: None,
         })
     }
 
@@ -74,7 +79,37 @@ impl ServiceConfig {
         demand(pool.age > zero, "pool.age", "no connection could be used", "set a time above 0");
         let attempts = (1..=ATTEMPTS_MAX).contains(&self.retries.attempts_max);
         demand(attempts, "retries.attempts_max", "the number of attempts is out of range", "set 1 (no retries) to 8");
+        let retries = &self.retries;
+        let what = "the share of repeats is out of range";
+        demand(retries.budget_percent <= 100, "retries.budget_percent", what, "set 0 (none but the reserve) to 100");
+        let what = "a reserve of so many repeats is no bound";
+        demand(retries.per_second_min <= REPEATS_PER_SECOND_MAX, "retries.per_second_min", what, "set 0 (no reserve) to 1000");
         sound.then_some(())
+    }
+}
+
+impl HealthConfig {
+    /// Checks the active checks at `key`; every complaint goes to `report`.
+    pub fn check(&self, key: &str, probe: ProbePlan, report: &mut Report) -> Option<HealthPlan> {
+        let mut sound = true;
+        let mut demand = |holds: bool, part: &str, what: &str, remedy: &str| {
+            if !holds {
+                report.complain(&format!("{key}.{part}"), what, remedy);
+                sound = false;
+            }
+        };
+        demand(self.every >= Span::millis(100), "every", "checks would follow each other without a pause", "set at least 100ms");
+        demand(self.timeout > Span::default(), "timeout", "no instance answers in no time", "set a time above 0");
+        let what = "an instance would change its state without a check";
+        demand(self.unhealthy_threshold > 0, "unhealthy_threshold", what, "set at least 1");
+        demand(self.healthy_threshold > 0, "healthy_threshold", what, "set at least 1");
+        sound.then(|| HealthPlan {
+            probe,
+            every: self.every.get(),
+            timeout: self.timeout.get(),
+            unhealthy_threshold: self.unhealthy_threshold,
+            healthy_threshold: self.healthy_threshold,
+        })
     }
 }
 

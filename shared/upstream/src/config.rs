@@ -154,11 +154,36 @@ impl Default for PoolConfig {
 pub struct RetriesConfig {
     /// The most attempts for one request, the first one included.
     pub attempts_max: u32,
+    /// Of a hundred requests of the last ten seconds so many may be sent again although something of them may have reached an instance.
+    /// Attempts of which nothing was sent are free.
+    pub budget_percent: u32,
+    /// So many per second beside that share, saved up over ten seconds, for a service that is asked rarely.
+    pub per_second_min: u32,
 }
 
 impl Default for RetriesConfig {
     fn default() -> Self {
-        Self { attempts_max: 3 }
+        Self { attempts_max: 3, budget_percent: 20, per_second_min: 10 }
+    }
+}
+
+/// Active checks: each instance is asked how it does, and one that does not do well gets nothing new while another one does.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HealthConfig {
+    /// The pause between two checks of one instance, give or take a tenth.
+    pub every: Span,
+    /// How long one check may take, connection included.
+    pub timeout: Span,
+    /// So many failed checks in a row make an instance unhealthy.
+    pub unhealthy_threshold: u32,
+    /// So many good checks in a row make it healthy again.
+    pub healthy_threshold: u32,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self { every: Span::secs(1), timeout: Span::secs(1), unhealthy_threshold: 3, healthy_threshold: 1 }
     }
 }
 

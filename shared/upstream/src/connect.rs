@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpStream, UnixStream};
+use wire::body::BoxError;
+use wire::tls::client::ClientTls;
 
 use crate::ceiling::Permit;
 use crate::endpoint::{Address, Endpoint};
@@ -87,20 +89,20 @@ pub(crate) async fn connect(
 
 /// A place below the ceiling; if need be that of an idle connection of this worker, or one that comes free soon.
 async fn place(pools: &Rc<Pools>, service: &Service, endpoint: &Endpoint, within: Duration, may_reuse: bool) -> Option<Place> {
-    let ceiling = service.ceiling();
-    if let Some(permit) = ceiling.enter() {
+    let (ceiling, connections_max) = (service.ceiling(), service.plan().pool.connections_max);
+    if let Some(permit) = ceiling.enter(connections_max) {
         return Some(Place::New(permit));
     }
     if pools.evict(ceiling) {
         for _ in 0..TURNS_FOR_A_PLACE {
             tokio::task::yield_now().await;
-            if let Some(permit) = ceiling.enter() {
+            if let Some(permit) = ceiling.enter(connections_max) {
                 return Some(Place::New(permit));
             }
         }
     }
     // The idle connections of other workers are out of reach; they learn that one is wanted for as long as it is.
-    let free = ceiling.wait(within.min(PLACE_MAX));
+    let free = ceiling.wait(connections_max, within.min(PLACE_MAX));
     if !may_reuse {
         return free.await.map(Place::New);
     }
@@ -111,7 +113,15 @@ async fn place(pools: &Rc<Pools>, service: &Service, endpoint: &Endpoint, within
     }
 }
 
-async fn make(pools: &Pools, service: &Service, endpoint: &Arc<Endpoint>, permit: Permit) -> Result<Link, wire::body::BoxError> {
+async fn make(pools: &Pools, service: &Service, endpoint: &Arc<Endpoint>, permit: Permit) -> Result<Link, BoxError> {
+    let layer = dial(endpoint, service.plan().tls.as_ref()).await?;
+    let upgrade = Upgrade::new(endpoint, service.measures().in_flight.clone());
+    let stream = Stream::new(layer, permit, Arc::clone(&upgrade));
+    Ok(Link::begin(stream, endpoint, upgrade, service.ceiling(), service.plan().pool, pools.random()).await?)
+}
+
+/// A connected socket to `endpoint`, under TLS where there are terms for it. The caller bounds the time.
+pub(crate) async fn dial(endpoint: &Endpoint, tls: Option<&ClientTls>) -> Result<Layer, BoxError> {
     let socket = match endpoint.address() {
         Address::Tcp(address) => {
             let socket = TcpStream::connect(address).await?;
@@ -121,11 +131,8 @@ async fn make(pools: &Pools, service: &Service, endpoint: &Arc<Endpoint>, permit
         }
         Address::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
     };
-    let layer = match &service.plan().tls {
+    Ok(match tls {
         None => Layer::Plain(socket),
         Some(tls) => Layer::Tls(Box::new(tls.connect(socket).await?)),
-    };
-    let upgrade = Upgrade::new(endpoint, service.measures().in_flight.clone());
-    let stream = Stream::new(layer, permit, Arc::clone(&upgrade));
-    Ok(Link::begin(stream, endpoint, upgrade, service.ceiling(), service.plan().pool, pools.random()).await?)
+    })
 }

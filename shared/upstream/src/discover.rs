@@ -7,12 +7,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::time::Instant;
+
 use crate::endpoint::Address;
 use crate::endpoints::{ENDPOINTS_MAX, Found};
 use crate::hosts::Hosts;
+use crate::instances::{Instances, Terms};
 use crate::lookup::{Lookup, LookupFault, Target};
 use crate::plan::DiscoverPlan;
-use crate::service::Service;
 
 /// The longest time for the look-up of the service's own name; the name service has shorter limits of its own. What SRV leads to: `hosts`.
 const LOOKUP_MAX: Duration = Duration::from_secs(15);
@@ -20,17 +23,41 @@ const LOOKUP_MAX: Duration = Duration::from_secs(15);
 /// What one look-up came to: the instances or a fault, and how long the answer may be kept (no time at all after a fault).
 pub(crate) type Answer = (Result<Vec<Found>, LookupFault>, Duration);
 
-/// Looks the service up again and again, until it is dropped.
-pub(crate) async fn keep_fresh<L: Lookup>(service: Weak<Service>, names: Arc<L>) {
+/// Looks the instances up again and again, until they are dropped.
+pub(crate) async fn keep_fresh<L: Lookup>(instances: Weak<Instances>, names: Arc<L>, mut terms: watch::Receiver<Terms>) {
     let mut hosts = Hosts::default();
     loop {
-        let Some(plan) = service.upgrade().map(|service| service.plan().clone()) else { return };
-        let (answer, ttl) = ask(&plan.discover, &*names, &mut hosts).await;
-        match service.upgrade() {
-            Some(service) => service.learn(answer),
+        let Some(discover) = instances.upgrade().map(|instances| instances.discover().clone()) else { return };
+        let (answer, ttl) = tokio::select! {
+            answer = ask(&discover, &*names, &mut hosts) => answer,
+            () = dropped(&mut terms) => return,
+        };
+        match instances.upgrade() {
+            Some(instances) => instances.learn(answer),
             None => return,
         }
-        tokio::time::sleep(pause(ttl, plan.ttl_min, plan.ttl_max, rand::random())).await;
+        if !rest(ttl, &mut terms).await {
+            return;
+        }
+    }
+}
+
+/// Returns when the instances have been dropped.
+async fn dropped(terms: &mut watch::Receiver<Terms>) {
+    while terms.changed().await.is_ok() {}
+}
+
+/// Waits until the next look-up is due by the terms that hold then; `false` when the instances were dropped meanwhile.
+async fn rest(ttl: Duration, terms: &mut watch::Receiver<Terms>) -> bool {
+    let (begun, random) = (Instant::now(), rand::random());
+    loop {
+        let Terms { ttl_min, ttl_max, .. } = *terms.borrow_and_update();
+        tokio::select! {
+            () = tokio::time::sleep_until(begun + pause(ttl, ttl_min, ttl_max, random)) => return true,
+            changed = terms.changed() => if changed.is_err() {
+                return false;
+            },
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use wire::tasks::Tasks;
 use super::*;
 use crate::config::{DiscoverConfig, ServiceConfig};
 use crate::lookup::{Addresses, Targets};
+use crate::plan::ServicePlan;
+use crate::service::Service;
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -196,6 +198,42 @@ fn pauses_stay_inside_the_clamp_and_its_tenth() {
         let (low, high) = bounds(ttl);
         assert_eq!((low.as_millis(), high.as_millis()), (middle * 9 / 10, middle * 11 / 10));
     }
+}
+
+#[test]
+fn a_shorter_clamp_holds_for_the_pause_that_runs_and_the_longer_one_again_when_it_is_withdrawn() {
+    let script = Script::new();
+    script.host("users.demo", Ok(&["10.0.0.1"]));
+    run(dns(), script, async |service, script| {
+        let with =
+            |min, max| ServicePlan { ttl_min: Duration::from_secs(min), ttl_max: Duration::from_secs(max), ..service.plan().clone() };
+        let tasks = Tasks::on(tokio::runtime::Handle::current());
+        let after = |before, plan| Service::after(Some(before), plan, &script, &tasks, &Clock::system(), &Metrics::new());
+        let hour = after(&service, with(3_600, 3_600));
+        script.turns.add_permits(1);
+        assert!(hour.wait_first(LONG).await);
+        let seconds = after(&hour, with(0, 0));
+        // The next look-up begins although an hour has not passed.
+        script.asked.acquire().await.expect("open").forget();
+        drop(seconds);
+        assert_eq!(hour.plan().ttl_max.as_secs(), 3_600);
+        assert_eq!(hour.instances().terms().borrow().ttl_max.as_secs(), 3_600);
+    });
+}
+
+#[test]
+fn a_dropped_service_ends_its_look_ups_at_once() {
+    let script = Script::new();
+    run(dns(), script, async |service, script| {
+        // One look-up is under way and would never end; a pause of an hour would be no different.
+        drop(service);
+        let ended = async {
+            while Arc::strong_count(&script) > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LONG, ended).await.expect("the loop ends");
+    });
 }
 
 #[test]

@@ -6,9 +6,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use prometheus_client::metrics::gauge::Gauge;
+
+use crate::health::standing::{Checked, Standing};
 
 /// The first time an instance is left alone after a failed connection, in milliseconds; it doubles with each further failure.
 pub const AVOID_MS_FIRST: u64 = 1_000;
@@ -48,7 +50,9 @@ pub struct Endpoint {
     failures: AtomicU32,
     failed_at_ms: AtomicU64,
     avoid_until_ms: AtomicU64,
-    gone: AtomicBool,
+    /// The services that name it: more than one while a reload hands it over.
+    named_by: AtomicU32,
+    checked: Checked,
 }
 
 impl Endpoint {
@@ -65,7 +69,8 @@ impl Endpoint {
             failures: AtomicU32::new(0),
             failed_at_ms: AtomicU64::new(0),
             avoid_until_ms: AtomicU64::new(0),
-            gone: AtomicBool::new(false),
+            named_by: AtomicU32::new(1),
+            checked: Checked::default(),
         }
     }
 
@@ -111,15 +116,31 @@ impl Endpoint {
         now_ms < self.avoid_until_ms.load(Ordering::Relaxed)
     }
 
-    /// Whether discovery has stopped naming it.
+    /// How it stands by the active checks.
     #[must_use]
-    pub fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Relaxed)
+    pub fn standing(&self) -> Standing {
+        self.checked.standing()
     }
 
-    /// Nothing new is sent to it from now on, and its idle connections close.
+    /// What the active checks have found out.
+    pub(crate) fn checked(&self) -> &Checked {
+        &self.checked
+    }
+
+    /// Whether nobody names it any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.named_by.load(Ordering::Relaxed) == 0
+    }
+
+    /// One more service names it.
+    pub(crate) fn join(&self) {
+        self.named_by.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A service stops naming it. After the last one nothing new is sent to it, and its idle connections close.
     pub(crate) fn leave(&self) {
-        self.gone.store(true, Ordering::Relaxed);
+        self.named_by.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Claims the trial after a penalty has run out: others go on avoiding it until this one has told how it went. `true` when this is one.

@@ -12,15 +12,18 @@ pub mod discover;
 pub mod endpoint;
 pub mod endpoints;
 mod hosts;
+mod instances;
 pub mod lookup;
 pub mod measures;
 pub mod moment;
 pub mod service;
 pub mod snapshot;
 
+pub mod health;
 pub mod pick;
 
 mod answer;
+mod budget;
 mod ceiling;
 mod connect;
 mod link;

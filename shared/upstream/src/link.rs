@@ -15,6 +15,7 @@ use wire::body::Body;
 
 use crate::ceiling::Ceiling;
 use crate::endpoint::Endpoint;
+use crate::health::standing::Standing;
 use crate::plan::PoolPlan;
 use crate::pool::Pools;
 use crate::stream::{Stream, Upgrade};
@@ -86,7 +87,8 @@ impl Link {
 
     /// Whether it may serve another request.
     pub(crate) fn is_fit(&self, now: Instant) -> bool {
-        self.sender.is_ready() && !self.endpoint.is_gone() && now < self.expires
+        // An instance that leaves is sent nothing over what it is about to close; whoever must use it all the same meets its successor.
+        self.sender.is_ready() && !self.endpoint.is_gone() && self.endpoint.standing() != Standing::Draining && now < self.expires
     }
 
     /// Ends the connection in order: TLS says goodbye, an upgrade that is being handed over is.

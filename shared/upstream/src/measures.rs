@@ -4,13 +4,18 @@
 //! codes of failed look-ups are resolved where they arise, on the control runtime.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ops::Deref;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use telemetry::histogram::{DURATION_BOUNDS_S, Histogram};
-use telemetry::metrics::{Labels, Metrics};
+use telemetry::metrics::{HistogramFamily, Labels, LabelsInUse, Metrics};
 use telemetry::names::{label, metric};
+
+use crate::health::standing::Standing;
 
 /// How one attempt at an instance ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +54,21 @@ impl Outcome {
     ];
 }
 
-/// The metrics of one service.
+/// The metrics of one service. Its label sets go with the last service of its name.
 #[derive(Debug)]
 pub struct Measures {
     service: String,
+    handles: Handles,
+    families: Families,
+    /// Label sets that were made where their word arose, to be taken out at the end.
+    arisen: Mutex<BTreeSet<Arisen>>,
+    in_use: LabelsInUse,
+}
+
+/// What the request path adds to.
+#[derive(Debug)]
+pub struct Handles {
     attempts: [Counter; Outcome::ALL.len()],
-    lookups: Family<Labels<2>, Counter>,
     /// Connections made.
     pub(crate) connects_ok: Counter,
     /// Connections that could not be made.
@@ -63,6 +77,8 @@ pub struct Measures {
     pub(crate) retries_unsent: Counter,
     /// See `retries_unsent`.
     pub(crate) retries_idempotent: Counter,
+    /// Repeats that the budget refused.
+    pub(crate) retries_refused: Counter,
     /// From the start of a request to the head of its response.
     pub(crate) duration: Histogram,
     /// Connections open now.
@@ -75,41 +91,61 @@ pub struct Measures {
     pub(crate) instances: Gauge,
 }
 
+/// A label set that is made where its word arises, on the control runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Arisen {
+    Lookup(&'static str),
+    Check(&'static str),
+    Standing(&'static str),
+}
+
+/// All families that speak of services.
+#[derive(Clone, Debug)]
+struct Families {
+    attempts: Family<Labels<2>, Counter>,
+    lookups: Family<Labels<2>, Counter>,
+    connects: Family<Labels<2>, Counter>,
+    retries: Family<Labels<2>, Counter>,
+    retries_refused: Family<Labels<1>, Counter>,
+    duration: HistogramFamily<Labels<1>>,
+    open: Family<Labels<1>, Gauge>,
+    in_flight: Family<Labels<1>, Gauge>,
+    generations: Family<Labels<1>, Counter>,
+    instances: Family<Labels<1>, Gauge>,
+    checks: Family<Labels<2>, Counter>,
+    standings: Family<Labels<2>, Gauge>,
+}
+
+/// The results that attempts to connect have.
+const CONNECTS: [&str; 2] = ["ok", "failed"];
+/// Why attempts are repeated.
+const RETRIES: [&str; 2] = ["unsent", "idempotent"];
+
 impl Measures {
     /// Resolves every handle of `service`; a service of the same name in a later generation counts on.
     #[must_use]
     pub fn of(service: &str, metrics: &Metrics) -> Self {
-        let one = || [(label::SERVICE, Cow::Owned(service.to_owned()))];
-        let two = |result: &'static str| labels(service, result);
-        let attempts: Family<Labels<2>, Counter> =
-            metrics.register_family(metric::UPSTREAM_ATTEMPTS, "Attempts to have a request answered by an instance");
-        let connects: Family<Labels<2>, Counter> = metrics.register_family(metric::UPSTREAM_CONNECTS, "Connections to instances opened");
-        let retries: Family<Labels<2>, Counter> = metrics.register_family(metric::UPSTREAM_RETRIES, "Repeated attempts, by why");
-        let duration = metrics.register_histogram_family::<Labels<1>>(
-            metric::UPSTREAM_DURATION,
-            "Time until the head of the instance's answer",
-            &DURATION_BOUNDS_S,
-        );
-        let open: Family<Labels<1>, Gauge> =
-            metrics.register_gauge_family(metric::UPSTREAM_CONNECTIONS_OPEN, "Open connections to instances");
-        let in_flight: Family<Labels<1>, Gauge> = metrics.register_gauge_family(metric::UPSTREAM_IN_FLIGHT, "Requests at instances now");
-        let generations: Family<Labels<1>, Counter> =
-            metrics.register_family(metric::DNS_GENERATIONS, "Generations of instances that discovery has published");
-        let instances: Family<Labels<1>, Gauge> = metrics.register_gauge_family(metric::INSTANCES, "Instances known now");
-        Self {
-            service: service.to_owned(),
-            attempts: Outcome::ALL.map(|(_, word)| attempts.get_or_create_owned(&two(word))),
-            lookups: metrics.register_family(metric::DNS_LOOKUPS, "Look-ups of discovery, by result"),
-            connects_ok: connects.get_or_create_owned(&two("ok")),
-            connects_failed: connects.get_or_create_owned(&two("failed")),
-            retries_unsent: retries.get_or_create_owned(&two("unsent")),
-            retries_idempotent: retries.get_or_create_owned(&two("idempotent")),
-            duration: duration.get_or_create_owned(&one()),
-            open: open.get_or_create_owned(&one()),
-            in_flight: in_flight.get_or_create_owned(&one()),
-            generations: generations.get_or_create_owned(&one()),
-            instances: instances.get_or_create_owned(&one()),
-        }
+        let families = Families::of(metrics);
+        let (one, two) = (one(service), |result: &'static str| two(service, label::RESULT, result));
+        let resolve = || {
+            let [connects_ok, connects_failed] = CONNECTS.map(|word| families.connects.get_or_create_owned(&two(word)));
+            let [retries_unsent, retries_idempotent] = RETRIES.map(|word| families.retries.get_or_create_owned(&two(word)));
+            Handles {
+                attempts: Outcome::ALL.map(|(_, word)| families.attempts.get_or_create_owned(&two(word))),
+                connects_ok,
+                connects_failed,
+                retries_unsent,
+                retries_idempotent,
+                retries_refused: families.retries_refused.get_or_create_owned(&one),
+                duration: families.duration.get_or_create_owned(&one),
+                open: families.open.get_or_create_owned(&one),
+                in_flight: families.in_flight.get_or_create_owned(&one),
+                generations: families.generations.get_or_create_owned(&one),
+                instances: families.instances.get_or_create_owned(&one),
+            }
+        };
+        let (in_use, handles) = metrics.use_labels(label::SERVICE, service, resolve);
+        Self { service: service.to_owned(), arisen: Mutex::default(), handles, families, in_use }
     }
 
     /// Counts one attempt.
@@ -127,10 +163,100 @@ impl Measures {
 
     /// Counts one look-up; `code` is `ok` or the code of its failure. On the control runtime only.
     pub(crate) fn lookup(&self, code: &'static str) {
-        self.lookups.get_or_create(&labels(&self.service, code)).inc();
+        self.arises(Arisen::Lookup(code));
+        self.families.lookups.get_or_create(&two(&self.service, label::RESULT, code)).inc();
+    }
+
+    /// Counts one active check; `code` is `ok` or the code of its failure. On the control runtime only.
+    pub(crate) fn check(&self, code: &'static str) {
+        self.arises(Arisen::Check(code));
+        self.families.checks.get_or_create(&two(&self.service, label::RESULT, code)).inc();
+    }
+
+    /// Shows how many instances stand so. On the control runtime only.
+    pub(crate) fn standing(&self, standing: Standing, count: usize) {
+        let word = standing.word();
+        self.arises(Arisen::Standing(word));
+        self.families.standings.get_or_create(&two(&self.service, label::STATE, word)).set(count as i64);
+    }
+
+    fn arises(&self, what: Arisen) {
+        self.arisen().insert(what);
+    }
+
+    fn arisen(&self) -> MutexGuard<'_, BTreeSet<Arisen>> {
+        self.arisen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn labels(service: &str, result: &'static str) -> Labels<2> {
-    [(label::SERVICE, Cow::Owned(service.to_owned())), (label::RESULT, Cow::Borrowed(result))]
+impl Deref for Measures {
+    type Target = Handles;
+
+    fn deref(&self) -> &Handles {
+        &self.handles
+    }
+}
+
+impl Drop for Measures {
+    fn drop(&mut self) {
+        self.in_use.end(|| self.families.remove(&self.service, &self.arisen()));
+    }
+}
+
+impl Families {
+    fn of(metrics: &Metrics) -> Self {
+        Self {
+            attempts: metrics.register_family(metric::UPSTREAM_ATTEMPTS, "Attempts to have a request answered by an instance"),
+            lookups: metrics.register_family(metric::DNS_LOOKUPS, "Look-ups of discovery, by result"),
+            connects: metrics.register_family(metric::UPSTREAM_CONNECTS, "Connections to instances opened"),
+            retries: metrics.register_family(metric::UPSTREAM_RETRIES, "Repeated attempts, by why"),
+            retries_refused: metrics.register_family(metric::UPSTREAM_RETRIES_REFUSED, "Repeats that the retry budget refused"),
+            duration: metrics.register_histogram_family(
+                metric::UPSTREAM_DURATION,
+                "Time until the head of the instance's answer",
+                &DURATION_BOUNDS_S,
+            ),
+            open: metrics.register_gauge_family(metric::UPSTREAM_CONNECTIONS_OPEN, "Open connections to instances"),
+            in_flight: metrics.register_gauge_family(metric::UPSTREAM_IN_FLIGHT, "Requests at instances now"),
+            generations: metrics.register_family(metric::DNS_GENERATIONS, "Generations of instances that discovery has published"),
+            instances: metrics.register_gauge_family(metric::INSTANCES, "Instances known now"),
+            checks: metrics.register_family(metric::HEALTH_CHECKS, "Active checks of instances, by result"),
+            standings: metrics.register_gauge_family(metric::INSTANCES_HEALTH, "Instances now, by what the active checks say of them"),
+        }
+    }
+
+    /// Takes out everything that speaks of `service`.
+    fn remove(&self, service: &str, arisen: &BTreeSet<Arisen>) {
+        let (one, two) = (one(service), |name, word: &'static str| two(service, name, word));
+        for (_, word) in Outcome::ALL {
+            self.attempts.remove(&two(label::RESULT, word));
+        }
+        for word in CONNECTS {
+            self.connects.remove(&two(label::RESULT, word));
+        }
+        for word in RETRIES {
+            self.retries.remove(&two(label::RESULT, word));
+        }
+        self.retries_refused.remove(&one);
+        self.duration.remove(&one);
+        self.generations.remove(&one);
+        for gauge in [&self.open, &self.in_flight, &self.instances] {
+            gauge.remove(&one);
+        }
+        for what in arisen {
+            match *what {
+                Arisen::Lookup(word) => self.lookups.remove(&two(label::RESULT, word)),
+                Arisen::Check(word) => self.checks.remove(&two(label::RESULT, word)),
+                Arisen::Standing(word) => self.standings.remove(&two(label::STATE, word)),
+            };
+        }
+    }
+}
+
+fn one(service: &str) -> Labels<1> {
+    [(label::SERVICE, Cow::Owned(service.to_owned()))]
+}
+
+fn two(service: &str, name: &'static str, word: &'static str) -> Labels<2> {
+    [(label::SERVICE, Cow::Owned(service.to_owned())), (name, Cow::Borrowed(word))]
 }

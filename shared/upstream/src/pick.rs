@@ -1,12 +1,16 @@
 //! Which instance a request goes to: pure functions over one set of endpoints.
 //!
-//! In: the set, a turn or random numbers, what was tried already, the time. Out: one endpoint, or none when the set is empty.
-//! Never: loops over the set unless most of it is being avoided; picks a tried one while another is left.
+//! In: the set, a turn or random numbers, what was tried already, the time. Out: one endpoint, or none when the set is empty or nothing in it
+//! speaks a treaty that is understood here. Never: loops over the set unless most of it is being avoided; picks a tried one while another is left.
+//!
+//! An instance that is being avoided or fails its checks gets nothing while another one is there, and one that says that it is leaving goes before
+//! those. When all are so, all are used: what the checks say may be wrong, and must not take the whole service down.
 
 use std::sync::Arc;
 
 use crate::endpoint::Endpoint;
 use crate::endpoints::EndpointSet;
+use crate::health::standing::Standing;
 
 /// How many instances one request remembers having tried; more attempts may repeat the oldest.
 pub const TRIED_MAX: usize = 8;
@@ -53,7 +57,7 @@ pub fn round_robin<'a>(set: &'a EndpointSet, turn: usize, tried: &Tried, now_ms:
 pub fn least_request<'a>(set: &'a EndpointSet, mut random: impl FnMut() -> u64, tried: &Tried, now_ms: u64) -> Option<&'a Arc<Endpoint>> {
     let endpoints = set.endpoints();
     if endpoints.len() <= 1 {
-        return endpoints.first();
+        return endpoints.first().filter(|only| only.standing() != Standing::Foreign);
     }
     let mut first: Option<usize> = None;
     for _ in 0..DRAWS {
@@ -80,19 +84,27 @@ fn less_busy(set: &EndpointSet, a: usize, b: usize) -> usize {
     if load(b) * set.share(a) < load(a) * set.share(b) { b } else { a }
 }
 
-/// Any instance that is neither tried nor avoided, else one not tried, else one not avoided, else any: when all are avoided, all are used.
+/// The best of those that were not tried, else the best of all; among equals the next one from `start`.
 fn search<'a>(endpoints: &'a [Arc<Endpoint>], start: usize, tried: &Tried, now_ms: u64) -> Option<&'a Arc<Endpoint>> {
     let from = start % endpoints.len().max(1);
     let around = || endpoints.iter().skip(from).chain(endpoints.iter().take(from));
-    around()
-        .find(|endpoint| is_open(endpoint, tried, now_ms))
-        .or_else(|| around().find(|endpoint| !tried.contains(endpoint)))
-        .or_else(|| around().find(|endpoint| !endpoint.is_avoided(now_ms)))
-        .or_else(|| around().next())
+    let usable = around().filter_map(|endpoint| Some((endpoint, rank(endpoint, now_ms)?)));
+    usable.min_by_key(|(endpoint, rank)| (tried.contains(endpoint), *rank)).map(|(endpoint, _)| endpoint)
+}
+
+/// The lower, the better; 0 is as good as can be. `None` for one that is never used.
+fn rank(endpoint: &Endpoint, now_ms: u64) -> Option<u8> {
+    match endpoint.standing() {
+        Standing::Foreign => None,
+        Standing::NotReady | Standing::Unhealthy => Some(2),
+        _ if endpoint.is_avoided(now_ms) => Some(2),
+        Standing::Draining => Some(1),
+        Standing::Unknown | Standing::Healthy => Some(0),
+    }
 }
 
 fn is_open(endpoint: &Endpoint, tried: &Tried, now_ms: u64) -> bool {
-    !tried.contains(endpoint) && !endpoint.is_avoided(now_ms)
+    rank(endpoint, now_ms) == Some(0) && !tried.contains(endpoint)
 }
 
 #[cfg(test)]

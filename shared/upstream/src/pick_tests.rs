@@ -12,7 +12,7 @@ fn set(weights: &[u16]) -> EndpointSet {
         host: None,
         weight: *weight,
     };
-    EndpointSet::after(&EndpointSet::default(), weights.iter().enumerate().map(found).collect()).expect("a first set is a change")
+    EndpointSet::after(&EndpointSet::default(), weights.iter().enumerate().map(found).collect(), None).expect("a first set is a change")
 }
 
 /// SplitMix64, so that every run draws the same.

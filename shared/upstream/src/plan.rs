@@ -9,8 +9,8 @@ use wire::tls::client::ClientTls;
 
 use crate::config::Balance;
 
-/// One service, checked. After this nothing about it can be misconfigured.
-#[derive(Clone, Debug)]
+/// One service, checked. After this nothing about it can be misconfigured. Equal plans ask for the same service.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ServicePlan {
     /// Its name: the last part of its key in the configuration.
     pub name: Arc<str>,
@@ -36,10 +36,45 @@ pub struct ServicePlan {
     pub pool: PoolPlan,
     /// The most attempts for one request; at least 1.
     pub attempts_max: u32,
+    /// How many requests may be sent again although something of them may have reached an instance.
+    pub budget: BudgetPlan,
+    /// How instances are checked actively, if they are.
+    pub health: Option<HealthPlan>,
+}
+
+/// What a retry budget allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetPlan {
+    /// Repeats for a hundred requests of the window, 0 to 100.
+    pub percent: u32,
+    /// Repeats per second beside that, saved up over the window.
+    pub per_second_min: u32,
+}
+
+/// How the instances of a service are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthPlan {
+    /// What they are asked.
+    pub probe: ProbePlan,
+    /// The pause between two checks of one instance.
+    pub every: Duration,
+    /// How long one check may take, connection included.
+    pub timeout: Duration,
+    /// Failed checks in a row that make an instance unhealthy; at least 1.
+    pub unhealthy_threshold: u32,
+    /// Good checks in a row that make it healthy again; at least 1.
+    pub healthy_threshold: u32,
+}
+
+/// What an instance is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbePlan {
+    /// A replica of tier 2: how it does (`contract::health`).
+    Link,
 }
 
 /// The ceilings of a service's connections.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolPlan {
     /// Idle connections that one worker keeps to one instance.
     pub idle_max: usize,

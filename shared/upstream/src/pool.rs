@@ -1,7 +1,7 @@
 //! The idle connections of one worker.
 //!
 //! In: connections whose response has ended. Out: the one used last, which is the least likely to be dead. Refuses: what is closed, too old,
-//! of an instance that is gone, or beyond a ceiling. Never: leaves its thread.
+//! of an instance that is gone or draining, or beyond a ceiling. Never: leaves its thread.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -18,6 +18,11 @@ use crate::link::Link;
 
 /// How often idle connections are looked through for those that must go.
 const SWEEP: Duration = Duration::from_millis(200);
+
+/// How long a connection may have rested for a request that may not be repeated. The other side may close it at the very moment at which such a
+/// request is written to it, and the request would be lost: a draining routing-gw closes after one second of rest, few instances before five. A
+/// new connection costs less than a lost order. (HAProxy's `http-reuse safe` never takes a resting one for a first request.)
+pub const FRESH_ENOUGH: Duration = Duration::from_millis(500);
 
 /// The idle connections of one worker, to all services.
 #[derive(Debug)]
@@ -63,12 +68,13 @@ impl Pools {
         mixed ^ (mixed >> 31)
     }
 
-    /// The idle connection to `endpoint` that was used last, if one is fit.
-    pub(crate) fn take(&self, endpoint: &Endpoint) -> Option<Link> {
+    /// The idle connection to `endpoint` that was used last, if one is fit and has rested for less than `rested_max`.
+    pub(crate) fn take(&self, endpoint: &Endpoint, rested_max: Duration) -> Option<Link> {
         let now = Instant::now();
         let mut idle = self.idle.borrow_mut();
         let stack = idle.get_mut(&endpoint.id())?;
-        while let Some(one) = stack.pop() {
+        // The last one has rested least: what has rested too long for this request is left to others.
+        while let Some(one) = stack.pop_if(|one| now.duration_since(one.since) < rested_max) {
             if one.is_fit(now) {
                 return Some(one.link);
             }

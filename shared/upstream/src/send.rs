@@ -4,7 +4,8 @@
 //!
 //! When a request may be repeated. Nothing was written: always (the connection could not be made, or hyper gave the request back, which it does
 //! only when it had not begun to serialise it). Something may have been written: only when the method is idempotent (RFC 9110 §9.2.2), the body
-//! is at hand, and the connection ended without the head of a response. Never otherwise; never after a timeout, for the instance may be at work.
+//! is at hand, the connection ended without the head of a response, and the service's retry budget has one left. Never otherwise; never after a
+//! timeout, for the instance may be at work; never after an answer, whatever it says. Another instance is preferred.
 //! How it is framed on the wire: `outgoing`.
 
 use std::rc::Rc;
@@ -22,10 +23,11 @@ use crate::endpoint::{Endpoint, Flight};
 use crate::fault::SendFault;
 use crate::link::Link;
 use crate::measures::Outcome;
+use crate::moment;
 use crate::outgoing::{copy, is_repeatable, prepare};
 use crate::patience::Patience;
 use crate::pick::Tried;
-use crate::pool::Pools;
+use crate::pool::{FRESH_ENOUGH, Pools};
 use crate::service::{Picked, Service};
 use crate::trip::Trip;
 use crate::upload::Upload;
@@ -48,6 +50,7 @@ pub async fn send(
     trip: &mut Trip,
 ) -> Result<Response<Body>, SendFault> {
     let begun = Instant::now();
+    service.budget().deposit(service.plan().budget, moment::now_ms());
     let patience = Patience::new(begun, deadline, service.plan());
     let mut journey = Journey { pools, service, patience, trip, tried: Tried::default(), fresh: false };
     let sent = journey.run(prepare(request)).await;
@@ -122,9 +125,14 @@ impl Journey<'_> {
             let left = self.trip.attempts < self.service.plan().attempts_max && self.patience.time_left() != Some(Duration::ZERO);
             match again {
                 Some(again) if left => {
-                    let counter =
-                        if matches!(fault, SendFault::ConnectFailed) { &measures.retries_unsent } else { &measures.retries_idempotent };
-                    counter.inc();
+                    if matches!(fault, SendFault::ConnectFailed) {
+                        measures.retries_unsent.inc();
+                    } else if self.service.budget().withdraw(self.service.plan().budget, moment::now_ms()) {
+                        measures.retries_idempotent.inc();
+                    } else {
+                        measures.retries_refused.inc();
+                        return Err(fault);
+                    }
                     self.fresh = true;
                     request = again;
                 }
@@ -181,8 +189,10 @@ impl Journey<'_> {
     /// A pooled connection, or a new one.
     async fn link(&mut self, endpoint: &Arc<Endpoint>, request: Request<Body>) -> Result<(Link, Request<Body>), Failed> {
         if !self.fresh
-            && let Some(link) = self.pooled(endpoint, &request).await
+            && let Some(mut link) = self.pooled(endpoint, &request).await
         {
+            // The terms of today, also where the connection was made under those of a former configuration.
+            link.pool = self.service.plan().pool;
             self.trip.reused = true;
             return Ok((link, request));
         }
@@ -207,8 +217,9 @@ impl Journey<'_> {
     }
 
     async fn pooled(&self, endpoint: &Endpoint, request: &Request<Body>) -> Option<Link> {
+        let rested_max = if is_repeatable(request) { Duration::MAX } else { FRESH_ENOUGH };
         loop {
-            let link = self.pools.take(endpoint)?;
+            let link = self.pools.take(endpoint, rested_max)?;
             if let Some(link) = self.proved(link, request).await {
                 return Some(link);
             }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{DiscoverConfig, ServiceConfig};
-use crate::lookup::{Addresses, Targets};
+use crate::lookup::{Addresses, LookupFault, Targets};
 
 /// No test of this file may look a name up.
 struct NoNames;
@@ -21,14 +21,21 @@ fn found(port: u16) -> Found {
     Found { address: Address::Tcp(([127, 0, 0, 1], port).into()), host: None, weight: 0 }
 }
 
-fn service(metrics: &Metrics) -> Arc<Service> {
+fn plan(name: &str, ports: &[u16]) -> ServicePlan {
+    let addresses = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let config = ServiceConfig::new(DiscoverConfig::Static { addresses });
+    let files = settings::files::Files::of(std::path::Path::new("."));
+    config.check(&format!("services.{name}"), &files, &mut settings::report::Report::new()).expect("plan")
+}
+
+fn after(before: Option<&Arc<Service>>, plan: ServicePlan, metrics: &Metrics) -> Arc<Service> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
-    let config = ServiceConfig::new(DiscoverConfig::Static { addresses: vec!["127.0.0.1:1".into(), "127.0.0.1:2".into()] });
-    let plan = config
-        .check("services.orders", &settings::files::Files::of(std::path::Path::new(".")), &mut settings::report::Report::new())
-        .expect("plan");
     let (clock, _) = Clock::manual(1_000);
-    Service::start(plan, &Arc::new(NoNames), &Tasks::on(runtime.handle().clone()), &clock, metrics)
+    Service::after(before, plan, &Arc::new(NoNames), &Tasks::on(runtime.handle().clone()), &clock, metrics)
+}
+
+fn service(metrics: &Metrics) -> Arc<Service> {
+    after(None, plan("orders", &[1, 2]), metrics)
 }
 
 #[test]
@@ -44,14 +51,14 @@ fn listed_instances_are_there_at_once() {
 fn a_failure_leaves_the_instances_and_is_told() {
     let metrics = Metrics::new();
     let service = service(&metrics);
-    service.learn(Err(LookupFault { code: "server-failure", definite: false }));
-    service.learn(Err(LookupFault { code: "server-failure", definite: false }));
+    service.instances().learn(Err(LookupFault { code: "server-failure", definite: false }));
+    service.instances().learn(Err(LookupFault { code: "server-failure", definite: false }));
     let snapshot = service.snapshot();
     assert_eq!((snapshot.generation, snapshot.endpoints.len()), (1, 2));
     assert_eq!(snapshot.failure.expect("failure").code, "server-failure");
-    service.learn(Ok(Vec::new()));
+    service.instances().learn(Ok(Vec::new()));
     assert_eq!(service.snapshot().failure.expect("an empty answer is a failure").code, "no-records");
-    service.learn(Ok(vec![found(2), found(1)]));
+    service.instances().learn(Ok(vec![found(2), found(1)]));
     assert!(service.snapshot().failure.is_none());
     assert_eq!(service.snapshot().generation, 1, "the same answer is no change");
     let text = metrics.encode();
@@ -69,10 +76,142 @@ fn a_failure_leaves_the_instances_and_is_told() {
 fn an_instance_that_is_no_longer_named_is_gone_and_the_other_keeps_its_counters() {
     let service = service(&Metrics::new());
     let before = service.endpoints();
-    service.learn(Ok(vec![found(2), found(3)]));
+    service.instances().learn(Ok(vec![found(2), found(3)]));
     let after = service.endpoints();
     assert!(before.endpoints()[0].is_gone() && !before.endpoints()[1].is_gone());
     assert!(Arc::ptr_eq(&before.endpoints()[1], &after.endpoints()[0]));
     drop(service);
     assert!(after.endpoints().iter().all(|endpoint| endpoint.is_gone()), "a dropped service retires its instances");
+}
+
+#[test]
+fn an_equal_plan_is_the_same_service() {
+    let metrics = Metrics::new();
+    let before = service(&metrics);
+    assert!(Arc::ptr_eq(&before, &after(Some(&before), plan("orders", &[1, 2]), &metrics)));
+    assert!(!Arc::ptr_eq(&before, &after(Some(&before), plan("users", &[1, 2]), &metrics)), "another name is another service");
+}
+
+#[test]
+fn what_does_not_concern_the_instances_leaves_them_as_they_are() {
+    let metrics = Metrics::new();
+    let before = service(&metrics);
+    let set = before.endpoints();
+    set.endpoints()[0].begin();
+    set.endpoints()[1].connect_failed(1, 1);
+    let base = plan("orders", &[1, 2]);
+    let mut changed = ServicePlan { connect: Duration::from_secs(9), idle: Duration::from_secs(9), attempts_max: 1, ..base.clone() };
+    changed.balance = Balance::RoundRobin;
+    changed.pool.connections_max = 7;
+    changed.budget.percent = 5;
+    let next = after(Some(&before), changed.clone(), &metrics);
+    assert!(!Arc::ptr_eq(&before, &next) && *next.plan() == changed);
+    assert!(Arc::ptr_eq(&set, &next.endpoints()), "the same generation");
+    assert!(Arc::ptr_eq(before.ceiling(), next.ceiling()), "one count of connections");
+    drop(before);
+    assert!(set.endpoints().iter().all(|endpoint| !endpoint.is_gone()));
+    let shown = next.snapshot();
+    assert_eq!((shown.generation, shown.endpoints[0].in_flight, shown.endpoints[1].consecutive_failures), (1, 1, 1));
+    drop(next);
+    assert!(set.endpoints().iter().all(|endpoint| endpoint.is_gone()));
+}
+
+#[test]
+fn a_configuration_that_does_not_come_to_serve_leaves_the_former_one_whole() {
+    let metrics = Metrics::new();
+    let before = service(&metrics);
+    drop(after(Some(&before), plan("orders", &[2, 3]), &metrics));
+    drop(after(Some(&before), ServicePlan { attempts_max: 1, ..plan("orders", &[1, 2]) }, &metrics));
+    assert!(before.endpoints().endpoints().iter().all(|endpoint| !endpoint.is_gone()));
+    assert!(metrics.encode().contains(r#"gateway_instances{service="orders"}"#));
+}
+
+#[test]
+fn an_instance_that_a_new_list_names_too_is_the_same_one() {
+    let metrics = Metrics::new();
+    let before = service(&metrics);
+    let (first, second) = (before.endpoints().endpoints()[0].clone(), before.endpoints().endpoints()[1].clone());
+    second.begin();
+    let next = after(Some(&before), plan("orders", &[2, 3]), &metrics);
+    assert_eq!(next.endpoints().generation(), 2, "generations count on");
+    assert!(Arc::ptr_eq(&second, &next.endpoints().endpoints()[0]));
+    assert!(!first.is_gone(), "the former configuration still serves");
+    drop(before);
+    assert!(first.is_gone() && !second.is_gone());
+    // A reload later the one that was taken over is left like any other.
+    let last = after(Some(&next), plan("orders", &[4]), &metrics);
+    drop(next);
+    assert!(second.is_gone() && last.endpoints().generation() == 3);
+}
+
+#[test]
+fn instances_that_are_reached_in_another_way_are_met_anew_at_once() {
+    let metrics = Metrics::new();
+    let mut dns = plan("orders", &[1]);
+    dns.discover = DiscoverPlan::Dns { name: "orders.demo".into(), port: 80 };
+    let before = after(None, dns.clone(), &metrics);
+    before.instances().learn(Ok(vec![found(1), found(2)]));
+    before.endpoints().endpoints()[0].begin();
+    let key = rcgen::generate_simple_self_signed(vec!["orders.demo".to_owned()]).expect("a certificate");
+    let folder = std::env::temp_dir().join(format!("upstream-anew-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("folder");
+    std::fs::write(folder.join("ca.pem"), key.cert.pem()).expect("written");
+    let terms = wire::tls::client::ClientTerms {
+        roots: wire::tls::roots::Roots::File(folder.join("ca.pem")),
+        certificate: None,
+        server_name: "orders.demo".to_owned(),
+        peers: None,
+        minimum: Default::default(),
+        alpn: vec![b"http/1.1"],
+    };
+    let tls = || Some(wire::tls::client::ClientTls::new(&terms).expect("usable"));
+    let next = after(Some(&before), ServicePlan { tls: tls(), ..dns.clone() }, &metrics);
+    let same = after(Some(&next), ServicePlan { tls: tls(), ..dns.clone() }, &metrics);
+    std::fs::remove_dir_all(&folder).expect("removed");
+    assert!(Arc::ptr_eq(&next, &same), "the same material read again is the same plan");
+    let set = next.endpoints();
+    assert_eq!((set.generation(), set.endpoints().len()), (2, 2), "nobody waits for DNS");
+    assert_eq!(set.endpoints()[0].in_flight(), 0);
+    let old = before.endpoints();
+    drop(before);
+    assert!(old.endpoints().iter().all(|endpoint| endpoint.is_gone()));
+    assert!(set.endpoints().iter().all(|endpoint| !endpoint.is_gone()));
+    // Another name may mean other instances: nothing is known of it until it was looked up.
+    let moved = DiscoverPlan::Dns { name: "elsewhere.demo".into(), port: 80 };
+    let other = after(Some(&next), ServicePlan { discover: moved, tls: tls_of(&next), ..dns }, &metrics);
+    assert_eq!((other.endpoints().generation(), other.endpoints().endpoints().len()), (2, 0));
+    other.instances().learn(Ok(vec![found(2), found(3)]));
+    assert_eq!(other.endpoints().generation(), 3);
+    assert!(Arc::ptr_eq(&set.endpoints()[1], &other.endpoints().endpoints()[0]));
+}
+
+fn tls_of(service: &Service) -> Option<wire::tls::client::ClientTls> {
+    service.plan().tls.clone()
+}
+
+#[test]
+fn label_sets_go_with_the_last_service_of_a_name() {
+    let metrics = Metrics::new();
+    let quiet = metrics.encode().len();
+    let mut before: Option<Arc<Service>> = None;
+    for round in 0..300 {
+        let next = after(before.as_ref(), plan(&format!("service-{round}"), &[1]), &metrics);
+        next.instances().learn(Err(LookupFault::TIMEOUT));
+        before = Some(next);
+    }
+    let text = metrics.encode();
+    assert!(text.contains("service-299") && !text.contains("service-298"), "{text}");
+    drop(before);
+    let empty = metrics.encode();
+    assert!(!empty.contains("service-"), "{empty}");
+    assert!(empty.len() < quiet + 4_000, "{empty}");
+
+    // A service that comes back while its former self still ends counts on, and does not lose its labels with it.
+    let former = service(&metrics);
+    former.measures().generations.inc();
+    let back = service(&metrics);
+    drop(former);
+    assert!(metrics.encode().contains(r#"gateway_dns_generations_total{service="orders"} 3"#), "{}", metrics.encode());
+    drop(back);
+    assert!(!metrics.encode().contains("orders"));
 }

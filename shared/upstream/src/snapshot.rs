@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct ServiceSnapshot {
     /// Its name in the configuration.
     pub name: String,
-    /// The generation of its instances; 0 means that none was found yet.
+    /// The generation of its instances; those of a former configuration of the service count.
     pub generation: u64,
     /// When discovery last got an answer, in Unix milliseconds.
     pub refreshed_at_ms: Option<u64>,
@@ -41,4 +41,26 @@ pub struct EndpointSnapshot {
     pub consecutive_failures: u32,
     /// Whether it is left alone for the moment because of them.
     pub ejected: bool,
+    /// What the active checks say of it; absent where there are none, or none yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthSnapshot>,
+}
+
+/// What the active checks say of one instance at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HealthSnapshot {
+    /// When it was last checked, in Unix milliseconds.
+    pub checked_at_ms: u64,
+    /// `unknown`, `healthy`, `draining`, `not_ready`, `unhealthy` or `treaty_not_understood`.
+    pub state: &'static str,
+    /// Why the last check failed; absent while checks pass: `connect`, `timeout`, `reset`, `status`, `malformed`.
+    pub failure: Option<&'static str>,
+    /// The treaty that it said it speaks, where it says so; likewise the others.
+    pub treaty: Option<u64>,
+    /// The version of its build.
+    pub build: Option<String>,
+    /// The generation of its configuration.
+    pub generation: Option<u64>,
+    /// Whether it is leaving.
+    pub draining: Option<bool>,
 }

@@ -107,7 +107,7 @@ fn routing_gw() -> Tier {
         sources: "routing-gw/src",
         rooms: vec!["vouch", "route", "authorize", "forward", "account"],
         common: vec!["facts", "refusal", "decision", "requirement"],
-        assemblers: vec!["lib", "main", "corridor", "config", "tier", "keys", "services"],
+        assemblers: vec!["lib", "main", "corridor", "config", "tier", "services"],
     }
 }
 

@@ -46,9 +46,41 @@ impl Process {
     /// Asks the admin socket; `None` while nobody answers there.
     #[must_use]
     pub fn ask(&self, path: &str) -> Option<(u16, String)> {
+        self.say("GET", path)
+    }
+
+    /// Posts nothing to the admin socket and waits for what comes of it.
+    #[must_use]
+    pub fn post(&self, path: &str) -> (u16, Value) {
+        let (status, body) =
+            self.say("POST", path).unwrap_or_else(|| panic!("{} does not answer {path}; its log: {}", self.name, self.log()));
+        (status, serde_json::from_str(&body).unwrap_or_else(|fault| panic!("{path} is no JSON ({fault}): {body}")))
+    }
+
+    /// Has the configuration read again, which must make a new generation; its number.
+    #[track_caller]
+    pub fn reload(&self) -> u64 {
+        let (status, answer) = self.post("/reload");
+        assert_eq!((status, answer["outcome"].as_str()), (200, Some("adopted")), "{}: {answer}", self.name);
+        answer["generation"].as_u64().unwrap_or_else(|| panic!("{answer}"))
+    }
+
+    /// The generation that serves.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.page("/generation")["generation"].as_u64().unwrap_or_default()
+    }
+
+    /// Waits until this generation or a later one serves.
+    pub fn wait_generation(&self, number: u64) {
+        until(&format!("{} serves by generation {number}", self.name), || (self.generation() >= number).then_some(()));
+    }
+
+    fn say(&self, method: &str, path: &str) -> Option<(u16, String)> {
         let mut socket = UnixStream::connect(&self.admin).ok()?;
-        socket.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        socket.write_all(format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").as_bytes()).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
         socket.read_to_string(&mut answer).ok()?;
         let status = answer.split(' ').nth(1)?.parse().ok()?;
@@ -82,9 +114,20 @@ impl Process {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let id = self.id();
-        let told = Command::new("kill").arg(id.to_string()).status();
-        assert!(told.is_ok_and(|status| status.success()), "{} could not be told to leave", self.name);
+        self.signal("TERM");
+    }
+
+    /// Sends a signal by name: `HUP`.
+    pub fn signal(&self, name: &str) {
+        let told = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
+        assert!(told.is_ok_and(|status| status.success()), "{} could not be sent {name}", self.name);
+    }
+
+    /// How many descriptors and threads the process has.
+    #[must_use]
+    pub fn descriptors_and_threads(&self) -> (usize, usize) {
+        let count = |folder: &str| std::fs::read_dir(format!("/proc/{}/{folder}", self.id())).map_or(0, Iterator::count);
+        (count("fd"), count("task"))
     }
 
     /// Ends the process as `kill -9` does.

@@ -54,8 +54,15 @@ impl Scene {
     /// Starts everything and waits until both tiers are ready.
     #[must_use]
     pub fn raise(self, binaries: &Binaries) -> Rig {
+        self.raise_after(binaries, |_, _| {})
+    }
+
+    /// As [`Scene::raise`], for configurations that name more files: `fill` is given the folder, and the authority's certificate, before a tier starts.
+    #[must_use]
+    pub fn raise_after(self, binaries: &Binaries, fill: impl FnOnce(&Folder, &str)) -> Rig {
         let folder = Arc::new(Folder::new());
         let certificates = Arc::new(Certificates::write(&folder));
+        fill(&folder, &certificates.ca_pem());
         let stage = Stage::start();
         let key = LinkKey::new(Some("link-1")).unwrap_or_else(|fault| panic!("{fault}"));
         folder.write("link.pem", key.pem());

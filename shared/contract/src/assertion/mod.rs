@@ -17,6 +17,7 @@ use crate::caller::Caller;
 use crate::json;
 use crate::jws::{self, Compact};
 use crate::reason::Reason;
+use crate::treaty;
 
 /// The longest life of an assertion, in seconds.
 pub const LIFE_SECONDS_MAX: u64 = 60;
@@ -92,8 +93,8 @@ pub enum AssertionFault {
     /// Issued further ahead than clocks may differ.
     #[error("the assertion was issued in the future")]
     NotYet,
-    /// Made under another treaty.
-    #[error("the assertion was made under another treaty")]
+    /// Made under a treaty that is neither ours nor next to ours.
+    #[error("the assertion was made under a treaty that is not understood here")]
     Treaty,
 }
 
@@ -297,9 +298,9 @@ impl Verifier {
 
     /// What a genuine assertion says, at `now`.
     fn judge(&self, claims: Map<String, Value>, now: u64) -> Result<Vouch, AssertionFault> {
-        // Another treaty may have other claims, so its number is looked at before them.
+        // A treaty that is further away may have other claims, so its number is looked at before them.
         match claims.get("treaty") {
-            Some(treaty) if treaty.as_u64() == Some(u64::from(TREATY)) => {}
+            Some(treaty) if treaty.as_u64().is_some_and(treaty::is_adjacent) => {}
             Some(Value::Number(_)) => return Err(AssertionFault::Treaty),
             _ => return Err(AssertionFault::Malformed),
         }
@@ -364,3 +365,5 @@ fn public_key(jwk: &Map<String, Value>) -> Option<(String, DecodingKey)> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod treaty_tests;

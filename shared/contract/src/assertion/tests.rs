@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::caller::Proof;
 
-const NOW: u64 = 1_800_000_000;
+pub(super) const NOW: u64 = 1_800_000_000;
 
 /// An Ed25519 private key of a given seed in PKCS#8 (RFC 8410 §7).
 fn pem(seed: u8) -> Vec<u8> {
@@ -18,7 +18,7 @@ fn pem(seed: u8) -> Vec<u8> {
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der)).into_bytes()
 }
 
-fn signer(seed: u8, kid: &str) -> Signer {
+pub(super) fn signer(seed: u8, kid: &str) -> Signer {
     Signer::from_pkcs8_pem(&pem(seed), kid.into(), "security-gw".into(), "routing-gw".into()).unwrap()
 }
 
@@ -26,11 +26,11 @@ fn jwks(keys: &[Value]) -> Vec<u8> {
     json!({ "keys": keys }).to_string().into_bytes()
 }
 
-fn verifier() -> Verifier {
+pub(super) fn verifier() -> Verifier {
     Verifier::new(&jwks(&[public_jwk(&pem(1), "k1").unwrap()]), vec!["security-gw".into()], "routing-gw".into()).unwrap()
 }
 
-fn caller() -> Caller {
+pub(super) fn caller() -> Caller {
     Caller {
         subject: "ada".into(),
         issuer: "https://issuer".into(),
@@ -46,13 +46,13 @@ fn claims() -> Value {
 }
 
 /// A token signed by key 1 over whatever header and claims.
-fn forge(header: &str, claims: &str) -> String {
+pub(super) fn forge(header: &str, claims: &str) -> String {
     let input = format!("{}.{}", jws::encode(header.as_bytes()), jws::encode(claims.as_bytes()));
     let signature = crypto::sign(input.as_bytes(), &private_key(&pem(1)).unwrap(), Algorithm::EdDSA).unwrap();
     format!("{input}.{signature}")
 }
 
-const HEADER: &str = r#"{"alg":"EdDSA","kid":"k1","typ":"gw+jwt"}"#;
+pub(super) const HEADER: &str = r#"{"alg":"EdDSA","kid":"k1","typ":"gw+jwt"}"#;
 
 fn with(member: &str, value: Value) -> String {
     let mut claims = claims();
@@ -119,7 +119,9 @@ fn every_forgery_has_its_own_refusal() {
         (with("iss", json!("somebody")), AssertionFault::Issuer),
         (with("aud", json!("another-gw")), AssertionFault::Audience),
         (with("aud", json!(["routing-gw"])), AssertionFault::Malformed),
-        (with("treaty", json!(TREATY + 1)), AssertionFault::Treaty),
+        (with("treaty", json!(TREATY + 2)), AssertionFault::Treaty),
+        (with("treaty", json!(-1)), AssertionFault::Treaty),
+        (with("treaty", json!(1.5)), AssertionFault::Treaty),
         (with("treaty", json!("1")), AssertionFault::Malformed),
         (without("treaty"), AssertionFault::Malformed),
         (with("exp", json!(NOW)), AssertionFault::Expired),

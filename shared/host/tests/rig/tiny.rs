@@ -126,6 +126,7 @@ impl Tier for Tiny {
 
     async fn start(plan: Arc<TinyPlan>, _: Option<Arc<Self>>, control: Control) -> Result<Arc<Self>, BootError> {
         if let Some(why) = &plan.broken {
+            assert_ne!(why, "panic", "a bug");
             return Err(BootError::new(why.clone(), "mend it"));
         }
         plan.gate.alive.fetch_add(1, Ordering::SeqCst);

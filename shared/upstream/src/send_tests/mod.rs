@@ -1,5 +1,7 @@
 //! `send` over real sockets, against instances that behave as a test says.
 
+mod budget;
+mod health;
 mod instance;
 mod pools;
 mod repeat;
@@ -30,6 +32,7 @@ use super::send;
 use crate::config::{Balance, DiscoverConfig, ServiceConfig};
 use crate::fault::SendFault;
 use crate::lookup::{Addresses, Lookup, LookupFault, Targets};
+use crate::plan::ServicePlan;
 use crate::pool::Pools;
 use crate::service::Service;
 use crate::trip::Trip;
@@ -77,13 +80,18 @@ impl Bench {
     }
 
     fn with(addresses: &[impl ToString], change: impl FnOnce(&mut ServiceConfig)) -> Self {
+        Self::planned(addresses, change, |_| {})
+    }
+
+    fn planned(addresses: &[impl ToString], change: impl FnOnce(&mut ServiceConfig), plan_more: impl FnOnce(&mut ServicePlan)) -> Self {
         let mut config = ServiceConfig::new(DiscoverConfig::Static { addresses: addresses.iter().map(ToString::to_string).collect() });
         config.balance = Balance::RoundRobin;
         config.timeouts.first_byte = Some(Span::secs(5));
         change(&mut config);
         let mut report = Report::new();
         let plan = config.check("services.orders", &settings::files::Files::of(std::path::Path::new("/")), &mut report);
-        let plan = plan.unwrap_or_else(|| panic!("{}", report.print()));
+        let mut plan = plan.unwrap_or_else(|| panic!("{}", report.print()));
+        plan_more(&mut plan);
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let service = Service::start(plan, &Arc::new(NoNames), &tasks, &Clock::system(), &Metrics::new());
         Self { pools: Pools::new(), service }

@@ -152,7 +152,7 @@ fn an_instance_that_is_gone_gets_nothing_more_and_its_connections_close() {
         let bench = Bench::at(&[&old.address]);
         bench.get().await;
         assert_eq!(bench.pools.idle(), 1);
-        bench.service.learn(Ok(vec![found(&new.address)]));
+        bench.service.instances().learn(Ok(vec![found(&new.address)]));
         for _ in 0..10 {
             assert_eq!(bench.get().await.2.generation, 2);
         }
@@ -182,7 +182,7 @@ fn a_request_under_way_at_an_instance_that_is_gone_ends_in_peace() {
         let other = Instance::always(OK).await;
         let bench = Bench::at(&[&instance.address]);
         let (sent, _) = bench.send(request(Method::GET, Body::Empty)).await;
-        bench.service.learn(Ok(vec![found(&other.address)]));
+        bench.service.instances().learn(Ok(vec![found(&other.address)]));
         go_on.notify_one();
         assert_eq!(read(sent.expect("an answer")).await.1, "late");
         assert_eq!(bench.pools.idle(), 0);
@@ -383,5 +383,55 @@ fn a_trial_after_a_penalty_makes_a_new_connection_and_so_ends_it() {
         assert!(!bench.get().await.2.reused);
         assert_eq!(endpoint.consecutive_failures(), 0);
         assert!(bench.get().await.2.reused, "the next one is an ordinary request again");
+    });
+}
+
+#[test]
+fn a_post_takes_no_connection_that_has_rested_and_leaves_it_to_others() {
+    run(async {
+        let instance = Instance::always(OK).await;
+        let bench = Bench::at(&[&instance.address]);
+        bench.get().await;
+        let (sent, trip) = bench.send(post("soon")).await;
+        assert_eq!((read(sent.expect("an answer")).await.0, trip.reused), (200, true));
+        tokio::time::sleep(crate::pool::FRESH_ENOUGH + Duration::from_millis(20)).await;
+        let (sent, trip) = bench.send(post("later")).await;
+        assert_eq!((sent.expect("an answer").status().as_u16(), trip.reused, bench.pools.idle()), (200, false, 1));
+        assert!(bench.get().await.2.reused, "what may be repeated takes any");
+        let (feed, body) = fed();
+        drop(feed);
+        let (sent, trip) = bench.send(request(Method::PUT, body)).await;
+        assert_eq!((read(sent.expect("an answer")).await.0, trip.reused), (200, true), "it was used a moment ago");
+    });
+}
+
+#[test]
+fn what_says_close_is_not_kept_even_if_it_stays_open() {
+    run(async {
+        let instance = Instance::always(Act::Say("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok")).await;
+        let bench = Bench::at(&[&instance.address]);
+        for round in 1..=3 {
+            let (sent, trip) = bench.send(post("pay")).await;
+            assert_eq!((read(sent.expect("an answer")).await.0, trip.reused, bench.pools.idle()), (200, false, 0));
+            assert_eq!(instance.ledger.connections.get(), round);
+        }
+    });
+}
+
+#[test]
+fn connections_of_before_a_reload_go_on_under_its_terms() {
+    run(async {
+        let instance = Instance::always(OK).await;
+        let bench = Bench::at(&[&instance.address]);
+        bench.get().await;
+        let mut plan = bench.service.plan().clone();
+        plan.pool.idle = Duration::from_millis(20);
+        let tasks = Tasks::on(tokio::runtime::Handle::current());
+        let next = Service::after(Some(&bench.service), plan, &Arc::new(NoNames), &tasks, &Clock::system(), &Metrics::new());
+        let bench = Bench { pools: bench.pools, service: next };
+        until("the former service is gone", || Arc::strong_count(&bench.service) == 1).await;
+        assert!(bench.get().await.2.reused, "a reload costs no connection");
+        assert_eq!((instance.ledger.connections.get(), bench.open()), (1, 1));
+        until("the shorter idle time closes it", || bench.open() == 0).await;
     });
 }

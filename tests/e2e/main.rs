@@ -10,6 +10,8 @@ mod failures;
 mod farewell;
 mod front_door;
 mod killing;
+mod ledger;
+mod ledger_changes;
 mod link;
 mod link_health;
 mod readme;

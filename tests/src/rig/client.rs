@@ -40,16 +40,11 @@ pub struct Identity {
     pub server: &'static str,
 }
 
-/// Opens a TLS connection.
+/// What TLS needs to know, for one connection or many.
 ///
 /// # Errors
-/// The handshake failed.
-pub async fn handshake(address: SocketAddr, identity: &Identity, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
-    greet(TcpStream::connect(address).await?, identity, alpn).await
-}
-
-/// Makes TLS of a connection that is open already.
-async fn greet(stream: TcpStream, identity: &Identity, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+/// The identity is not in PEM.
+pub fn terms(identity: &Identity, alpn: &[&[u8]]) -> std::io::Result<Arc<rustls::ClientConfig>> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(identity.ca_pem.as_bytes()) {
         let certificate = certificate.map_err(std::io::Error::other)?;
@@ -68,9 +63,25 @@ async fn greet(stream: TcpStream, identity: &Identity, alpn: &[&[u8]]) -> std::i
         }
     };
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+/// Opens a TLS connection.
+///
+/// # Errors
+/// The handshake failed.
+pub async fn handshake(address: SocketAddr, identity: &Identity, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+    greet(TcpStream::connect(address).await?, terms(identity, alpn)?, identity.server).await
+}
+
+/// Makes TLS with who is called `server` of a connection that is open already.
+///
+/// # Errors
+/// The handshake failed.
+pub async fn greet(stream: TcpStream, terms: Arc<rustls::ClientConfig>, server: &'static str) -> std::io::Result<TlsStream<TcpStream>> {
     stream.set_nodelay(true)?;
-    let name = ServerName::try_from(identity.server).map_err(std::io::Error::other)?;
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    let name = ServerName::try_from(server).map_err(std::io::Error::other)?;
+    TlsConnector::from(terms).connect(name, stream).await
 }
 
 /// The same over a connection that was opened before, and that the other side may not have accepted yet.
@@ -109,7 +120,7 @@ impl Line {
 
     async fn on(stream: TcpStream, identity: &Identity, version: Version) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let alpn: &[u8] = if version == Version::H1 { b"http/1.1" } else { b"h2" };
-        let io = TokioIo::new(greet(stream, identity, &[alpn]).await?);
+        let io = TokioIo::new(greet(stream, terms(identity, &[alpn])?, identity.server).await?);
         let handle = tokio::runtime::Handle::current();
         Ok(match version {
             Version::H1 => {

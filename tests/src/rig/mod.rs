@@ -9,6 +9,7 @@ pub mod certificates;
 pub mod client;
 pub mod folder;
 pub mod instances;
+pub mod kernel;
 pub mod knock;
 pub mod pid;
 pub mod process;

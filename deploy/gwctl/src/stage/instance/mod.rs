@@ -1,38 +1,46 @@
 //! One instance of a demo service: it says back what it saw.
 //!
 //! In: any HTTP/1.1 request. Out: JSON `service, instance, method, path, headers, body_bytes` (and `trailers`, when some
-//! came); what the query wishes for ([`crate::stage::wish`]); the ledger on `/ledger`; an echo after Upgrade. Refuses:
-//! more than [`CONNECTIONS_MAX`] connections at once. Never: holds a body.
+//! came), head and body in one write; what the query wishes for ([`crate::stage::wish`]); the ledger on `/ledger`; an echo after Upgrade, whose
+//! short messages stand in the ledger too where the request was numbered. Refuses: more than [`CONNECTIONS_MAX`] connections at once. Never: holds
+//! a body; closes a door on who has not heard yet that it leaves.
+
+mod departure;
+mod upgrade;
 
 use std::convert::Infallible;
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TRAILER, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, TRAILER};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::stage::answer_body::AnswerBody;
+use crate::stage::instance::departure::{Departing, Departure, reached, waiting};
+use crate::stage::instance::upgrade::{Handover, say_back, switch};
 use crate::stage::ledger::{Ledger, LedgerFault};
-use crate::stage::websocket;
 use crate::stage::wish::Wish;
 
 /// Connections served at once; further ones wait in the queue of the kernel.
 pub const CONNECTIONS_MAX: usize = 4096;
-/// How long requests under way may take to end after a stop.
+/// After a stop: how long those who do not know of it yet are still served, each told to come no more over its connection.
+pub const LEAVING_MS: u64 = 500;
+/// How long requests under way may take to end after that.
 pub const DRAIN_SECONDS_MAX: u64 = 5;
+/// In the ledger, in place of a method: a message of a WebSocket.
+pub const MESSAGE: &str = "MESSAGE";
 
 /// An instance. It may serve several listeners.
 #[derive(Debug)]
@@ -45,16 +53,6 @@ pub struct Instance {
     pub ledger: Ledger,
 }
 
-/// An upgrade that was answered with 101, until its connection hands over the bytes.
-type Handover = Arc<Mutex<Option<(Protocol, OnUpgrade)>>>;
-
-#[derive(Clone, Copy)]
-enum Protocol {
-    WebSocket,
-    /// Any other: the bytes as they come.
-    Bytes,
-}
-
 impl Instance {
     /// An instance with a ledger in memory.
     #[must_use]
@@ -62,56 +60,72 @@ impl Instance {
         Self { service: service.to_owned(), name: name.to_owned(), ledger: Ledger::new() }
     }
 
-    /// Serves `listener` until `stop` is done, then lets requests under way end within [`DRAIN_SECONDS_MAX`]. Dropping
-    /// the future instead cuts every connection at once, as a crash does.
+    /// Serves `listener` until `stop` is done and for [`LEAVING_MS`] more, then lets requests under way end within [`DRAIN_SECONDS_MAX`].
+    /// Dropping the future instead cuts every connection at once, as a crash does.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let (stopping, stopped) = watch::channel(());
+        let (depart, departing) = watch::channel(Departure::Serving);
         let mut open = JoinSet::new();
-        tokio::pin!(stop);
+        self.accept(&listener, &mut open, &departing, stop).await;
+        depart.send_replace(Departure::Leaving);
+        self.accept(&listener, &mut open, &departing, sleep(Duration::from_millis(LEAVING_MS))).await;
+        // Whoever is in the queue has connected: closing it would reset them.
+        for stream in waiting(listener) {
+            open.spawn(Arc::clone(&self).connection(stream, departing.clone()));
+        }
+        depart.send_replace(Departure::Closing);
+        let all_ended = async { while open.join_next().await.is_some() {} };
+        let _late_ones_are_cut = timeout(Duration::from_secs(DRAIN_SECONDS_MAX), all_ended).await;
+    }
+
+    async fn accept(
+        self: &Arc<Self>,
+        listener: &TcpListener,
+        open: &mut JoinSet<()>,
+        departing: &Departing,
+        until: impl Future<Output = ()>,
+    ) {
+        tokio::pin!(until);
         loop {
             tokio::select! {
-                () = &mut stop => break,
+                () = &mut until => return,
                 accepted = listener.accept(), if open.len() < CONNECTIONS_MAX => match accepted {
-                    Ok((stream, _)) => { open.spawn(Arc::clone(&self).connection(stream, stopped.clone())); }
+                    Ok((stream, _)) => {
+                        let _without_nodelay_it_is_only_slower = stream.set_nodelay(true);
+                        open.spawn(Arc::clone(self).connection(stream, departing.clone()));
+                    }
                     Err(_) => sleep(Duration::from_millis(50)).await,
                 },
                 Some(_) = open.join_next(), if !open.is_empty() => {}
             }
         }
-        drop(listener);
-        drop(stopping);
-        let all_ended = async { while open.join_next().await.is_some() {} };
-        let _late_ones_are_cut = timeout(Duration::from_secs(DRAIN_SECONDS_MAX), all_ended).await;
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream, mut stopped: watch::Receiver<()>) {
-        let _without_nodelay_it_is_only_slower = stream.set_nodelay(true);
+    async fn connection(self: Arc<Self>, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, departing: Departing) {
         let handover = Handover::default();
         let service = service_fn(|request| {
-            let (instance, handover) = (Arc::clone(&self), Arc::clone(&handover));
-            async move { Ok::<_, Infallible>(instance.answer(request, &handover).await) }
+            let (instance, handover, departing) = (Arc::clone(&self), Arc::clone(&handover), departing.clone());
+            async move {
+                let mut answer = instance.answer(request, &handover).await;
+                if *departing.borrow() > Departure::Serving && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         {
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(io), service).with_upgrades();
             tokio::pin!(connection);
-            let mut told = false;
-            loop {
-                tokio::select! {
-                    _ended = connection.as_mut() => break,
-                    // The other end of the channel is gone: the instance stops.
-                    _gone = stopped.changed(), if !told => {
-                        told = true;
-                        connection.as_mut().graceful_shutdown();
-                    }
+            tokio::select! {
+                _ended = connection.as_mut() => {}
+                () = reached(departing.clone(), Departure::Closing) => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ended = connection.await;
                 }
             }
         }
         let upgraded = handover.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((protocol, upgrade)) = upgraded {
-            tokio::select! {
-                _ended = say_back(protocol, upgrade) => {}
-                _gone = stopped.changed() => {}
-            }
+            let _ended = say_back(&self.ledger, protocol, upgrade, departing).await;
         }
     }
 
@@ -120,7 +134,8 @@ impl Instance {
             return text(StatusCode::OK, "text/plain", self.ledger.text());
         }
         if let Some(switched) = switch(&mut request, handover) {
-            return switched;
+            let noted = request.headers().get("x-ledger").map(|number| self.ledger.append(number.as_bytes(), request.method().as_str()));
+            return noted.and_then(Result::err).map_or(switched, |fault| not_noted(&fault));
         }
         let (head, mut body) = request.into_parts();
         let Ok((bytes, trailers)) = drain(&mut body).await else {
@@ -130,8 +145,7 @@ impl Instance {
         if let Some(number) = head.headers.get("x-ledger")
             && let Err(fault) = self.ledger.append(number.as_bytes(), head.method.as_str())
         {
-            let status = if matches!(fault, LedgerFault::Number) { StatusCode::BAD_REQUEST } else { StatusCode::INSUFFICIENT_STORAGE };
-            return text(status, "text/plain", format!("{fault}\n"));
+            return not_noted(&fault);
         }
         let wish = Wish::read(head.uri.query().unwrap_or_default());
         if !wish.delay.is_zero() {
@@ -167,6 +181,11 @@ impl Instance {
     }
 }
 
+fn not_noted(fault: &LedgerFault) -> Response<AnswerBody> {
+    let status = if matches!(fault, LedgerFault::Number) { StatusCode::BAD_REQUEST } else { StatusCode::INSUFFICIENT_STORAGE };
+    text(status, "text/plain", format!("{fault}\n"))
+}
+
 /// Counts a body and throws it away frame by frame.
 async fn drain(body: &mut Incoming) -> Result<(u64, Option<HeaderMap>), hyper::Error> {
     let mut bytes = 0;
@@ -178,44 +197,6 @@ async fn drain(body: &mut Incoming) -> Result<(u64, Option<HeaderMap>), hyper::E
         }
     }
     Ok((bytes, trailers))
-}
-
-/// The 101 to a request that asks for another protocol (RFC 9110 §7.8).
-fn switch(request: &mut Request<Incoming>, handover: &Handover) -> Option<Response<AnswerBody>> {
-    let asked = |name, word: &str| {
-        let values = request.headers().get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(word))
-    };
-    if !asked(CONNECTION, "upgrade") {
-        return None;
-    }
-    let named = request.headers().get(UPGRADE)?.clone();
-    let key = request.headers().get(SEC_WEBSOCKET_KEY).filter(|_| asked(UPGRADE, "websocket")).map(|key| websocket::accept(key.as_bytes()));
-    let mut answer = Response::new(AnswerBody::default());
-    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    answer.headers_mut().insert(UPGRADE, named);
-    let protocol = match key {
-        Some(accept) => {
-            answer.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept.parse().ok()?);
-            Protocol::WebSocket
-        }
-        None => Protocol::Bytes,
-    };
-    *handover.lock().unwrap_or_else(PoisonError::into_inner) = Some((protocol, hyper::upgrade::on(request)));
-    Some(answer)
-}
-
-async fn say_back(protocol: Protocol, upgrade: OnUpgrade) -> io::Result<()> {
-    let mut io = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
-    match protocol {
-        Protocol::WebSocket => websocket::echo(io).await,
-        Protocol::Bytes => {
-            let (mut from, mut to) = tokio::io::split(&mut io);
-            tokio::io::copy(&mut from, &mut to).await?;
-            tokio::io::AsyncWriteExt::shutdown(&mut to).await
-        }
-    }
 }
 
 fn download(count: u64) -> Response<AnswerBody> {

@@ -1,6 +1,12 @@
 //! An instance asked over raw sockets, so that what is on the wire is what is tested.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::*;
@@ -123,6 +129,100 @@ fn a_stop_lets_a_request_under_way_end_and_closes_idle_connections() {
         assert!(rest.contains("HTTP/1.1 200 OK\r\n") && rest.contains("connection: close\r\n"), "{rest}");
         assert!(TcpStream::connect(address).await.is_err());
     });
+}
+
+#[test]
+fn a_stop_serves_whoever_has_not_heard_of_it_and_tells_them() {
+    with_instance(|_, address, stop| async move {
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(b"GET / HTTP/1.1\r\nhost: o\r\n\r\n").await.unwrap();
+        assert!(!head_of(&mut idle).await.contains("connection: close"));
+        stop.notify_one();
+        // The stop is taken up before a connection that comes after it.
+        let answer = say(address, "GET / HTTP/1.1\r\nhost: o\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("connection: close\r\n"), "{answer}");
+        idle.write_all(b"GET / HTTP/1.1\r\nhost: o\r\n\r\n").await.unwrap();
+        let mut rest = String::new();
+        idle.read_to_string(&mut rest).await.unwrap();
+        assert!(rest.contains("HTTP/1.1 200 OK\r\n") && rest.contains("connection: close\r\n"), "{rest}");
+    });
+}
+
+#[test]
+fn messages_of_a_numbered_websocket_stand_in_the_ledger_and_leaving_is_told() {
+    with_instance(|instance, address, stop| async move {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = "GET / HTTP/1.1\r\nhost: o\r\nx-ledger: w1\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        assert!(head_of(&mut stream).await.starts_with("HTTP/1.1 101 "));
+        stream.write_all(&[0x81, 0x82, 0, 0, 0, 0, b'm', b'1']).await.unwrap();
+        let mut frame = [0; 4];
+        stream.read_exact(&mut frame).await.unwrap();
+        assert_eq!(&frame, b"\x81\x02m1");
+        assert_eq!(instance.ledger.entries(), ["w1 GET", "m1 MESSAGE"]);
+        stop.notify_one();
+        stream.read_exact(&mut frame).await.unwrap();
+        assert_eq!(frame, [0x88, 2, 0x03, 0xe9]);
+        stream.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9]).await.unwrap();
+        assert_eq!(stream.read(&mut frame).await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn an_answer_goes_out_in_one_write() {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let (mut client, server) = tokio::io::duplex(1 << 16);
+        let writes = Arc::new(AtomicUsize::new(0));
+        let counted = Counted { inner: server, writes: Arc::clone(&writes) };
+        let (_depart, departing) = watch::channel(Departure::Serving);
+        let served = tokio::runtime::Handle::current().spawn(Arc::new(Instance::new("orders", "orders-1")).connection(counted, departing));
+        for request in 1..=3 {
+            client.write_all(b"POST /orders/1?delay_ms=1 HTTP/1.1\r\nhost: o\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
+            let mut said = vec![0; 4096];
+            let length = client.read(&mut said).await.unwrap();
+            assert!(said[..length].ends_with(b"}\n"), "the answer is whole after one read");
+            assert_eq!(writes.load(Ordering::SeqCst), request);
+        }
+        drop(client);
+        served.await.unwrap();
+    });
+}
+
+/// Counts the writes that reach the socket.
+struct Counted {
+    inner: tokio::io::DuplexStream,
+    writes: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        // A socket takes all slices with one writev.
+        Pin::new(&mut self.inner).poll_write(cx, &slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>())
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
 }
 
 async fn head_of(stream: &mut TcpStream) -> String {

@@ -8,6 +8,7 @@ mod discovery;
 mod drain;
 mod failures;
 mod front_door;
+mod golden;
 mod killing;
 mod link;
 mod readme;

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use crate::BINARIES;
 
-/// A case in each of these places is what this is about; fewer are a loss.
+/// Fewer are a loss.
 const CASES_MIN: usize = 60;
 
 struct Case {
@@ -20,7 +20,7 @@ struct Case {
 
 #[test]
 fn bad_configurations_are_told_as_they_always_were() {
-    let write = std::env::var_os("GOLDEN").is_some_and(|word| word == "write");
+    let write = is_writing();
     let mut differing = Vec::new();
     for case in cases() {
         let (code, said) = case.check();
@@ -46,10 +46,18 @@ fn bad_configurations_are_told_as_they_always_were() {
 
 #[test]
 fn golden_complaints_are_many_and_whole() {
+    // The other test is at the files.
+    if is_writing() {
+        return;
+    }
     let cases = cases();
     assert!(cases.len() >= CASES_MIN, "{} cases", cases.len());
     for (number, case) in (1..).zip(&cases) {
-        assert!(case.name.starts_with(&format!("{number:03}-")), "{}: cases are numbered without gaps, and this is the {number}.", case.name);
+        assert!(
+            case.name.starts_with(&format!("{number:03}-")),
+            "{}: cases are numbered without gaps, and this is the {number}.",
+            case.name
+        );
         let known = case.known().unwrap_or_else(|| panic!("{}: complaints.txt is missing", case.name));
         let lines: Vec<&str> = known.lines().collect();
         let Some((last, complaints)) = lines.split_last() else { panic!("{}: complaints.txt is empty", case.name) };
@@ -66,12 +74,18 @@ fn golden_complaints_are_many_and_whole() {
 fn golden_lines_are_told_from_others() {
     assert!(is_complaint("a.yaml:2:10 workers: found nothing; write a number"));
     assert!(is_complaint("a.yaml:1:1: the document is empty; write one"));
-    for wrong in ["a.yaml:2 workers: found nothing; write", "a.yaml:2:10 workers: found nothing", "a.yaml:0:1 k: what; remedy", "a:1:1 k; r"] {
+    for wrong in
+        ["a.yaml:2 workers: found nothing; write", "a.yaml:2:10 workers: found nothing", "a.yaml:0:1 k: what; remedy", "a:1:1 k; r"]
+    {
         assert!(!is_complaint(wrong), "{wrong}");
     }
 }
 
-/// Sorted by name.
+fn is_writing() -> bool {
+    std::env::var_os("GOLDEN").is_some_and(|word| word == "write")
+}
+
+/// In the order of their numbers.
 fn cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/configuration");
     let mut cases: Vec<Case> = fs::read_dir(folder)

@@ -9,6 +9,7 @@ mod drain;
 mod failures;
 mod farewell;
 mod front_door;
+mod golden;
 mod killing;
 mod ledger;
 mod ledger_changes;

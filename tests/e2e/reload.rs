@@ -245,21 +245,21 @@ fn a_broken_file_at_every_source_of_tier_one_leaves_the_old_generation() {
             of(
                 "server.pem",
                 "nonsense",
-                ["listen[0].tls.certificates[0]", "server.pem: there is no certificate", "put certificates into it"],
+                ["listen[0].tls.certificates[0].chain", "server.pem: there is no certificate", "put certificates into it"],
             ),
             of(
                 "server.key",
                 "nonsense",
-                ["listen[0].tls.certificates[0]", "server.key: there is no private key", "put the unencrypted key"],
+                ["listen[0].tls.certificates[0].key", "server.key: there is no private key", "put the unencrypted key"],
             ),
-            of("server.key", other.key_pem(), ["listen[0].tls.certificates[0]", "does not belong to the certificate", "name the key"]),
+            of("server.key", other.key_pem(), ["listen[0].tls.certificates[0].key", "does not belong to the certificate", "name the key"]),
             gone("ca.pem", ["link.tls.ca", "ca.pem", "check the path"]),
             of(
                 "security-gw.pem",
                 "nonsense",
                 ["link.tls.certificate", "security-gw.pem: there is no certificate", "put certificates into it"],
             ),
-            of("security-gw.key", other.key_pem(), ["link.tls.certificate", "does not belong to the certificate", "name the key"]),
+            of("security-gw.key", other.key_pem(), ["link.tls.key", "does not belong to the certificate", "name the key"]),
             of("link.pem", "nonsense", ["link.signing_key.file", "link.pem", "gwctl keys new"]),
             of("issuer.jwks.json", "{", ["issuers.demo.keys.jwks_file", "JSON", "name a readable JSON Web Key Set"]),
             gone("issuer.jwks.json", ["issuers.demo.keys.jwks_file", "issuer.jwks.json cannot be read", "name a readable"]),
@@ -293,7 +293,7 @@ fn a_broken_file_at_every_source_of_tier_two_leaves_the_old_generation() {
             of("link.jwks.json", "{ broken", ["vouch.jwks", "link.jwks.json", "gwctl keys new"]),
             gone("link.jwks.json", ["vouch.jwks", "link.jwks.json cannot be read", "gwctl keys new"]),
             of("ca.pem", "nonsense", ["listen[0].tls.clients.ca", "ca.pem: there is no certificate", "put certificates into it"]),
-            gone("routing-gw.key", ["listen[0].tls.certificates[0]", "routing-gw.key", "check the path"]),
+            gone("routing-gw.key", ["listen[0].tls.certificates[0].key", "routing-gw.key", "check the path"]),
         ],
     );
     // The file itself, gone: nobody can say a line of it.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use contract::assertion::{ASSERTION_BYTES_MAX, Verifier};
+use contract::assertion::{ASSERTION_BYTES_MAX, KeyFault, Verifier};
 use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
@@ -99,7 +99,7 @@ impl RoutingConfig {
         let services: Vec<_> =
             self.services.iter().map(|(name, service)| service.check(&format!("services.{name}"), files, report)).collect();
         if self.routes.is_empty() && self.drop_ins.is_none() {
-            report.complain(
+            report.complain_of_absence(
                 "routes",
                 "there is no route, so every request would be refused",
                 "add a route with a name, a path and a service",
@@ -163,16 +163,25 @@ fn check_listener(listener: &ListenConfig, index: usize, report: &mut Report) {
 
 fn check_vouch(config: &VouchConfig, files: &Files, report: &mut Report) -> Option<Verifier> {
     if config.issuers.is_empty() {
-        report.complain("vouch.issuers", "nobody is believed, so every request would be refused", "list the `name` of each security-gw");
-        return None;
+        let what = "nobody is believed, so every request would be refused";
+        report.complain_of_absence("vouch.issuers", what, "list the `name` of each security-gw");
+    }
+    for (index, _) in config.issuers.iter().enumerate().filter(|(_, name)| name.is_empty()) {
+        report.complain(&format!("vouch.issuers[{index}]"), "the name is empty", "write the `name` of a security-gw");
     }
     if config.audience.is_empty() {
         report.complain("vouch.audience", "the audience is empty", "write what tier 1 has as `link.audience`");
-        return None;
     }
     let verifier = files.read(&config.jwks, KEYS_BYTES_MAX).and_then(|bytes| {
-        Verifier::new(&bytes, config.issuers.clone(), config.audience.clone())
-            .map_err(|fault| format!("{}: {fault}", files.resolve(&config.jwks).display()))
+        match Verifier::new(&bytes, config.issuers.clone(), config.audience.clone()) {
+            Ok(verifier) => Ok(Some(verifier)),
+            // Each name is complained of where it stands.
+            Err(KeyFault::NameEmpty) => Ok(None),
+            Err(fault) => Err(format!("{}: {fault}", files.resolve(&config.jwks).display())),
+        }
     });
-    verifier.map_err(|what| report.complain("vouch.jwks", what, "write tier 1's public keys there, as `gwctl keys new` does")).ok()
+    verifier
+        .map_err(|what| report.complain("vouch.jwks", what, "write tier 1's public keys there, as `gwctl keys new` does"))
+        .ok()
+        .flatten()
 }

@@ -82,12 +82,16 @@ pub fn check<'a>(routes: &[RouteConfig], services: impl Iterator<Item = &'a str>
 fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = &'a str>, report: &mut Report) -> Option<RoutePlan> {
     let lawful_name = !route.name.is_empty() && route.name.len() <= 128 && route.name.bytes().all(|byte| byte.is_ascii_graphic());
     if !lawful_name {
-        report.complain(&format!("{key}.name"), "a route's name is 1 to 128 visible ASCII characters", "as in \"read-orders\"");
+        let what = format!("{:.160?} is no name for a route", route.name);
+        report.complain(&format!("{key}.name"), what, "write 1 to 128 visible ASCII characters without spaces, as in read-orders");
     }
     let pattern = Pattern::parse(&route.path).map_err(|(what, remedy)| report.complain(&format!("{key}.path"), what, remedy)).ok();
     let services: Vec<&str> = services.collect();
     if !services.contains(&route.service.as_str()) {
         report.unknown_name(&format!("{key}.service"), "service", &route.service, "services", services.into_iter());
+    }
+    if route.timeout == Some(Span::default()) {
+        report.complain(&format!("{key}.timeout"), "no service answers in no time", "set a time above 0");
     }
     let methods = methods(&route.methods, key, report);
     let hosts = hosts(&route.hosts, key, report);
@@ -127,6 +131,13 @@ fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = 
 fn claim_headers(written: &BTreeMap<String, String>, key: &str, report: &mut Report) -> Option<Vec<(HeaderName, Box<str>)>> {
     let mut headers = Vec::with_capacity(written.len());
     for (name, claim) in written {
+        if claim.is_empty() {
+            report.complain(
+                &format!("{key}.claim_headers.{name}"),
+                "the name of the claim is empty",
+                "name a claim, as in x-user-role: role",
+            );
+        }
         match HeaderName::from_bytes(name.as_bytes()) {
             Ok(header) if !headers::is_reserved(&header) && !FORBIDDEN_CLAIM_HEADERS.contains(&header) => {
                 headers.push((header, claim.as_str().into()))
@@ -214,7 +225,7 @@ fn complain_about_twins(routes: &[RouteConfig], plans: &[Option<RoutePlan>], rep
         if let Some(twin) = twins.iter().find(|twin| plans[**twin].as_ref().is_some_and(|other| overlap(&plan.demands, &other.demands))) {
             report.complain(
                 &format!("routes[{index}].path"),
-                format!("the route {:?} takes the same requests as {:?}", plan.name, routes[*twin].name),
+                format!("the route {:?} takes the same requests as routes[{twin}], {:?}", plan.name, routes[*twin].name),
                 "tell them apart by path, host or method",
             );
         }

@@ -20,6 +20,10 @@ pub struct Pattern {
     pub prefix: bool,
 }
 
+/// What the door lets in.
+const CANONICAL: &str =
+    "requests arrive without empty segments, dot segments and needless escapes: write it as in /orders/ or /orders/{id}";
+
 /// Segments of one pattern at most.
 const SEGMENTS_MAX: usize = 64;
 
@@ -33,7 +37,7 @@ impl Pattern {
             return Err((format!("the path {text:?} does not start with a slash"), format!("write \"/{text}\"")));
         };
         if let Err(fault) = contract::target::check(&text.replace(['{', '}'], ""), false, false) {
-            return Err((format!("the path {text:?} can never match: {fault}"), "write the path as a canonical one is sent".to_owned()));
+            return Err((format!("the path {text:?} can never match: {fault}"), CANONICAL.to_owned()));
         }
         if text.contains('?') {
             return Err((format!("the path {text:?} holds a query"), "match the path alone".to_owned()));
@@ -43,6 +47,13 @@ impl Pattern {
         let segments: Vec<Segment> = if body.is_empty() { Vec::new() } else { body.split('/').map(segment).collect::<Result<_, _>>()? };
         if segments.len() > SEGMENTS_MAX {
             return Err((format!("the path has {} segments", segments.len()), format!("use at most {SEGMENTS_MAX}")));
+        }
+        for (index, segment) in segments.iter().enumerate() {
+            if let Segment::Parameter(name) = segment
+                && segments.iter().take(index).any(|earlier| earlier == segment)
+            {
+                return Err((format!("the path {text:?} has two parameters named {name:?}"), "give each a name of its own".to_owned()));
+            }
         }
         Ok(Self { segments, prefix })
     }
@@ -81,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_can_never_match_is_refused() {
-        for text in ["a", "/a//b", "/a/../b", "/a/%2f", "/a?x=1", "/a/{}", "/a/x{id}", "/a/{i-d}"] {
+        for text in ["a", "/a//b", "/a/../b", "/a/%2f", "/a?x=1", "/a/{}", "/a/x{id}", "/a/{i-d}", "/a/{id}/{id}"] {
             assert!(Pattern::parse(text).is_err(), "{text} was accepted");
         }
     }

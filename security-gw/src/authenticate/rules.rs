@@ -60,7 +60,7 @@ impl Rules {
     /// Checks the rules against the names of the issuers, which stand in the order of the plan.
     pub fn check(configs: &[RuleConfig], issuers: &[&str], report: &mut Report) -> Self {
         if configs.is_empty() {
-            report.complain(
+            report.complain_of_absence(
                 "rules",
                 "there is no rule, so every request would be refused",
                 "add one, as in {path: \"/\", authenticate: require}",
@@ -80,8 +80,8 @@ impl Rules {
                 let what = format!("the path {:?} can never match a canonical one", config.path);
                 report.complain(&format!("{key}.path"), what, "write a path such as \"/\", \"/public/\" or \"/health\"");
             }
-            if rules.iter().any(|rule| *rule.path == *config.path) {
-                report.complain(&format!("{key}.path"), format!("another rule has the path {:?} too", config.path), "keep one of them");
+            if let Some(first) = rules.iter().position(|rule| *rule.path == *config.path) {
+                report.complain(&format!("{key}.path"), format!("rules[{first}] has the path {:?} too", config.path), "keep one of them");
             }
             let mut places = Vec::new();
             for (place, name) in config.issuers.iter().enumerate() {

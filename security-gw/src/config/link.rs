@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::assertion::Signer;
+use contract::assertion::{KeyFault, Signer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::files::Files;
@@ -123,15 +123,32 @@ impl LinkConfig {
         };
         let service = service.check("link", files, report);
         let health = self.health.check("link.health", ProbePlan::Link, report);
-        let file = files.resolve(&self.signing_key.file);
-        let signer = files.read_secret(&file, KEY_BYTES_MAX).and_then(|pem| {
-            Signer::from_pkcs8_pem(pem.expose().as_bytes(), self.signing_key.kid.clone(), name.to_owned(), self.audience.clone())
-                .map_err(|fault| format!("{}: {fault}", file.display()))
-        });
-        if let Err(what) = &signer {
-            report.complain("link.signing_key.file", what.clone(), "make a key with `gwctl keys new`, and let this process read it");
+        let signer = self.signer(name, files, report);
+        if self.timeout == Span::default() {
+            report.complain("link.timeout", "tier 2 answers nothing in no time", "set a time above 0");
         }
         let service = ServicePlan { health: Some(health?), ..service? };
-        Some(LinkPlan { service, signer: Arc::new(signer.ok()?), timeout: self.timeout.get(), plaintext })
+        Some(LinkPlan { service, signer: Arc::new(signer?), timeout: self.timeout.get(), plaintext })
+    }
+
+    fn signer(&self, name: &str, files: &Files, report: &mut Report) -> Option<Signer> {
+        let SigningKeyConfig { file, kid } = &self.signing_key;
+        if kid.is_empty() {
+            report.complain("link.signing_key.kid", "the key id is empty", "write the `kid` that tier 2's key file has for this key");
+        }
+        let signer = files.read_secret(file, KEY_BYTES_MAX).and_then(|pem| {
+            match Signer::from_pkcs8_pem(pem.expose().as_bytes(), kid.clone(), name.to_owned(), self.audience.clone()) {
+                Ok(signer) => Ok(Some(signer)),
+                // Each name is complained of where it stands.
+                Err(KeyFault::NameEmpty) => Ok(None),
+                Err(fault) => Err(format!("{}: {fault}", files.resolve(file).display())),
+            }
+        });
+        signer
+            .map_err(|what| {
+                report.complain("link.signing_key.file", what, "make a key with `gwctl keys new`, and let this process read it")
+            })
+            .ok()
+            .flatten()
     }
 }

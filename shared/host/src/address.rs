@@ -4,7 +4,7 @@
 //! a folder to stand in. Never: asks a resolver.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Where to bind.
@@ -52,6 +52,17 @@ impl Address {
     }
 }
 
+impl Address {
+    /// Whether one of the two could not be bound beside the other. Port 0 is a free one each time; `0.0.0.0` takes a port of every IPv4 address, and
+    /// `[::]`, which `listen` binds for both families, of every address.
+    #[must_use]
+    pub fn clashes_with(&self, other: &Self) -> bool {
+        let (Self::Tcp(one), Self::Tcp(two)) = (self, other) else { return self == other };
+        let takes = |wide: IpAddr, narrow: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
+        one.port() == two.port() && one.port() != 0 && (one.ip() == two.ip() || takes(one.ip(), two.ip()) || takes(two.ip(), one.ip()))
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -74,6 +85,19 @@ mod tests {
         for wrong in ["localhost:80", "127.0.0.1", ":80", "unix:..", "", &format!("unix:/{}", "x".repeat(200))] {
             assert!(Address::parse(wrong, base).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn knows_what_cannot_be_bound_beside_what() {
+        let clash = |one, two| {
+            let (one, two) = (Address::parse(one, Path::new("/")).unwrap(), Address::parse(two, Path::new("/")).unwrap());
+            assert_eq!(one.clashes_with(&two), two.clashes_with(&one));
+            one.clashes_with(&two)
+        };
+        assert!(clash("127.0.0.1:1", "127.0.0.1:1") && clash("0.0.0.0:1", "127.0.0.1:1") && clash("unix:/x", "unix:/x"));
+        assert!(clash("[::]:1", "127.0.0.1:1") && clash("[::]:1", "[::1]:1") && clash("[::]:1", "0.0.0.0:1"));
+        assert!(!clash("127.0.0.1:1", "127.0.0.1:2") && !clash("127.0.0.1:1", "127.0.0.2:1") && !clash("0.0.0.0:1", "[::1]:1"));
+        assert!(!clash("127.0.0.1:0", "127.0.0.1:0") && !clash("0.0.0.0:0", "0.0.0.0:0") && !clash("unix:/x", "unix:/y"));
     }
 
     #[test]

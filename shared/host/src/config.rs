@@ -2,9 +2,7 @@
 //!
 //! In: YAML by serde. Out: the file as written; [`crate::plan`] turns it into what is meant. Never: reads a file, opens a socket.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -124,7 +122,7 @@ impl Default for DrainConfig {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UpgradeConfig {
-    /// How long the new process may take until all that it needs is ready; at most 10m. It accepts nothing before, and if it does not become ready
+    /// How long the new process may take until all that it needs is ready; 100ms to 10m. It accepts nothing before, and if it does not become ready
     /// it ends, and the former process goes on.
     pub ready_within: Span,
 }
@@ -135,8 +133,10 @@ impl Default for UpgradeConfig {
     }
 }
 
+/// The least that `upgrade.ready_within` may be: a process cannot start in less.
+pub const READY_WITHIN_MIN: Span = Span::millis(100);
 /// The most that `upgrade.ready_within` may be.
-pub const READY_WITHIN_MAX: Duration = Duration::from_secs(600);
+pub const READY_WITHIN_MAX: Span = Span::secs(600);
 
 /// When the configuration is read again by itself.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -199,8 +199,8 @@ impl Default for LimitsConfig {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DnsConfig {
-    /// Addresses of DNS servers; empty means those of resolv.conf.
-    pub servers: Vec<SocketAddr>,
+    /// Addresses of DNS servers, `IP:PORT` each; empty means those of resolv.conf.
+    pub servers: Vec<String>,
 }
 
 /// Which roots the documents that are fetched (discovery, key sets) and trace collectors must descend from.

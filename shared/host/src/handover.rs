@@ -18,7 +18,7 @@ use crate::succession::{Heritage, Successor, refusal};
 use crate::tier::BootError;
 
 /// How long a successor may say nothing at all: longer than it may take to start and to become ready by its own bounds.
-const SILENCE_MAX: Duration = READY_WITHIN_MAX.saturating_add(Duration::from_secs(120));
+const SILENCE_MAX: Duration = READY_WITHIN_MAX.get().saturating_add(Duration::from_secs(120));
 
 /// Operators who ask at once; more wait for a place.
 const ASKS_MAX: usize = 4;

@@ -107,12 +107,13 @@ fn read<T: Tier>(file: &Path, former: Option<&Former<T>>) -> Result<Loaded<T>, R
     // The file itself is no path inside itself: it is relative to where the process was started.
     let here = Files::of(Path::new(""));
     let sights = |files: &Files| here.sights().and(files.sights());
-    let text = match here.read_text(file, DOCUMENT_BYTES_MAX) {
+    let text = here
+        .read(file, DOCUMENT_BYTES_MAX)
+        .map_err(|fault| about(&name, fault, "name a file that exists and that this user may read"))
+        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| about(&name, "the file is not UTF-8 text".to_owned(), "save it as UTF-8")));
+    let text = match text {
         Ok(text) => text,
-        Err(fault) => {
-            let complaint = about(&name, fault, "name a file that exists and that this user may read");
-            return Err(Refused { complaints: vec![complaint], sights: sights(&files) });
-        }
+        Err(complaint) => return Err(Refused { complaints: vec![complaint], sights: sights(&files) }),
     };
     let mut report = Report::new();
     let environment = |name: &str| std::env::var(name).ok();

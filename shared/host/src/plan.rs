@@ -4,13 +4,15 @@
 //! Refuses, all at once: addresses that clash, plaintext that nobody allowed, an admin door off loopback, ceilings of zero.
 //! Never: binds; that is `listen`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use settings::files::Files;
 use settings::report::Report;
 use settings::sight::Sight;
+use settings::units::{Size, Span};
 use telemetry::logs::{LogsConfig, LogsPlan};
 use telemetry::record::config::RecordsConfig;
 use telemetry::record::plan::RecordsPlan;
@@ -19,7 +21,8 @@ use wire::tls::roots::Roots;
 
 use crate::address::Address;
 use crate::config::{
-    AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, READY_WITHIN_MAX, ReloadConfig, TrustRootsConfig, UpgradeConfig,
+    AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, READY_WITHIN_MAX, READY_WITHIN_MIN, ReloadConfig, TrustRootsConfig,
+    UpgradeConfig,
 };
 use crate::inherit::PREDECESSOR;
 use crate::plan_listener::{self, ListenerPlan};
@@ -153,6 +156,7 @@ impl HostPlan {
         let records = sections.records.check("records", files.base(), report);
         let traces = sections.traces.check("traces", report);
         let roots = roots(sections.roots, files, report);
+        let dns_servers = dns_servers(&sections.dns, report);
         Some(Self {
             name: sections.name,
             listeners: listeners?,
@@ -165,7 +169,7 @@ impl HostPlan {
             logs,
             records,
             traces,
-            dns_servers: sections.dns.servers,
+            dns_servers: dns_servers?,
             roots_seen: roots.as_ref().and_then(|roots| roots_seen(roots, files)),
             roots: roots?,
         })
@@ -173,16 +177,18 @@ impl HostPlan {
 }
 
 fn ready_within(config: UpgradeConfig, report: &mut Report) -> Option<Duration> {
-    let within = config.ready_within.get();
-    if within <= READY_WITHIN_MAX {
-        return Some(within);
+    let within = config.ready_within;
+    if within < READY_WITHIN_MIN {
+        let what = format!("no new version becomes ready in {within}, so every upgrade would fail");
+        report.complain("upgrade.ready_within", what, format!("write {READY_WITHIN_MIN} or more"));
+        return None;
     }
-    report.complain(
-        "upgrade.ready_within",
-        format!("an upgrade would hang for {within:?} where the new version never becomes ready"),
-        format!("write at most {READY_WITHIN_MAX:?}"),
-    );
-    None
+    if within > READY_WITHIN_MAX {
+        let what = format!("an upgrade would hang for {within} where the new version never becomes ready");
+        report.complain("upgrade.ready_within", what, format!("write at most {READY_WITHIN_MAX}"));
+        return None;
+    }
+    Some(within.get())
 }
 
 impl HostPlan {
@@ -213,7 +219,7 @@ fn workers(asked: Option<u32>, report: &mut Report) -> Option<usize> {
 
 /// Outer `None`: complained. Inner `None`: never.
 fn watch(config: ReloadConfig, report: &mut Report) -> Option<Option<Duration>> {
-    match config.watch.map(settings::units::Span::get) {
+    match config.watch.map(Span::get) {
         Some(every) if every < WATCH_MIN => {
             report.complain(
                 "reload.watch",
@@ -234,6 +240,21 @@ fn roots_seen(roots: &Roots, files: &Files) -> Option<Sight> {
         Roots::File(path) => files.sight(path),
         Roots::WebPki => None,
     }
+}
+
+fn dns_servers(config: &DnsConfig, report: &mut Report) -> Option<Vec<SocketAddr>> {
+    let mut servers = Vec::with_capacity(config.servers.len());
+    for (index, text) in config.servers.iter().enumerate() {
+        match text.parse::<SocketAddr>() {
+            Ok(address) if address.port() != 0 => servers.push(address),
+            _ => report.complain(
+                &format!("dns.servers[{index}]"),
+                format!("{text:.80?} is not the address of a DNS server"),
+                "write IP:PORT as in 10.0.0.53:53 or [fd00::53]:53; names are not resolved here",
+            ),
+        }
+    }
+    (servers.len() == config.servers.len()).then_some(servers)
 }
 
 /// The bundle is read once here, so that a missing one is told by `check` and not by the first fetch.
@@ -265,37 +286,43 @@ fn admin(config: &AdminConfig, files: &Files, report: &mut Report) -> Option<Adm
         );
         return None;
     }
-    let mode = match &config.unix {
-        Some(unix) => plan_listener::mode(&unix.mode, "admin.unix.mode", report)?,
-        None => ADMIN_MODE_DEFAULT,
+    let (mode, uids) = match (&address, &config.unix) {
+        (_, None) => (ADMIN_MODE_DEFAULT, None),
+        (Address::Unix(_), Some(unix)) => {
+            let (mode, uids) = plan_listener::unix_peers(unix, "admin.unix", report)?;
+            (mode, Some(uids))
+        }
+        (Address::Tcp(_), Some(_)) => {
+            plan_listener::complain_of_users_on_tcp("admin.unix", report);
+            return None;
+        }
     };
-    Some(AdminPlan { address, mode, uids: config.unix.as_ref().map(|unix| unix.uids.clone()) })
+    Some(AdminPlan { address, mode, uids })
 }
 
 fn limits(config: &LimitsConfig, report: &mut Report) -> Option<LimitsPlan> {
     let mut sound = true;
-    let mut at_least = |key: &str, value: u64, least: u64, unit: &str| {
-        if value < least {
-            report.complain(
-                &format!("limits.{key}"),
-                format!("{value} {unit} would let nothing through"),
-                format!("write {least} {unit} or more"),
-            );
+    let mut at_least = |key: &str, enough: bool, value: &dyn fmt::Display, least: &dyn fmt::Display| {
+        if !enough {
+            report.complain(&format!("limits.{key}"), format!("{value} would let nothing through"), format!("write {least} or more"));
             sound = false;
         }
     };
-    let millis = |span: settings::units::Span| u64::try_from(span.get().as_millis()).unwrap_or(u64::MAX);
-    at_least("handshake", millis(config.handshake), 10, "ms");
-    at_least("head", millis(config.head), 10, "ms");
-    at_least("body", millis(config.body), 10, "ms");
-    at_least("idle", millis(config.idle), 10, "ms");
-    at_least("connections_max", config.connections_max.into(), 1, "connections");
-    at_least("head_bytes_max", config.head_bytes_max.get(), 1024, "bytes");
-    at_least("headers_max", config.headers_max.into(), 8, "fields");
-    at_least("streams_max", config.streams_max.into(), 1, "streams");
-    at_least("in_flight_max", config.in_flight_max.into(), 1, "requests");
-    if config.head_bytes_max.get() > HEAD_BYTES_CEILING {
-        report.complain("limits.head_bytes_max", "a head of that size is an attack", format!("write at most {HEAD_BYTES_CEILING} bytes"));
+    for (key, span) in [("handshake", config.handshake), ("head", config.head), ("body", config.body), ("idle", config.idle)] {
+        at_least(key, span >= SPAN_MIN, &span, &SPAN_MIN);
+    }
+    let head = config.head_bytes_max;
+    at_least("head_bytes_max", head >= HEAD_BYTES_MIN, &head, &HEAD_BYTES_MIN);
+    for (key, number, least) in [
+        ("connections_max", config.connections_max, 1),
+        ("headers_max", config.headers_max, 8),
+        ("streams_max", config.streams_max, 1),
+        ("in_flight_max", config.in_flight_max, 1),
+    ] {
+        at_least(key, number >= least, &number, &least);
+    }
+    if head > HEAD_BYTES_CEILING {
+        report.complain("limits.head_bytes_max", "a head of that size is an attack", format!("write at most {HEAD_BYTES_CEILING}"));
         sound = false;
     }
     sound.then_some(LimitsPlan {
@@ -313,27 +340,34 @@ fn limits(config: &LimitsConfig, report: &mut Report) -> Option<LimitsPlan> {
 }
 
 /// No service has a use for heads above one mebibyte, and each connection may hold one.
-const HEAD_BYTES_CEILING: u64 = 1 << 20;
+const HEAD_BYTES_CEILING: Size = Size::mib(1);
+/// Less than this no browser keeps to.
+const HEAD_BYTES_MIN: Size = Size::kib(1);
+/// Below, a network alone would use up the time.
+const SPAN_MIN: Span = Span::millis(10);
 
 /// Two listeners with one name cannot be told apart in a record; two with one address cannot both be bound.
 fn clashes(admin: &AdminPlan, listeners: &[ListenerPlan], report: &mut Report) {
-    let mut names = BTreeSet::from(["admin".to_owned(), PREDECESSOR.to_owned()]);
-    let mut addresses = BTreeSet::from([admin.address.to_string()]);
+    let mut names = BTreeMap::from([
+        ("admin".to_owned(), "the operator's door".to_owned()),
+        (PREDECESSOR.to_owned(), "the line to a process that hands over".to_owned()),
+    ]);
+    let mut bound = vec![(&admin.address, "admin".to_owned())];
     for (index, listener) in listeners.iter().enumerate() {
-        if !names.insert(listener.name.to_string()) {
-            report.complain(
-                &format!("listen[{index}].name"),
-                format!("the name {:?} is taken", listener.name),
-                "give every listener a name of its own; \"admin\" is the operator's door, and \"predecessor\" the line to a process that hands over",
-            );
+        let key = format!("listen[{index}]");
+        if let Some(owner) = names.get(&*listener.name) {
+            let what = format!("the name {:?} is taken by {owner}", listener.name);
+            report.complain(&format!("{key}.name"), what, "give every listener a name of its own");
+        } else {
+            names.insert(listener.name.to_string(), key.clone());
         }
-        let free_port = matches!(listener.address, Address::Tcp(address) if address.port() == 0);
-        if !free_port && !addresses.insert(listener.address.to_string()) {
-            report.complain(
-                &format!("listen[{index}].address"),
-                format!("{} is bound by another listener of this file", listener.address),
-                "give every listener an address of its own",
-            );
+        if let Some((other, owner)) = bound.iter().find(|(other, _)| other.clashes_with(&listener.address)) {
+            let what = match *other == &listener.address {
+                true => format!("{} is bound by {owner} already", listener.address),
+                false => format!("{} and {other} of {owner} cannot both be bound", listener.address),
+            };
+            report.complain(&format!("{key}.address"), what, "give every listener an address of its own");
         }
+        bound.push((&listener.address, key));
     }
 }

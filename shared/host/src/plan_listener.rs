@@ -78,11 +78,7 @@ fn check(config: &ListenConfig, key: &str, files: &Files, report: &mut Report) -
             None
         }
         (Address::Tcp(_), Some(_)) => {
-            report.complain(
-                &format!("{key}.unix"),
-                "a TCP address has no user ids",
-                "take the section out, or write the address as unix:PATH",
-            );
+            complain_of_users_on_tcp(&format!("{key}.unix"), report);
             None
         }
         (Address::Tcp(_), None) => Some((0, Vec::new())),
@@ -143,10 +139,15 @@ fn redirect(origin: Option<&str>, key: &str, report: &mut Report) -> Option<Opti
     }
 }
 
-fn unix_peers(config: &UnixConfig, key: &str, report: &mut Report) -> Option<(u32, Vec<u32>)> {
+pub(crate) fn complain_of_users_on_tcp(key: &str, report: &mut Report) {
+    report.complain(key, "a TCP address has no user ids", "take the section out, or write the address as unix:PATH");
+}
+
+/// The mode of a socket's file, and the user ids that may connect.
+pub(crate) fn unix_peers(config: &UnixConfig, key: &str, report: &mut Report) -> Option<(u32, Vec<u32>)> {
     let mode = mode(&config.mode, &format!("{key}.mode"), report);
     if config.uids.is_empty() {
-        report.complain(&format!("{key}.uids"), "no user may connect", "list the user id of the other process");
+        report.complain_of_absence(&format!("{key}.uids"), "no user may connect", "list the user id of the other process");
         return None;
     }
     if config.uids.contains(&UNMAPPED_UID) {
@@ -161,7 +162,7 @@ fn unix_peers(config: &UnixConfig, key: &str, report: &mut Report) -> Option<(u3
 }
 
 /// Reads a file mode such as `0660`.
-pub(crate) fn mode(text: &str, key: &str, report: &mut Report) -> Option<u32> {
+fn mode(text: &str, key: &str, report: &mut Report) -> Option<u32> {
     match u32::from_str_radix(text, 8) {
         Ok(mode) if mode <= 0o777 => Some(mode),
         _ => {
@@ -178,7 +179,11 @@ fn server_tls(config: &TlsConfig, key: &str, files: &Files, report: &mut Report)
         let (chain, private) = (files.watched(&pair.chain), files.watched(&pair.key));
         match Certificate::load(&chain, &private, now) {
             Ok(certificate) => certificates.push(certificate),
-            Err(fault) => report.complain(&format!("{key}.certificates[{index}]"), format!("{}: {}", fault.file, fault.what), fault.remedy),
+            Err(fault) => {
+                let part = if private.as_os_str() == fault.file.as_str() { "key" } else { "chain" };
+                let what = format!("{}: {}", fault.file, fault.what);
+                report.complain(&format!("{key}.certificates[{index}].{part}"), what, fault.remedy);
+            }
         }
     }
     let peers = config.clients.as_ref().map(|clients| {
@@ -190,7 +195,7 @@ fn server_tls(config: &TlsConfig, key: &str, files: &Files, report: &mut Report)
             }
         }
         if clients.peers.is_empty() {
-            report.complain(
+            report.complain_of_absence(
                 &format!("{key}.clients.peers"),
                 "no client could ever connect",
                 "list the names of those who may, as in dns:security-gw.demo",

@@ -190,8 +190,19 @@ fn a_name_stands_in_traces_and_assertions() {
 fn names_and_addresses_are_taken_once() {
     complains(
         "listen:\n  - { name: a, address: \"127.0.0.1:1\", allow_plaintext: true }\n  - { name: a, address: \"127.0.0.1:1\", allow_plaintext: true }\n  - { name: admin, address: \"127.0.0.1:0\", allow_plaintext: true }\nadmin: { address: \"127.0.0.1:0\" }\n",
-        &[(3, "listen[1].name", "is taken"), (3, "listen[1].address", "bound by another"), (4, "listen[2].name", "is taken")],
+        &[
+            (3, "listen[1].name", "is taken by listen[0]"),
+            (3, "listen[1].address", "is bound by listen[0]"),
+            (4, "listen[2].name", "is taken by the operator's door"),
+        ],
     );
+}
+
+#[test]
+fn the_operators_door_has_users_on_a_socket_alone() {
+    let with = |admin: &str| format!("listen: [ {{ name: a, address: \"127.0.0.1:0\", allow_plaintext: true }} ]\nadmin: {admin}\n");
+    complains(&with("{ address: \"127.0.0.1:0\", unix: { uids: [0] } }"), &[(2, "admin.unix", "has no user ids")]);
+    complains(&with("{ address: \"unix:admin.sock\", unix: { uids: [] } }"), &[(2, "admin.unix.uids", "no user may connect")]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! missing keys of the mapping are complained about too. Never: part of what the caller gets; the mapping is taken out afterwards.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
-use serde::de::{Deserializer, Error, IntoDeserializer, Visitor};
+use serde::de::{Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use crate::fault::Fault;
@@ -53,12 +53,31 @@ impl<'t> Deserializer<'t> for Wild {
         visitor.visit_enum(name)
     }
 
-    fn deserialize_any<V: Visitor<'t>>(self, _visitor: V) -> Result<V::Value, Fault> {
-        Err(Fault::custom("no value stands in for this type"))
+    /// Every field is made up, for nobody knows which of them have a default.
+    fn deserialize_struct<V: Visitor<'t>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        visitor.visit_map(MapDeserializer::new(fields.iter().map(|field| (*field, Self))))
+    }
+
+    /// Zero is also a length of time and an amount of bytes. What wants something else is refused, and the mapping is read no further.
+    fn deserialize_any<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Fault> {
+        visitor.visit_u64(0)
     }
 
     forward_to_deserialize_any! {
         <V: Visitor<'t>>
-        i128 u128 char bytes byte_buf unit unit_struct tuple tuple_struct struct identifier ignored_any
+        i128 u128 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
+    }
+}
+
+impl IntoDeserializer<'_, Fault> for Wild {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
     }
 }

@@ -240,6 +240,25 @@ fn a_misspelt_required_key_is_one_complaint_and_a_missing_one_stands_at_its_pare
 }
 
 #[test]
+fn a_missing_section_does_not_hide_the_sections_that_are_missing_after_it() {
+    #[derive(Debug, Deserialize)]
+    struct Sections {
+        admin: Listen,
+        limits: Limits,
+        rules: Vec<u8>,
+    }
+    #[derive(Debug, Deserialize)]
+    struct Limits {
+        head: Span,
+        bytes: Size,
+    }
+    let mut report = Report::new();
+    assert!(read::<Sections>("gw.yaml", "{}", &|_| None, &mut report).is_none());
+    let keys: Vec<&str> = report.complaints().iter().map(|complaint| complaint.key.as_str()).collect();
+    assert_eq!(keys, ["admin", "limits", "rules"]);
+}
+
+#[test]
 fn what_depends_on_something_taken_out_stays_silent() {
     check(
         &with("services: { orders: { discover: { kind: dns, name: o, port: high } } }\nroutes: [{ path: /, service: orders }]\n"),

@@ -20,19 +20,22 @@ const ATTEMPTS_MAX: u32 = 8;
 const REPEATS_PER_SECOND_MAX: u32 = 1_000;
 
 impl ServiceConfig {
-    /// Checks the service at `key` (its last part becomes the service's name); `files` are those of the configuration.
+    /// Checks the service at `key` (`services.NAME`, or a lone name); `files` are those of the configuration.
     ///
     /// Every complaint goes to `report`; `None` when there was one.
     pub fn check(&self, key: &str, files: &Files, report: &mut Report) -> Option<ServicePlan> {
+        // What follows the first dot, for the name may hold dots itself.
+        let name = key.split_once('.').map_or(key, |(_, name)| name);
+        let name = lawful_name(name, key, report);
         let discover = self.discover.check(&format!("{key}.discover"), files, report);
         let tls = match &self.tls {
             None => Some(None),
             Some(tls) => tls.check(&format!("{key}.tls"), files, discover.as_ref(), report).map(Some),
         };
         let numbers = self.check_numbers(key, report);
-        let (discover, tls, ()) = (discover?, tls?, numbers?);
+        let (name, discover, tls, ()) = (name?, discover?, tls?, numbers?);
         Some(ServicePlan {
-            name: key.rsplit('.').next().unwrap_or(key).into(),
+            name: name.into(),
             discover,
             balance: self.balance,
             tls,
@@ -125,7 +128,17 @@ impl DiscoverConfig {
                 }
                 Some(DiscoverPlan::Dns { name: name?, port: *port })
             }
-            Self::Srv { name } => host_name(name, key, report).map(|name| DiscoverPlan::Srv { name }),
+            Self::Srv { name } => {
+                let name = host_name(name, key, report)?;
+                // RFC 2782 puts two such labels in front; catalogues that answer SRV for a plain name know none.
+                let mut labels = name.split('.').map(|label| label.starts_with('_'));
+                if labels.next() == Some(true) && labels.next() != Some(true) {
+                    let what = format!("{name:?} begins as the name of SRV records does, but names no protocol");
+                    report.complain(&format!("{key}.name"), what, "write _service._proto.domain, as in _http._tcp.orders.example");
+                    return None;
+                }
+                Some(DiscoverPlan::Srv { name })
+            }
             Self::Unix { path } if path.is_empty() => {
                 report.complain(&format!("{key}.path"), "the path is empty", "set the path of the instance's socket");
                 None
@@ -137,7 +150,7 @@ impl DiscoverConfig {
 
 fn static_addresses(addresses: &[String], key: &str, report: &mut Report) -> Option<Vec<SocketAddr>> {
     if addresses.is_empty() || addresses.len() > ENDPOINTS_MAX {
-        report.complain(
+        report.complain_of_absence(
             &format!("{key}.addresses"),
             format!("a service has 1 to {ENDPOINTS_MAX} instances, this one {}", addresses.len()),
             "list the instances as IP:PORT",
@@ -157,6 +170,20 @@ fn static_addresses(addresses: &[String], key: &str, report: &mut Report) -> Opt
     }
     (parsed.len() == addresses.len()).then_some(parsed)
 }
+
+/// Names stand in metrics, records and traces, and operators write them into queries.
+fn lawful_name<'n>(name: &'n str, key: &str, report: &mut Report) -> Option<&'n str> {
+    let lawful = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(lawful) {
+        return Some(name);
+    }
+    let remedy = format!("write 1 to {NAME_BYTES_MAX} letters, digits, dots, dashes or underscores");
+    report.complain(key, format!("{name:.80?} is no name for a service"), remedy);
+    None
+}
+
+/// Bytes of a service's name at most.
+const NAME_BYTES_MAX: usize = 128;
 
 /// A DNS name without its final dot. What DNS itself would refuse is complained of; the rest is left to the name service.
 fn host_name(name: &str, key: &str, report: &mut Report) -> Option<String> {

@@ -26,6 +26,28 @@ fn the_short_form_takes_every_default() {
 }
 
 #[test]
+fn a_service_may_have_dots_in_its_name_and_nothing_that_queries_stumble_over() {
+    let check = |name: &str| {
+        let mut report = Report::new();
+        let config = ServiceConfig::new(DiscoverConfig::Unix { path: "a.sock".to_owned() });
+        let plan = config.check(&format!("services.{name}"), &Files::of(Path::new("/")), &mut report);
+        assert_eq!(plan.is_some(), report.is_clean(), "{name}");
+        plan.map(|plan| plan.name.to_string())
+    };
+    assert_eq!(check("orders.v2").as_deref(), Some("orders.v2"));
+    for wrong in ["", "my orders", "orders\"", "\u{e9}t\u{e9}", &"x".repeat(129)] {
+        assert_eq!(check(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn a_name_that_begins_as_that_of_srv_records_must_go_on_as_one() {
+    for (name, lawful) in [("_http._tcp.a.demo", true), ("orders.service.consul", true), ("_http.a.demo", false), ("_http", false)] {
+        assert_eq!(read(&format!("discover: {{ kind: srv, name: {name} }}")).0.is_some(), lawful, "{name}");
+    }
+}
+
+#[test]
 fn every_form_of_discovery_is_read() {
     for (yaml, wanted) in [
         (

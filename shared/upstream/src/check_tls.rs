@@ -19,6 +19,7 @@ impl InstanceTlsConfig {
     /// Checks the TLS material at `key`; the name to ask for follows from `discover` unless it is written.
     pub fn check(&self, key: &str, files: &Files, discover: Option<&DiscoverPlan>, report: &mut Report) -> Option<ClientTls> {
         let before = report.complaints().len();
+        let roots = self.roots(key, files, report);
         let certificate = self.certificate(key, files, report);
         let peers = self.peers(key, report);
         let server_name = self.server_name(key, discover, report);
@@ -26,7 +27,7 @@ impl InstanceTlsConfig {
             return None;
         }
         let terms = ClientTerms {
-            roots: Roots::File(files.watched(&self.ca)),
+            roots: roots?,
             certificate,
             server_name: server_name?,
             peers,
@@ -36,8 +37,19 @@ impl InstanceTlsConfig {
         match ClientTls::new(&terms) {
             Ok(tls) => Some(tls),
             Err(fault) => {
-                let part = if fault.file.is_empty() { "server_name" } else { "ca" };
-                report.complain(&format!("{key}.{part}"), format!("{} {}", fault.file, fault.what).trim_start(), fault.remedy);
+                // The files were found good before.
+                report.complain(&format!("{key}.server_name"), fault.what, fault.remedy);
+                None
+            }
+        }
+    }
+
+    fn roots(&self, key: &str, files: &Files, report: &mut Report) -> Option<Roots> {
+        let roots = Roots::File(files.watched(&self.ca));
+        match roots.load() {
+            Ok(_) => Some(roots),
+            Err(fault) => {
+                report.complain(&format!("{key}.ca"), format!("{}: {}", fault.file, fault.what), fault.remedy);
                 None
             }
         }
@@ -59,7 +71,8 @@ impl InstanceTlsConfig {
                 match Certificate::load_client(&chain, &private, Clock::system().now_s()) {
                     Ok(certificate) => Some(certificate),
                     Err(fault) => {
-                        report.complain(&format!("{key}.certificate"), format!("{}: {}", fault.file, fault.what), fault.remedy);
+                        let part = if private.as_os_str() == fault.file.as_str() { "key" } else { "certificate" };
+                        report.complain(&format!("{key}.{part}"), format!("{}: {}", fault.file, fault.what), fault.remedy);
                         None
                     }
                 }
@@ -90,6 +103,10 @@ impl InstanceTlsConfig {
                 // A list of peers that names one host names the server as well.
                 if let Some(name) = self.peers.iter().find_map(|peer| peer.strip_prefix("dns:").filter(|name| !name.contains('*'))) {
                     return Some(name.to_owned());
+                }
+                // A peer that was complained about may have been meant to name it.
+                if self.peers.iter().any(|peer| SanPattern::parse(peer).is_err()) {
+                    return None;
                 }
                 let what = "instances that are listed by address have no name to ask for";
                 report.complain(&format!("{key}.server_name"), what, "set server_name to the DNS name in their certificates");

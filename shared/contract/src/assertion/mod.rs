@@ -38,7 +38,7 @@ const TYP: &str = "gw+jwt";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
     /// Not an Ed25519 private key in PKCS#8 PEM.
-    #[error("this is not an Ed25519 private key in PKCS#8 PEM; make one with `openssl genpkey -algorithm ed25519`")]
+    #[error("this is not an Ed25519 private key in PKCS#8 PEM")]
     NotAnEd25519Key,
     /// The JWKS is not a JSON object with a list of keys, or has more than `KEYS_MAX`.
     #[error("this is not a JSON Web Key Set")]

@@ -181,7 +181,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
         logs: LogsConfig::default(),
         records: records(),
         traces: TracesConfig::default(),
-        dns: DnsConfig { servers: vec!["127.0.0.1:53".parse().unwrap()] },
+        dns: DnsConfig { servers: vec!["127.0.0.1:53".to_owned()] },
         roots: TrustRootsConfig::default(),
     };
     let mut report = Report::new();

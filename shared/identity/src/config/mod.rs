@@ -154,14 +154,14 @@ impl IssuerConfig {
             report.complain(
                 &format!("{key}.leeway"),
                 format!("{} is more than clocks differ", self.leeway),
-                format!("at most {LEEWAY_MAX}"),
+                format!("write at most {LEEWAY_MAX}"),
             );
         }
         if !(REFRESH_MIN..=REFRESH_MAX).contains(&self.refresh) {
             report.complain(
                 &format!("{key}.refresh"),
                 format!("{} is out of range", self.refresh),
-                format!("between {REFRESH_MIN} and {REFRESH_MAX}"),
+                format!("write {REFRESH_MIN} to {REFRESH_MAX}"),
             );
         }
         let (least, most) = TOKEN_BYTES_MAX_BOUNDS;
@@ -169,14 +169,14 @@ impl IssuerConfig {
             report.complain(
                 &format!("{key}.token_bytes_max"),
                 format!("{} is out of range", self.token_bytes_max),
-                format!("between {least} and {most}"),
+                format!("write {least} to {most}"),
             );
         }
         if self.scopes_claim.is_empty() {
             report.complain(&format!("{key}.scopes_claim"), "the name is empty", "leave it out for \"scope\"");
         }
         if self.claims.len() > CLAIMS_MAX {
-            report.complain(&format!("{key}.claims"), "too many claims are forwarded", format!("at most {CLAIMS_MAX}"));
+            report.complain(&format!("{key}.claims"), "too many claims are forwarded", format!("name at most {CLAIMS_MAX}"));
         }
         for (at, _) in self.claims.iter().enumerate().filter(|(_, claim)| claim.is_empty()) {
             report.complain(&format!("{key}.claims[{at}]"), "the name is empty", "name a claim of the issuer's tokens");
@@ -191,7 +191,10 @@ impl IssuerConfig {
                 Some(KeysPlan::Url(url.clone()))
             }
             (false, None, Some(path)) => {
-                let found = files.read(path, JWKS_BYTES_MAX).and_then(|bytes| KeySet::parse(&bytes).map(|_| ()));
+                let found = files.read(path, JWKS_BYTES_MAX).and_then(|bytes| match KeySet::parse(&bytes) {
+                    Ok(_) => Ok(()),
+                    Err(why) => Err(format!("{}: {why}", files.resolve(path).display())),
+                });
                 if let Err(what) = found {
                     report.complain(
                         &format!("{key}.jwks_file"),

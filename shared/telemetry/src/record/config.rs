@@ -103,7 +103,11 @@ impl RecordsConfig {
 impl SinkConfig {
     fn check(&self, key: &str, base: &Path, report: &mut Report) -> SinkPlan {
         if self.kinds.is_empty() {
-            report.complain(&format!("{key}.kinds"), "a sink that takes no kind gets nothing", "name kinds, or leave the key out for all");
+            report.complain_of_absence(
+                &format!("{key}.kinds"),
+                "a sink that takes no kind gets nothing",
+                "name kinds, or leave the key out for all",
+            );
         }
         if !FLUSH_MS.contains(&self.flush.get().as_millis()) {
             report.complain(&format!("{key}.flush"), "the flush interval is out of range", "choose 10ms to 60s");

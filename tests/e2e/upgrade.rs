@@ -314,7 +314,9 @@ fn five_upgrades_leave_nothing_behind() {
         for _ in 0..4 {
             upgraded(tier);
         }
-        until("no descriptors are left over", || (tier.pid().descriptors() <= most).then_some(()));
+        // A kept connection of each worker and one of the checks may have been there then or now; each upgrade that left only one descriptor
+        // behind would have left four.
+        until("no descriptors are left over", || (tier.pid().descriptors() <= most + 3).then_some(()));
         assert!(tier.pid().children().is_empty());
     }
 }

@@ -187,7 +187,8 @@ impl Roster {
                 open.rests_since.set(Instant::now());
             }
             // A resting HTTP/1 connection is left open a little: a request may be on its way to it.
-            if open.word.get() == Word::GoOn && open.stage.get() == Stage::Http && (open.has_goaway.get() || open.in_flight.get() > 0) {
+            // So is one whose answer is on its way without `Connection: close`: its client may send the next request on it. Later answers say so.
+            if open.word.get() == Word::GoOn && open.stage.get() == Stage::Http && open.has_goaway.get() {
                 open.ask(Word::Finish("drained"));
             }
         }

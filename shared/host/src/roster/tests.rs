@@ -96,6 +96,24 @@ fn an_idle_h2_client_that_does_not_say_farewell_does_not_hold_up_the_drain() {
 }
 
 #[test]
+fn an_answer_that_did_not_say_close_is_followed_by_a_rest() {
+    let roster = Roster::new(REST);
+    let open = roster.enter(1, Arc::default());
+    open.speaks_http(false);
+    let flight = open.request();
+    roster.close();
+    assert_eq!(word(&open), Word::GoOn, "its client was not told, and may send the next request right after the answer");
+    assert!(open.is_closing());
+    roster.sweep(Instant::now() + FAREWELL);
+    assert_eq!(word(&open), Word::GoOn, "what is in flight finishes");
+    drop(flight);
+    roster.sweep(Instant::now());
+    assert_eq!(word(&open), Word::GoOn);
+    roster.sweep(Instant::now() + CLOSING_REST);
+    assert_eq!(word(&open), Word::Finish("drained"));
+}
+
+#[test]
 fn the_census_tells_what_connections_are_at() {
     let roster = Roster::new(REST);
     let open: Vec<_> = (0..5).map(|id| roster.enter(id, Arc::default())).collect();

@@ -57,7 +57,7 @@ pub(crate) async fn answer<T: Tier>(
     } else {
         connection.line.settled();
     }
-    if open.is_closing() && !open.has_goaway.get() && !is_upgraded {
+    if open.leaves().is_some() && !open.has_goaway.get() && !is_upgraded {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| hold(body, flight, &open)))

@@ -86,7 +86,7 @@ where
     if matches!(talk, Talk::Ended) && gone.is_held() {
         open.stage.set(Stage::Tunnel);
         gone.gone().await;
-        return (Ending::calm(if open.farewell.is_told() { "drained" } else { "upgraded" }), None);
+        return (Ending::calm(open.leaves().unwrap_or("upgraded")), None);
     }
     if let Talk::Panicked(panic) = &talk {
         hall.figures.panics.inc();
@@ -223,7 +223,7 @@ fn ending(talk: Talk, connection: &Connection, open: &Open) -> (Ending, Cause) {
     if open.asked() == Some(STREAM_STALLED) {
         return (Ending::refused(STREAM_STALLED), None);
     }
-    let calm = || Ending::calm(open.asked().unwrap_or(if open.is_closing() { "drained" } else { "closed" }));
+    let calm = || Ending::calm(open.asked().or(open.leaves()).unwrap_or("closed"));
     match talk {
         Talk::Ended => (calm(), None),
         Talk::Stopped(why) => (Ending::calm(why), None),

@@ -42,6 +42,15 @@ impl ListenerPlan {
     pub fn is_plaintext(&self) -> bool {
         self.tls.is_none() && self.redirect_to.is_none() && matches!(self.address, Address::Tcp(_))
     }
+
+    /// Whether everybody whom `before` let in may come by this one too, and on the same terms.
+    pub(crate) fn lets_in_all_of(&self, before: &Self) -> bool {
+        let same_tls = match (&self.tls, &before.tls) {
+            (Some(now), Some(before)) => now.asks_clients_as(before),
+            (now, before) => now.is_none() == before.is_none(),
+        };
+        same_tls && before.uids.iter().all(|uid| self.uids.contains(uid))
+    }
 }
 
 /// The user id that the kernel shows for one that has no place in our user namespace (`/proc/sys/kernel/overflowuid`).

@@ -69,7 +69,7 @@ struct Entrant {
 /// must know of it. Its place under the ceilings is given back after its record was written.
 pub(crate) fn serve<T: Tier>(hall: Rc<Hall<T>>, dealt: Dealt) -> impl Future<Output = ()> + 'static {
     let Dealt { id, listener, socket, ticket } = dealt;
-    let open = hall.roster.enter(id, Arc::default());
+    let open = hall.roster.enter(id, listener, Arc::default());
     let plan = hall.plan();
     let name = plan.listeners.get(listener).map(|plan| Arc::clone(&plan.name));
     let story = Story::begin(&hall, id, (listener, name), Rc::clone(&open));

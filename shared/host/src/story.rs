@@ -23,7 +23,7 @@ use crate::tier::Tier;
 /// How a connection ended.
 ///
 /// The words of `end`: `closed` (by the client, or by `Connection: close`), `client-gone` (in the middle of something), `idle`, `no-request`,
-/// `drained`, `upgraded` (its tunnel ended), `refused` and `failed` (with a reason), `cut` (by the end of the process).
+/// `drained`, `reconfigured` (its listener lets in others now), `upgraded` (its tunnel ended), `refused` and `failed` (with a reason), `cut` (by the end of the process).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ending {
     pub(crate) end: &'static str,

@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::deal::Dealt;
 use crate::drain::{LifeWatch, Phase};
 use crate::figures::Figures;
-use crate::plan::LimitsPlan;
+use crate::plan::{HostPlan, LimitsPlan};
 use crate::reload::Generation;
 use crate::roster::{Census, Rest, Roster};
 use crate::serve::{Hall, Stand, serve};
@@ -154,10 +154,22 @@ fn adopt<T: Tier>(hall: &Hall<T>, newer: &Generation<T>, seat: Seat) -> bool {
         return false;
     };
     hall.roster.rest(rest(&newer.host.limits));
+    dismiss(&hall.roster, &hall.plan(), &newer.host);
     let former = hall.stand.replace(Stand { worker: Rc::new(worker), plan: Arc::clone(&newer.host) });
     // After the cell was given back: what the former one held may run code of its own as it goes.
     drop(former);
     true
+}
+
+/// Who may come is asked when a connection begins, so that one that was let in by other terms has to begin again.
+fn dismiss(roster: &Roster, before: &HostPlan, now: &HostPlan) {
+    let lets_in_as = |place: usize| match (before.listeners.get(place), now.listeners.get(place)) {
+        (Some(before), Some(now)) => now.lets_in_all_of(before),
+        _ => false,
+    };
+    if !(0..before.listeners.len()).all(lets_in_as) {
+        roster.dismiss(|place| !lets_in_as(place));
+    }
 }
 
 fn rest(limits: &LimitsPlan) -> Rest {

@@ -4,6 +4,9 @@
 
 mod rig;
 
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -11,7 +14,7 @@ use host::drain::Departure;
 use host::orders::Order;
 
 use crate::rig::client::Client;
-use crate::rig::{LONG, Process, Wish};
+use crate::rig::{LONG, Process, Wish, field};
 
 fn adopted(process: &Process, generation: u64) {
     let (status, body) = process.reload();
@@ -146,6 +149,57 @@ fn the_ceiling_of_connections_and_their_rests_are_hot() {
     adopted(&process, 3);
     assert!(clients[0].is_closed(), "it rests longer than anybody may now");
     process.stop();
+}
+
+#[test]
+fn who_is_taken_off_the_list_keeps_no_connection() {
+    let own = std::fs::metadata("/proc/self").unwrap().uid();
+    let process = Process::start(Wish { uids: Some(vec![own, own + 1]), ..Wish::default() });
+    let connect = || {
+        let stream = UnixStream::connect(process.place.strip_prefix("unix:").unwrap()).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream
+    };
+    let list = |uids: Vec<u32>| process.plan.lock().unwrap().0.listeners[0].uids = uids;
+    let ask = |stream: &mut UnixStream, path: &str| write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let hello = |stream: &mut UnixStream| {
+        ask(stream, "/").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"hello") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            answer.push(byte[0]);
+        }
+        String::from_utf8(answer).unwrap()
+    };
+    let to_the_end = |stream: &mut UnixStream| {
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).unwrap();
+        rest
+    };
+    let (mut resting, mut busy) = (connect(), connect());
+    hello(&mut resting);
+    hello(&mut busy);
+    // Somebody else goes, and somebody comes: no business of whoever stays on other lists.
+    list(vec![own, own + 1, own + 2]);
+    adopted(&process, 2);
+    assert!(!hello(&mut resting).contains("connection: close"));
+    ask(&mut busy, "/slow").unwrap();
+    process.gate.wait_for(1);
+    list(vec![own + 1]);
+    adopted(&process, 3);
+    assert_eq!(to_the_end(&mut resting), "", "a connection that rests is ended");
+    process.gate.open.send_replace(true);
+    let answer = to_the_end(&mut busy);
+    assert!(answer.contains("connection: close") && answer.ends_with("slow"), "what is in flight is the last: {answer}");
+    // Nobody comes back.
+    let mut late = connect();
+    let _ = ask(&mut late, "/");
+    let mut nothing = Vec::new();
+    let _ = late.read_to_end(&mut nothing);
+    assert_eq!(nothing, b"");
+    let (_, records) = process.stop();
+    assert_eq!(field(&records, "gateway.end"), ["reconfigured", "reconfigured", "refused"], "{records:?}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub struct Open {
     pub requests: Cell<u64>,
     /// Whether its protocol can tell the client to open no more requests (h2 GOAWAY).
     pub has_goaway: Cell<bool>,
-    /// Told when the process closes, for what has left HTTP and cannot be told by it.
+    /// Told when the process closes or the connection is dismissed, for what has left HTTP and cannot be told by it.
     pub farewell: Farewell,
     /// The bodies of its HTTP/2 answers.
     pub(crate) streams: Streams,
@@ -57,6 +57,10 @@ pub struct Open {
     rests_since: Cell<Instant>,
     word: Cell<Word>,
     closing: Rc<Cell<bool>>,
+    /// The place of the listener that let it in.
+    listener: usize,
+    /// Whether that listener lets in others by now.
+    dismissed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -84,11 +88,11 @@ pub struct Census {
     pub tunnel: usize,
 }
 
-/// While closing: a client that keeps a connection busy gets one more answer, with `Connection: close`, instead of a closed door in
+/// While it leaves: a client that keeps a connection busy gets one more answer, with `Connection: close`, instead of a closed door in
 /// front of a request that is on its way.
 pub const CLOSING_REST: Duration = Duration::from_secs(1);
 
-/// A connection that was asked to finish, and has nothing to finish, gets so long for its farewell; while closing, an HTTP/2 one gets
+/// A connection that was asked to finish, and has nothing to finish, gets so long for its farewell; one that leaves, an HTTP/2 one, gets
 /// [`CLOSING_REST`], because no answer is held up by it and the drain is.
 pub const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -113,8 +117,8 @@ impl Roster {
         self.rest.set(rest);
     }
 
-    /// A connection has come.
-    pub fn enter(&self, id: u64, line: Arc<GuardLine>) -> Rc<Open> {
+    /// A connection has come, by the listener at this place of the plan.
+    pub fn enter(&self, id: u64, listener: usize, line: Arc<GuardLine>) -> Rc<Open> {
         let open = Rc::new(Open {
             stage: Cell::new(Stage::Handshake),
             requests: Cell::new(0),
@@ -127,6 +131,8 @@ impl Roster {
             rests_since: Cell::new(Instant::now()),
             word: Cell::new(Word::GoOn),
             closing: Rc::clone(&self.closing),
+            listener,
+            dismissed: Cell::new(false),
             waker: RefCell::new(None),
         });
         if self.closing.get() {
@@ -180,17 +186,14 @@ impl Roster {
     /// Every connection, also one that is yet to come, ends after what it is doing.
     pub fn close(&self) {
         self.closing.set(true);
-        for open in self.open.borrow().values() {
-            open.farewell.tell();
-            if open.stage.get() == Stage::Handshake || (open.has_goaway.get() && open.is_resting()) {
-                // From here the time counts in which a client that is at it may still come to its request, or say farewell.
-                open.rests_since.set(Instant::now());
-            }
-            // A resting HTTP/1 connection is left open a little: a request may be on its way to it.
-            // So is one whose answer is on its way without `Connection: close`: its client may send the next request on it. Later answers say so.
-            if open.word.get() == Word::GoOn && open.stage.get() == Stage::Http && open.has_goaway.get() {
-                open.ask(Word::Finish("drained"));
-            }
+        self.open.borrow().values().for_each(|open| open.leave());
+    }
+
+    /// Every connection that came by a listener that is `meant` ends after what it is doing; those that are yet to come do not.
+    pub fn dismiss(&self, meant: impl Fn(usize) -> bool) {
+        for open in self.open.borrow().values().filter(|open| !open.dismissed.get() && meant(open.listener)) {
+            open.dismissed.set(true);
+            open.leave();
         }
     }
 
@@ -206,23 +209,26 @@ impl Roster {
 
     fn look_at(&self, open: &Open, may: Rest, now: Instant) {
         let rested = now.saturating_duration_since(open.rests_since.get());
-        if open.stage.get() == Stage::Handshake && self.closing.get() && rested >= CLOSING_REST {
+        let leaves = open.leaves();
+        if let (Stage::Handshake, Some(why)) = (open.stage.get(), leaves)
+            && rested >= CLOSING_REST
+        {
             // Browsers and probes open connections and say nothing; the drain does not wait for their handshake's own deadline.
-            return open.ask(Word::Stop("drained"));
+            return open.ask(Word::Stop(why));
         }
         if open.stage.get() != Stage::Http || open.in_flight.get() > 0 {
             return;
         }
         let silent = open.requests.get() == 0 && open.line.bytes_in() == 0;
         let stalled = open.streams.stalled() > 0;
-        let (rest, why) = match (self.closing.get(), silent) {
-            (true, _) => (CLOSING_REST.min(may.idle), "drained"),
+        let (rest, why) = match (leaves, silent) {
+            (Some(why), _) => (CLOSING_REST.min(may.idle), why),
             // Nothing can be said to a client that takes nothing: its streams are over, and it learns that by the end of the connection.
-            (false, _) if stalled => (Duration::ZERO, STREAM_STALLED),
-            (false, true) => (may.first, "no-request"),
-            (false, false) => (may.idle, "idle"),
+            (None, _) if stalled => (Duration::ZERO, STREAM_STALLED),
+            (None, true) => (may.first, "no-request"),
+            (None, false) => (may.idle, "idle"),
         };
-        let farewell = if self.closing.get() && open.has_goaway.get() { CLOSING_REST } else { FAREWELL };
+        let farewell = if leaves.is_some() && open.has_goaway.get() { CLOSING_REST } else { FAREWELL };
         match open.word.get() {
             Word::GoOn if rested >= rest => {
                 // From here the time for the farewell counts.
@@ -275,10 +281,29 @@ impl Open {
         }
     }
 
-    /// Whether the process is closing.
+    /// Why it ends after what it is doing, if it does: the process closes, or its listener lets in others by now.
     #[must_use]
-    pub fn is_closing(&self) -> bool {
-        self.closing.get()
+    pub fn leaves(&self) -> Option<&'static str> {
+        match (self.closing.get(), self.dismissed.get()) {
+            (true, _) => Some("drained"),
+            (false, true) => Some("reconfigured"),
+            (false, false) => None,
+        }
+    }
+
+    /// From here on it ends after what it is doing.
+    fn leave(&self) {
+        let Some(why) = self.leaves() else { return };
+        self.farewell.tell();
+        if self.stage.get() == Stage::Handshake || (self.has_goaway.get() && self.is_resting()) {
+            // From here the time counts in which a client that is at it may still come to its request, or say farewell.
+            self.rests_since.set(Instant::now());
+        }
+        // A resting HTTP/1 connection is left open a little: a request may be on its way to it.
+        // So is one whose answer is on its way without `Connection: close`: its client may send the next request on it. Later answers say so.
+        if self.word.get() == Word::GoOn && self.stage.get() == Stage::Http && self.has_goaway.get() {
+            self.ask(Word::Finish(why));
+        }
     }
 
     /// The guard's side of it.
@@ -304,8 +329,8 @@ impl Open {
         self.stage.set(Stage::Http);
         self.has_goaway.set(has_goaway);
         self.rests_since.set(Instant::now());
-        if has_goaway && self.is_closing() {
-            self.word.set(Word::Finish("drained"));
+        if let (true, Some(why)) = (has_goaway, self.leaves()) {
+            self.word.set(Word::Finish(why));
         }
     }
 

@@ -11,7 +11,7 @@ fn word(open: &Open) -> Word {
 #[test]
 fn rest_is_counted_from_the_last_answer_and_never_during_one() {
     let roster = Roster::new(REST);
-    let open = roster.enter(1, Arc::default());
+    let open = roster.enter(1, 0, Arc::default());
     open.speaks_http(false);
     let flight = open.request();
     roster.sweep(Instant::now() + Duration::from_secs(1000));
@@ -29,7 +29,7 @@ fn rest_is_counted_from_the_last_answer_and_never_during_one() {
 #[test]
 fn a_connection_without_a_request_has_less_time_and_no_farewell() {
     let roster = Roster::new(REST);
-    let open = roster.enter(1, Arc::default());
+    let open = roster.enter(1, 0, Arc::default());
     roster.sweep(Instant::now() + Duration::from_secs(1000));
     assert_eq!(word(&open), Word::GoOn, "a handshake has a deadline of its own");
     open.speaks_http(false);
@@ -40,12 +40,12 @@ fn a_connection_without_a_request_has_less_time_and_no_farewell() {
 #[test]
 fn a_tunnel_is_left_to_the_tier_which_is_told_that_the_process_closes() {
     let roster = Roster::new(REST);
-    let open = roster.enter(1, Arc::default());
+    let open = roster.enter(1, 0, Arc::default());
     open.stage.set(Stage::Tunnel);
     assert!(!open.farewell.is_told());
     roster.close();
     assert!(open.farewell.is_told());
-    assert!(roster.enter(2, Arc::default()).farewell.is_told(), "one that comes while the process closes is told too");
+    assert!(roster.enter(2, 0, Arc::default()).farewell.is_told(), "one that comes while the process closes is told too");
     roster.sweep(Instant::now() + Duration::from_secs(1000));
     assert_eq!(word(&open), Word::GoOn);
 }
@@ -54,8 +54,8 @@ fn a_tunnel_is_left_to_the_tier_which_is_told_that_the_process_closes() {
 async fn empty_is_told_when_the_last_one_leaves() {
     let roster = Roster::new(REST);
     roster.emptied().await;
-    roster.enter(1, Arc::default());
-    roster.enter(2, Arc::default());
+    roster.enter(1, 0, Arc::default());
+    roster.enter(2, 0, Arc::default());
     roster.leave(1);
     assert!(!roster.is_empty());
     let emptied = roster.emptied();
@@ -68,7 +68,7 @@ async fn empty_is_told_when_the_last_one_leaves() {
 #[test]
 fn a_handshake_gets_a_moment_and_no_more_once_the_process_closes() {
     let roster = Roster::new(REST);
-    let open = roster.enter(1, Arc::default());
+    let open = roster.enter(1, 0, Arc::default());
     roster.close();
     roster.sweep(Instant::now());
     assert_eq!(word(&open), Word::GoOn, "its request may be on its way");
@@ -79,7 +79,7 @@ fn a_handshake_gets_a_moment_and_no_more_once_the_process_closes() {
 #[test]
 fn an_idle_h2_client_that_does_not_say_farewell_does_not_hold_up_the_drain() {
     let roster = Roster::new(REST);
-    let (silent, busy) = (roster.enter(1, Arc::default()), roster.enter(2, Arc::default()));
+    let (silent, busy) = (roster.enter(1, 0, Arc::default()), roster.enter(2, 0, Arc::default()));
     silent.speaks_http(true);
     busy.speaks_http(true);
     drop(silent.request());
@@ -98,12 +98,12 @@ fn an_idle_h2_client_that_does_not_say_farewell_does_not_hold_up_the_drain() {
 #[test]
 fn an_answer_that_did_not_say_close_is_followed_by_a_rest() {
     let roster = Roster::new(REST);
-    let open = roster.enter(1, Arc::default());
+    let open = roster.enter(1, 0, Arc::default());
     open.speaks_http(false);
     let flight = open.request();
     roster.close();
     assert_eq!(word(&open), Word::GoOn, "its client was not told, and may send the next request right after the answer");
-    assert!(open.is_closing());
+    assert_eq!(open.leaves(), Some("drained"));
     roster.sweep(Instant::now() + FAREWELL);
     assert_eq!(word(&open), Word::GoOn, "what is in flight finishes");
     drop(flight);
@@ -114,9 +114,36 @@ fn an_answer_that_did_not_say_close_is_followed_by_a_rest() {
 }
 
 #[test]
+fn the_connections_of_one_listener_are_dismissed_and_no_others() {
+    let roster = Roster::new(REST);
+    let [busy, resting, shaking, h2, tunnel, other] = [(1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 1)].map(|(id, listener)| {
+        let open = roster.enter(id, listener, Arc::default());
+        open.speaks_http(false);
+        open
+    });
+    drop(resting.request());
+    let flight = busy.request();
+    shaking.stage.set(Stage::Handshake);
+    h2.has_goaway.set(true);
+    tunnel.stage.set(Stage::Tunnel);
+    roster.dismiss(|listener| listener == 0);
+    assert_eq!((word(&h2), word(&busy)), (Word::Finish("reconfigured"), Word::GoOn));
+    assert_eq!(busy.leaves(), Some("reconfigured"), "its next answer says so");
+    assert!(tunnel.farewell.is_told() && !other.farewell.is_told());
+    let late = Instant::now() + CLOSING_REST;
+    roster.sweep(late);
+    assert_eq!((word(&resting), word(&shaking)), (Word::Finish("reconfigured"), Word::Stop("reconfigured")));
+    drop(flight);
+    roster.sweep(Instant::now() + CLOSING_REST);
+    assert_eq!(word(&busy), Word::Finish("reconfigured"));
+    assert_eq!((word(&other), other.leaves()), (Word::GoOn, None));
+    assert_eq!(roster.enter(9, 0, Arc::default()).leaves(), None, "whoever comes now was let in by the new list");
+}
+
+#[test]
 fn the_census_tells_what_connections_are_at() {
     let roster = Roster::new(REST);
-    let open: Vec<_> = (0..5).map(|id| roster.enter(id, Arc::default())).collect();
+    let open: Vec<_> = (0..5).map(|id| roster.enter(id, 0, Arc::default())).collect();
     open[1].speaks_http(false);
     open[2].speaks_http(true);
     let flights = [open[2].request(), open[2].request()];

@@ -54,7 +54,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let roster = Roster::new(REST);
-        let open = roster.enter(1, Arc::default());
+        let open = roster.enter(1, 0, Arc::default());
         open.speaks_http(true);
         let script = Script::default();
         let streamed = Streamed::new(&open, Body::boxed(Kept(script.clone())), open.request());

@@ -51,7 +51,8 @@ pub(crate) fn load((host, tier): &(HostPlan, TinyPlan), file: &Path, former: Opt
         remedy: "write another one".to_owned(),
     };
     // What was read is what tells one configuration from another.
-    std::fs::write(file, format!("{:?} {:?} {}", host.limits, host.drain, tier.greeting)).unwrap();
+    let uids: Vec<_> = host.listeners.iter().map(|listener| &listener.uids).collect();
+    std::fs::write(file, format!("{:?} {:?} {uids:?} {}", host.limits, host.drain, tier.greeting)).unwrap();
     let files = Files::beside(file);
     files.read(file, 10_000).unwrap();
     let sights = files.sights();

@@ -46,6 +46,7 @@ pub struct ServerTls {
     config: Arc<ServerConfig>,
     names: Arc<NameTable>,
     made: Made,
+    clients: Option<Made>,
 }
 
 impl PartialEq for ServerTls {
@@ -93,13 +94,19 @@ impl ServerTls {
         } else {
             give_tickets(&mut config)
         }
-        Ok(Self { config: Arc::new(config), names, made: terms.made() })
+        Ok(Self { config: Arc::new(config), names, made: terms.made(), clients: terms.clients.as_ref().map(ClientAuth::made) })
     }
 
     /// The configuration; it refuses unknown names too, but with another alert than [`ServerTls::accept`].
     #[must_use]
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.config
+    }
+
+    /// Whether clients prove themselves to both alike: by the same authorities and names, or not at all.
+    #[must_use]
+    pub fn asks_clients_as(&self, other: &Self) -> bool {
+        self.clients == other.clients
     }
 
     /// Whether a certificate answers to `name` (lower case).

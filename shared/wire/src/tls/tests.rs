@@ -426,6 +426,8 @@ fn a_listener_is_the_same_by_what_it_was_made_from() {
         ("protocols that read alike when joined", ServerTerms { alpn: vec![b"h2h", b"ttp/1.1"], ..terms(&one) }),
     ] {
         assert!(first != made(&other), "{what}");
+        let asks_otherwise = matches!(what, "no clients" | "fewer peers" | "another CA");
+        assert_eq!(first.asks_clients_as(&made(&other)), !asks_otherwise, "{what}");
     }
     assert!(!format!("{first:?}").contains("made: Made("), "a digest over a key is not shown");
 }

@@ -30,6 +30,7 @@ use crate::notify::Notifier;
 use crate::plan::HostPlan;
 use crate::standing::{Standing, StandingWatch};
 use crate::tier::{Aside, Control, Tier};
+use crate::worker::Adoption;
 
 /// How long reading and checking may take; files may lie on a network that hangs.
 const LOAD_MAX: Duration = Duration::from_secs(60);
@@ -97,8 +98,8 @@ pub(crate) struct Generation<T: Tier> {
 pub(crate) struct Crew<T: Tier> {
     /// Every worker looks here.
     pub(crate) given: watch::Sender<Arc<Generation<T>>>,
-    /// The generation that each worker has adopted.
-    pub(crate) adopted: Vec<watch::Receiver<u64>>,
+    /// What came of the generation that each worker was given.
+    pub(crate) adopted: Vec<watch::Receiver<Adoption>>,
 }
 
 /// Reads the configuration again whenever there is a reason to.
@@ -287,6 +288,13 @@ impl<T: Tier> Reloader<T> {
                 return Verdict::Refused(vec![what]);
             }
         };
+        if let Err(what) = self.give(Generation { tier: Arc::clone(&tier), host: Arc::clone(&host), control }).await {
+            if let Some(former) = former {
+                self.control.fetcher.go_back_to(former);
+            }
+            return Verdict::Refused(vec![what]);
+        }
+        self.connections.set(host.limits.connections_max);
         let plaintext_before: Vec<bool> = self.standing.borrow().host.listeners.iter().map(|plan| plan.is_plaintext()).collect();
         for (plan, _) in host.listeners.iter().zip(plaintext_before).filter(|(plan, was)| plan.is_plaintext() && !was) {
             crate::boot::warn_of_plaintext(plan);
@@ -294,9 +302,6 @@ impl<T: Tier> Reloader<T> {
         if host.limits.connections_max != self.standing.borrow().host.limits.connections_max {
             descriptors::warn_if_few(host.limits.connections_max);
         }
-        self.connections.set(host.limits.connections_max);
-        self.crew.given.send_replace(Arc::new(Generation { tier: Arc::clone(&tier), host: Arc::clone(&host), control }));
-        self.wait_for_workers().await;
         self.served = sights;
         let aside: Arc<[Aside]> = checked.aside.into();
         if *self.standing.borrow().aside != *aside {
@@ -324,20 +329,48 @@ impl<T: Tier> Reloader<T> {
         former.map(Some).map_err(|fault| format!("{} {}; {}", fault.file, fault.what, fault.remedy))
     }
 
-    /// Waits until every worker serves by the newest generation. One that does not hangs, and nothing that is said of a generation is true until
-    /// it is over.
-    async fn wait_for_workers(&mut self) {
-        let generation = self.last;
+    /// Gives a generation to every worker. Where one cannot serve by it, all are given the former one again.
+    async fn give(&mut self, newer: Generation<T>) -> Result<(), String> {
+        let generation = newer.control.generation;
+        let former = self.crew.given.send_replace(Arc::new(newer));
+        let failed = self.wait_for_workers(generation).await;
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let of_former = former.control.generation;
+        self.crew.given.send_replace(former);
+        let torn = self.wait_for_workers(of_former).await;
+        if !torn.is_empty() {
+            // Two generations serve side by side until the next reload is adopted.
+            tracing::error!(workers = ?torn, generation, "workers could not go back to the former generation; mend the file, or restart");
+        }
+        Err(format!("the new generation panicked in workers {failed:?}; report this, with the log lines before this one"))
+    }
+
+    /// Waits until every worker has done with `generation`, and says which do not serve by it. One that does not come to it hangs, and nothing that
+    /// is said of a generation is true until that is over.
+    async fn wait_for_workers(&mut self, generation: u64) -> Vec<usize> {
+        let mut failed = Vec::new();
         for (worker, adopted) in self.crew.adopted.iter_mut().enumerate() {
-            // An error means that the worker has ended: it serves by nothing any more.
-            while timeout(ADOPT_MAX, adopted.wait_for(|number| *number >= generation)).await.is_err() {
-                let what =
-                    format!("worker {worker} has not adopted generation {generation} within {ADOPT_MAX:?}: it hangs; restart the process");
-                tracing::error!(worker, generation, "{what}");
-                self.failed.set(1);
-                self.standing.send_modify(|standing| standing.failure = Some(what.into()));
+            loop {
+                match timeout(ADOPT_MAX, adopted.wait_for(|adoption| adoption.generation == generation)).await {
+                    Ok(Ok(adoption)) if !adoption.serves => failed.push(worker),
+                    // An error means that the worker has ended: it serves by nothing any more.
+                    Ok(_) => {}
+                    Err(_) => {
+                        let what = format!(
+                            "worker {worker} has not adopted generation {generation} within {ADOPT_MAX:?}: it hangs; restart the process"
+                        );
+                        tracing::error!(worker, generation, "{what}");
+                        self.failed.set(1);
+                        self.standing.send_modify(|standing| standing.failure = Some(what.into()));
+                        continue;
+                    }
+                }
+                break;
             }
         }
+        failed
     }
 
     fn tell_aside(&self, aside: &[Aside]) {

@@ -43,10 +43,19 @@ impl<T: Tier> Clone for Kit<T> {
     }
 }
 
+/// What came of giving a worker a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Adoption {
+    /// The generation.
+    pub(crate) generation: u64,
+    /// Whether the worker serves by it; otherwise it serves on by the one before.
+    pub(crate) serves: bool,
+}
+
 /// What others wait for of a worker.
 pub(crate) struct Worker {
-    /// The newest generation that it has adopted.
-    pub(crate) adopted: watch::Receiver<u64>,
+    /// What came of the generation that it was given last.
+    pub(crate) adopted: watch::Receiver<Adoption>,
     /// It serves; an error means that the tier's worker could not be made.
     pub(crate) ready: oneshot::Receiver<()>,
     /// It has ended, in whatever way.
@@ -60,7 +69,7 @@ pub(crate) struct Worker {
 pub(crate) fn start<T: Tier>(index: usize, kit: Kit<T>, lane: mpsc::Receiver<Dealt>) -> io::Result<Worker> {
     let (ready_sender, ready) = oneshot::channel();
     let (ended_sender, ended) = oneshot::channel::<()>();
-    let (adopted_sender, adopted) = watch::channel(0);
+    let (adopted_sender, adopted) = watch::channel(Adoption { generation: 0, serves: false });
     let mut builder = Builder::new_current_thread();
     builder.enable_all();
     thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
@@ -77,7 +86,7 @@ pub(crate) fn start<T: Tier>(index: usize, kit: Kit<T>, lane: mpsc::Receiver<Dea
     Ok(Worker { adopted, ready, ended })
 }
 
-type News = (oneshot::Sender<()>, watch::Sender<u64>);
+type News = (oneshot::Sender<()>, watch::Sender<Adoption>);
 
 async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt>, (ready, adopted): News) {
     let Kit { mut given, figures, life } = kit;
@@ -94,7 +103,7 @@ async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt
         clock: first.control.clock.clone(),
     });
     let roster = Rc::clone(&hall.roster);
-    adopted.send_replace(first.control.generation);
+    adopted.send_replace(Adoption { generation: first.control.generation, serves: true });
     drop(first);
     // Nobody waits for it if the boot was given up.
     let _ = ready.send(());
@@ -113,9 +122,8 @@ async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt
             news = given.changed(), if may_change => match news {
                 Ok(()) => {
                     let newer = Arc::clone(&given.borrow_and_update());
-                    if adopt(&hall, &newer, seat(&newer)) {
-                        adopted.send_replace(newer.control.generation);
-                    }
+                    let serves = adopt(&hall, &newer, seat(&newer));
+                    adopted.send_replace(Adoption { generation: newer.control.generation, serves });
                 }
                 Err(_) => may_change = false,
             },
@@ -140,9 +148,12 @@ async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt
     records.flush();
 }
 
-/// Serves by a newer generation from the next request on; those in flight keep what they began with. A bug in the making costs the generation and
-/// not the worker.
+/// Serves by a newer generation from the next request on, or by the former one again where another worker could not; those in flight keep what
+/// they began with. A bug in the making costs the generation and not the worker.
 fn adopt<T: Tier>(hall: &Hall<T>, newer: &Generation<T>, seat: Seat) -> bool {
+    if Arc::ptr_eq(&hall.plan(), &newer.host) {
+        return true;
+    }
     let (index, before) = (seat.index, hall.worker());
     let Ok(worker) = catch_unwind(AssertUnwindSafe(|| newer.tier.worker(seat, Some(&before)))) else {
         hall.figures.panics.inc();

@@ -152,6 +152,35 @@ fn the_ceiling_of_connections_and_their_rests_are_hot() {
 }
 
 #[test]
+fn a_worker_that_cannot_adopt_costs_the_generation_on_all_of_them() {
+    let process = Process::start(Wish { workers: 2, ..Wish::default() });
+    let mut clients: Vec<Client> = (0..4).map(|_| process.connect()).collect();
+    for failing in [0, 1] {
+        say(&process, "good day");
+        process.plan.lock().unwrap().0.limits.connections_max = 1;
+        *process.gate.fails.lock().unwrap() = Some(failing);
+        let (status, body) = process.reload();
+        assert!(status == 422 && body["complaints"][0].as_str().unwrap().contains(&format!("panicked in workers [{failing}]")), "{body}");
+        assert!(process.admin("/readyz").1.contains("generation 1 serves, for the last reload was refused"));
+        for client in &mut clients {
+            assert_eq!(client.get("/").unwrap().1, "hello", "no worker serves by what was refused");
+        }
+        assert_eq!(process.connect().get("/").unwrap().1, "hello", "nor is its ceiling kept");
+    }
+    let started = Instant::now();
+    while process.gate.alive.load(Ordering::SeqCst) > 1 {
+        assert!(started.elapsed() < LONG, "what was refused goes");
+        std::thread::yield_now();
+    }
+    process.plan.lock().unwrap().0.limits.connections_max = 100;
+    adopted(&process, 4);
+    for client in &mut clients {
+        assert_eq!(client.get("/").unwrap().1, "good day");
+    }
+    process.stop();
+}
+
+#[test]
 fn who_is_taken_off_the_list_keeps_no_connection() {
     let own = std::fs::metadata("/proc/self").unwrap().uid();
     let process = Process::start(Wish { uids: Some(vec![own, own + 1]), ..Wish::default() });

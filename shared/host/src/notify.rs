@@ -10,6 +10,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -19,6 +20,10 @@ use crate::tier::BootError;
 #[derive(Debug, Default)]
 pub struct Notifier {
     way: Option<(UnixDatagram, SocketAddr)>,
+    /// The manager waits for the end of a reload.
+    reloads: AtomicBool,
+    /// Another process speaks for the service.
+    over: AtomicBool,
 }
 
 impl Notifier {
@@ -53,17 +58,19 @@ impl Notifier {
         };
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
-        Ok(Self { way: Some((socket, address)) })
+        Ok(Self { way: Some((socket, address)), reloads: AtomicBool::new(false), over: AtomicBool::new(false) })
     }
 
     /// The process serves, for the first time or again after a reload.
     pub fn ready(&self, status: &str) {
+        self.reloads.store(false, Ordering::Relaxed);
         // A line more would be a word of its own.
         self.say(&format!("READY=1\nSTATUS={}", status.replace('\n', " ")));
     }
 
     /// The process reads its configuration anew; [`Notifier::ready`] must follow, whatever comes of it.
     pub fn reloading(&self) {
+        self.reloads.store(true, Ordering::Relaxed);
         let now = clock_gettime(ClockId::Monotonic);
         let now_us = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
         self.say(&format!("RELOADING=1\nMONOTONIC_USEC={now_us}\nSTATUS=reloading"));
@@ -74,13 +81,16 @@ impl Notifier {
         self.say(&format!("STOPPING=1\nSTATUS=draining ({why})"));
     }
 
-    /// Another process is the service now. Say it while this one still is.
+    /// Another process is the service now, and this one says nothing more. Say it while this one still is.
     pub fn main_pid(&self, pid: u32) {
-        self.say(&format!("MAINPID={pid}"));
+        // The new process knows of no reload that this one began.
+        let ended = if self.reloads.load(Ordering::Relaxed) { "\nREADY=1" } else { "" };
+        self.say(&format!("MAINPID={pid}{ended}"));
+        self.over.store(true, Ordering::Relaxed);
     }
 
     fn say(&self, text: &str) {
-        let Some((socket, address)) = &self.way else { return };
+        let Some((socket, address)) = self.way.as_ref().filter(|_| !self.over.load(Ordering::Relaxed)) else { return };
         if let Err(error) = socket.send_to_addr(text.as_bytes(), address) {
             tracing::warn!(%error, "the service manager could not be told {}", text.lines().next().unwrap_or_default());
         }
@@ -125,7 +135,10 @@ mod tests {
             notifier.stopping("SIGTERM");
             assert_eq!(heard(&manager), "STOPPING=1\nSTATUS=draining (SIGTERM)");
             notifier.main_pid(4711);
-            assert_eq!(heard(&manager), "MAINPID=4711");
+            assert_eq!(heard(&manager), "MAINPID=4711\nREADY=1", "a reload was under way");
+            notifier.ready("serving");
+            manager.set_nonblocking(true).unwrap();
+            assert!(manager.recv(&mut [0; 512]).is_err(), "the new one speaks from here on");
         }
         std::fs::remove_file(path).unwrap();
     }

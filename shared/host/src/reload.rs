@@ -164,7 +164,8 @@ impl<T: Tier> Reloader<T> {
     /// Reloads for as long as somebody may ask.
     pub(crate) async fn run(mut self) {
         loop {
-            let every = self.standing.borrow().host.watch;
+            // A process that leaves adopts nothing, so that nothing is watched for.
+            let every = self.standing.borrow().host.watch.filter(|_| !self.leaves());
             let first = tokio::select! {
                 ask = self.asks.recv() => match ask {
                     Some(ask) => ask,
@@ -177,13 +178,24 @@ impl<T: Tier> Reloader<T> {
             while let Ok(ask) = self.asks.try_recv() {
                 asks.push(ask);
             }
-            let why: Vec<&str> = asks.iter().map(|ask| ask.why.as_str()).collect();
-            let outcome = self.reload(&why.join(", ")).await;
+            let why = asks.iter().map(|ask| ask.why.as_str()).collect::<Vec<_>>().join(", ");
+            let outcome = if self.leaves() { self.turn_away(&why) } else { self.reload(&why).await };
             for answer in asks.into_iter().filter_map(|ask| ask.answer) {
                 // Whoever asked may have gone.
                 let _ = answer.send(outcome.clone());
             }
         }
+    }
+
+    fn leaves(&self) -> bool {
+        self.control.life.now() > Phase::Serving
+    }
+
+    /// Nothing is read, and the service manager is told nothing: it was told already that the process leaves, or who takes its place.
+    fn turn_away(&self, why: &str) -> Outcome {
+        tracing::info!(why, "the configuration is not read again, for the process is leaving");
+        let complaint = "the process is leaving; ask the one that takes its place".to_owned();
+        Outcome { generation: self.standing.borrow().generation, verdict: Verdict::Refused(vec![complaint]) }
     }
 
     async fn reload(&mut self, why: &str) -> Outcome {
@@ -219,19 +231,19 @@ impl<T: Tier> Reloader<T> {
             }
         };
         self.failed.set(i64::from(failure.is_some()));
-        // Also after one that was refused: the process serves as before, and a manager that waits for more would end it.
-        self.notifier.ready(&match &failure {
-            None => format!("serving, generation {generation}"),
-            Some(complaint) => format!("serving, generation {generation}; the last reload was refused: {complaint}"),
-        });
+        // Also after one that was refused: the process serves as before, and a manager that waits for more would end it. One that leaves meanwhile has
+        // said so, and is not ready any more.
+        if !self.leaves() {
+            self.notifier.ready(&match &failure {
+                None => format!("serving, generation {generation}"),
+                Some(complaint) => format!("serving, generation {generation}; the last reload was refused: {complaint}"),
+            });
+        }
         self.standing.send_modify(|standing| standing.failure = failure);
         Outcome { generation, verdict }
     }
 
     async fn verdict(&mut self, why: &str) -> Verdict {
-        if self.control.life.now() > Phase::Serving {
-            return Verdict::Refused(vec!["the process is leaving; ask the one that takes its place".to_owned()]);
-        }
         tracing::info!(why, "reading the configuration again");
         match self.load().await {
             Ok(loaded) => {
@@ -313,7 +325,7 @@ impl<T: Tier> Reloader<T> {
         };
         self.standing.send_modify(publish);
         self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
-        if self.control.life.now() > Phase::Serving {
+        if self.leaves() {
             // The former generation was told while this one was on its way.
             self.standing.borrow().tier.draining();
         }

@@ -3,6 +3,8 @@
 mod rig;
 
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,7 @@ use host::config::DrainConfig;
 use host::drain::Departure;
 use host::inherit::Inherited;
 use host::listen::Listener;
+use host::notify::Notifier;
 use settings::units::Span;
 
 use crate::rig::client::Client;
@@ -67,6 +70,41 @@ fn a_busy_connection_is_told_to_close_and_loses_no_request() {
     assert!(client.is_closed());
     let (departure, records) = process.end();
     assert_eq!((departure, field(&records, "gateway.end")), (Departure::Drained, vec!["drained"]));
+}
+
+#[test]
+fn whoever_leaves_reads_nothing_again_and_says_nothing_more_to_its_manager() {
+    let name = format!("host-drain-{}", std::process::id());
+    let manager = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    manager.set_read_timeout(Some(rig::LONG)).unwrap();
+    let heard = || {
+        let mut text = [0; 512];
+        let length = manager.recv(&mut text).unwrap();
+        String::from_utf8(text[..length].to_vec()).unwrap()
+    };
+    let notifier = Notifier::to(format!("@{name}").as_ref()).unwrap();
+    let watch = Some(Span::millis(10));
+    let drain = DrainConfig { wait: Span::secs(0), deadline: Span::secs(10) };
+    let process = Process::start(Wish { notifier, watch, drain, ..Wish::default() });
+    let mut busy = process.connect();
+    busy.send("/slow");
+    process.gate.wait_for(1);
+    assert!(heard().starts_with("READY=1"));
+    process.ask_to_leave();
+    assert!(heard().starts_with("STOPPING=1"));
+    // Its file changes in the midst of the drain, and somebody asks.
+    std::fs::write(process.file(), "something else").unwrap();
+    let (status, body) = process.reload();
+    assert!(status == 422 && body["complaints"][0].as_str().unwrap().starts_with("the process is leaving"), "{body}");
+    // Long enough for the file to be looked at often.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!process.admin("/metrics").1.contains("gateway_config_reloads_total{outcome"), "nothing was read");
+    process.gate.open.send_replace(true);
+    assert_eq!(busy.read().unwrap().body, "slow");
+    assert_eq!(process.end().0, Departure::Drained);
+    manager.set_nonblocking(true).unwrap();
+    let mut nothing = [0; 512];
+    assert!(manager.recv(&mut nothing).is_err(), "{}", String::from_utf8_lossy(&nothing));
 }
 
 #[test]

@@ -50,6 +50,10 @@ pub(crate) struct Wish {
     pub(crate) inherited: Inherited,
     /// Listen on a Unix socket, for these users.
     pub(crate) uids: Option<Vec<u32>>,
+    /// The service manager.
+    pub(crate) notifier: Notifier,
+    /// How often files are looked at.
+    pub(crate) watch: Option<Span>,
 }
 
 impl Default for Wish {
@@ -61,6 +65,8 @@ impl Default for Wish {
             drain: DrainConfig { wait: Span::secs(0), deadline: Span::secs(10) },
             inherited: Inherited::none(),
             uids: None,
+            notifier: Notifier::none(),
+            watch: ReloadConfig::default().watch,
         }
     }
 }
@@ -91,8 +97,7 @@ impl Process {
         let at = folder.0.join("tiny.conf");
         let loader = Loader::<Tiny>::of("tiny", move |former| tiny::load(&file.lock().unwrap(), &at, former));
         let loaded = loader.load(None).unwrap();
-        let boot =
-            Boot::<Tiny> { loaded, loader, inherited: wish.inherited, origin: None, notifier: Notifier::none(), begun: Instant::now() };
+        let boot = Boot::<Tiny> { loaded, loader, inherited: wish.inherited, origin: None, notifier: wish.notifier, begun: Instant::now() };
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(live(boot, Orders::on_channel(given), move |places| ready.send(places.clone()).unwrap()))
@@ -101,6 +106,11 @@ impl Process {
         let place = places.listeners[0].1.clone();
         let address = place.parse().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
         Self { address, place, admin: places.admin.parse().unwrap(), gate, plan, orders, thread, folder }
+    }
+
+    /// What it reads as its configuration.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.0.join("tiny.conf")
     }
 
     /// A connection to the listener.
@@ -176,7 +186,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
         admin: AdminConfig { address: "127.0.0.1:0".to_owned(), unix: None },
         drain: wish.drain,
         upgrade: UpgradeConfig::default(),
-        reload: ReloadConfig::default(),
+        reload: ReloadConfig { watch: wish.watch },
         limits: wish.limits,
         logs: LogsConfig::default(),
         records: records(),

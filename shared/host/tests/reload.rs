@@ -232,6 +232,28 @@ fn who_is_taken_off_the_list_keeps_no_connection() {
 }
 
 #[test]
+fn those_who_wait_for_a_reload_keep_nobody_from_asking_how_the_process_is() {
+    let process = Process::start(Wish::default());
+    // What is to be read cannot be read yet.
+    let file = process.plan.lock().unwrap();
+    let mut asking: Vec<Client> = (0..20).map(|_| Client::to(process.admin)).collect();
+    for client in &mut asking {
+        client.stream.write_all(b"POST /reload HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\n\r\n").unwrap();
+    }
+    let mut late = Vec::new();
+    while late.len() < 16 {
+        late = asking.iter().filter(|client| client.has_answer()).collect();
+        assert_eq!(process.admin("/livez").0, 200);
+        assert_eq!(process.admin("/readyz").0, 200);
+    }
+    drop(file);
+    let statuses: Vec<u16> = asking.iter_mut().map(|client| client.read().unwrap().status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 503).count(), 16, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 4, "{statuses:?}");
+    process.stop();
+}
+
+#[test]
 fn web_pages_cannot_ask() {
     let process = Process::start(Wish::default());
     say(&process, "forged");

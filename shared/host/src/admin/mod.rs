@@ -44,6 +44,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Requests that are answered at once; more are told 503.
 const REQUESTS_MAX: usize = 16;
 
+/// The same of those that wait for what comes of a reload or an upgrade, which may take minutes.
+const DEEDS_MAX: usize = 4;
+
 /// What the door shows.
 pub(crate) struct Admin<T: Tier> {
     standing: StandingWatch<T>,
@@ -88,16 +91,10 @@ impl<T: Tier> Admin<T> {
                 pages.oneshot(request)
             })
             .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_MAX));
-        // What is done has bounds of its own.
-        let pages = pages.merge(deed::router(&self.bell, &self.desk));
+        // What is done has bounds of its own: whoever waits for it takes no place of those who ask how the process is.
+        let pages = at_most(REQUESTS_MAX, pages).merge(at_most(DEEDS_MAX, deed::router(&self.bell, &self.desk)));
         let pages = if self.is_tcp { pages.layer(from_fn(literal_host)) } else { pages };
-        pages.layer(
-            ServiceBuilder::new()
-                .layer(HandleErrorLayer::new(|_| std::future::ready((StatusCode::SERVICE_UNAVAILABLE, "too many requests at once\n"))))
-                .layer(LoadShedLayer::new())
-                .layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX))
-                .layer(CatchPanicLayer::new()),
-        )
+        pages.layer(CatchPanicLayer::new())
     }
 
     fn config(&self) -> Response {
@@ -139,6 +136,16 @@ impl<T: Tier> Admin<T> {
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, axum::Json(json!({ "ready": ready, "draining": draining, "checks": checks }))).into_response()
     }
+}
+
+/// Answers at most `number` requests at once.
+fn at_most(number: usize, pages: Router) -> Router {
+    pages.layer(
+        ServiceBuilder::new()
+            .layer(HandleErrorLayer::new(|_| std::future::ready((StatusCode::SERVICE_UNAVAILABLE, "too many requests at once\n"))))
+            .layer(LoadShedLayer::new())
+            .layer(GlobalConcurrencyLimitLayer::new(number)),
+    )
 }
 
 /// What never changes over a life.

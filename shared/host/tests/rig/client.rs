@@ -54,6 +54,14 @@ impl Client {
         Some(Answer { status, head, body: String::from_utf8(body).unwrap() })
     }
 
+    /// Whether there is something to read.
+    pub(crate) fn has_answer(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        peeked.is_ok()
+    }
+
     /// Whether the other side has ended the connection, which it must do.
     pub(crate) fn is_closed(&mut self) -> bool {
         let mut byte = [0];

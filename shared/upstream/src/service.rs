@@ -18,7 +18,7 @@ use crate::endpoints::{EndpointSet, Found};
 use crate::instances::{Instances, Lease, Terms};
 use crate::lookup::Lookup;
 use crate::measures::Measures;
-use crate::pick::{self, Tried};
+use crate::pick::{self, Asked, Tried};
 use crate::plan::{DiscoverPlan, ServicePlan};
 use crate::snapshot::{EndpointSnapshot, FailureSnapshot, ServiceSnapshot};
 use crate::{discover, health, moment};
@@ -154,9 +154,10 @@ impl Service {
     pub(crate) fn pick(&self, random: impl FnMut() -> u64, tried: &Tried) -> Option<Picked> {
         let set = self.instances.set().load();
         let now_ms = moment::now_ms();
+        let asked = Asked { tried, checked: self.plan.health.is_some(), now_ms };
         let endpoint = match self.plan.balance {
-            Balance::LeastRequest => pick::least_request(&set, random, tried, now_ms),
-            Balance::RoundRobin => pick::round_robin(&set, self.instances.next_turn(), tried, now_ms),
+            Balance::LeastRequest => pick::least_request(&set, random, asked),
+            Balance::RoundRobin => pick::round_robin(&set, self.instances.next_turn(), asked),
         }?;
         let is_trial = endpoint.claim_trial(now_ms);
         Some(Picked { endpoint: Arc::clone(endpoint), generation: set.generation(), is_trial })

@@ -18,7 +18,7 @@ pub(crate) type Outcome = Result<Option<Word>, &'static str>;
 /// How an instance stands. The order is that of [`Standing::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Not known: it is not checked, or has neither passed nor failed enough checks. It is used like a healthy one.
+    /// Not known: it is not checked, and used like a healthy one; or it has neither passed a check nor failed enough, and comes after those.
     Unknown,
     /// It passes its checks.
     Healthy,

@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod endpoints;
 mod hosts;
 mod instances;
+mod owners;
 pub mod lookup;
 pub mod measures;
 pub mod moment;

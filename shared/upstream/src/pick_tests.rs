@@ -13,7 +13,7 @@ fn set(weights: &[u16]) -> EndpointSet {
         host: None,
         weight: *weight,
     };
-    EndpointSet::after(&EndpointSet::default(), weights.iter().enumerate().map(found).collect(), None).expect("a first set is a change")
+    EndpointSet::after(&EndpointSet::default(), weights.iter().enumerate().map(found).collect()).expect("a first set is a change")
 }
 
 /// A request that has tried nothing, at a service without checks.

@@ -13,10 +13,10 @@ pub mod endpoint;
 pub mod endpoints;
 mod hosts;
 mod instances;
-mod owners;
 pub mod lookup;
 pub mod measures;
 pub mod moment;
+mod owners;
 pub mod service;
 pub mod snapshot;
 

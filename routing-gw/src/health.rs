@@ -16,6 +16,8 @@ use http::{HeaderValue, Method, Request, Response};
 use upstream::service::Service;
 use wire::body::Body;
 
+use crate::services;
+
 /// What the answer is made from.
 #[derive(Debug)]
 pub struct Health {
@@ -51,15 +53,23 @@ impl Health {
             build: BUILD.to_owned(),
             generation: self.generation,
             draining: self.life.turns_away(),
-            // As `/readyz` has it: a tier that has found an instance of nothing is of no use yet.
-            ready: self.services.iter().any(|service| !service.endpoints().endpoints().is_empty()),
+            ready: services::is_of_use(&self.services),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use host::drain::{Life, Phase};
+    use settings::clock::Clock;
+    use settings::files::Files;
+    use settings::report::Report;
+    use telemetry::metrics::Metrics;
+    use upstream::config::{DiscoverConfig, ServiceConfig};
+    use upstream::lookup::{Addresses, Lookup, LookupFault, Targets};
+    use wire::tasks::Tasks;
 
     use super::*;
 
@@ -78,8 +88,37 @@ mod tests {
             assert!(!ask(&health, method, values), "{method} {values:?}");
         }
         let word = health.word();
-        assert_eq!((word.tier.as_str(), word.generation, word.draining, word.ready), ("routing-gw", 4, false, false));
+        assert_eq!((word.tier.as_str(), word.generation, word.draining, word.ready), ("routing-gw", 4, false, true));
         life.advance(Phase::Leaving);
         assert!(health.word().draining);
+    }
+
+    #[tokio::test]
+    async fn the_link_is_told_what_readyz_says() {
+        let (_life, watch) = Life::begin();
+        let service = silent_service();
+        for (services, ready) in [(vec![], true), (vec![service], false)] {
+            let said = services::health(&services).iter().all(|service| service.ready);
+            let told = Health::new("routing-gw", watch.clone(), 4, services).word().ready;
+            assert_eq!((said, told), (ready, ready));
+        }
+    }
+
+    /// A service whose name is never answered.
+    fn silent_service() -> Arc<Service> {
+        struct Silent;
+        impl Lookup for Silent {
+            async fn addresses(&self, _: &str) -> Result<Addresses, LookupFault> {
+                std::future::pending().await
+            }
+
+            async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {
+                std::future::pending().await
+            }
+        }
+        let config = ServiceConfig::new(DiscoverConfig::Dns { name: "orders.demo".into(), port: 80 });
+        let plan = config.check("services.orders", &Files::of(Path::new("/")), &mut Report::new()).expect("plan");
+        let tasks = Tasks::on(tokio::runtime::Handle::current());
+        Service::start(plan, &Arc::new(Silent), &tasks, &Clock::system(), &Metrics::new())
     }
 }

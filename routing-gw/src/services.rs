@@ -24,7 +24,7 @@ pub(crate) async fn start(plans: &[ServicePlan], before: &[Arc<Service>], contro
         services.push(Service::after(former, plan.clone(), &control.names, &control.tasks, &control.clock, &control.metrics));
     }
     for service in &services {
-        // What was looked for before has had its time.
+        // What was looked for before has had its time. Where there is no answer in time the former instances stay in use.
         if !before.get(service.name()).is_some_and(|former| former.plan().discover == service.plan().discover) {
             service.wait_first(until.saturating_duration_since(Instant::now())).await;
         }
@@ -36,12 +36,21 @@ pub(crate) async fn start(plans: &[ServicePlan], before: &[Arc<Service>], contro
 /// that has not found an instance of any is of no use yet.
 pub(crate) fn health(services: &[Arc<Service>]) -> Vec<Health> {
     let snapshots: Vec<_> = services.iter().map(|service| service.snapshot()).collect();
-    let useless = snapshots.iter().all(|snapshot| snapshot.endpoints.is_empty());
-    snapshots.iter().map(|snapshot| of(snapshot, !useless)).collect()
+    let ready = is_of_use(services);
+    snapshots.iter().map(|snapshot| of(snapshot, ready)).collect()
+}
+
+/// Whether the tier is ready as far as its services are, for `/readyz` and for the link alike: it has found an instance of one, or has none to
+/// look for.
+pub(crate) fn is_of_use(services: &[Arc<Service>]) -> bool {
+    services.is_empty() || services.iter().any(|service| !service.endpoints().endpoints().is_empty())
 }
 
 fn of(snapshot: &ServiceSnapshot, ready: bool) -> Health {
     let detail = match (&snapshot.failure, snapshot.endpoints.len()) {
+        (None, count) if snapshot.handed_down => {
+            format!("{count} instances of the former discovery stay in use until the present one answers")
+        }
         (None, count) => format!("{count} instances in generation {}", snapshot.generation),
         (Some(failure), count) => {
             format!("discovery fails ({}); {count} instances of generation {} stay in use", failure.code, snapshot.generation)

@@ -88,7 +88,15 @@ mod tests {
     }
 
     fn link(endpoints: Vec<EndpointSnapshot>) -> ServiceSnapshot {
-        ServiceSnapshot { name: "link".to_owned(), generation: 1, refreshed_at_ms: None, failure: None, connections: 0, endpoints }
+        ServiceSnapshot {
+            name: "link".to_owned(),
+            generation: 1,
+            refreshed_at_ms: None,
+            failure: None,
+            connections: 0,
+            handed_down: false,
+            endpoints,
+        }
     }
 
     #[test]

@@ -19,6 +19,9 @@ const ATTEMPTS_MAX: u32 = 8;
 /// The largest reserve of a retry budget.
 const REPEATS_PER_SECOND_MAX: u32 = 1_000;
 
+/// The longest pause between two checks: the time for which a replica that leaves goes on accepting, where its `drain.wait` says nothing else.
+const CHECKS_EVERY_MAX: Span = Span::secs(5);
+
 impl ServiceConfig {
     /// Checks the service at `key` (`services.NAME`, or a lone name); `files` are those of the configuration.
     ///
@@ -102,6 +105,8 @@ impl HealthConfig {
             }
         };
         demand(self.every >= Span::millis(100), "every", "checks would follow each other without a pause", "set at least 100ms");
+        let what = "a replica that leaves would be gone before it was asked";
+        demand(self.every <= CHECKS_EVERY_MAX, "every", what, "set at most 5s, and with timeout less than drain.wait of routing-gw");
         demand(self.timeout > Span::default(), "timeout", "no instance answers in no time", "set a time above 0");
         demand(self.unhealthy_threshold > 0, "unhealthy_threshold", "an instance would be unhealthy without a check", "set at least 1");
         demand(self.healthy_threshold > 0, "healthy_threshold", "an instance would be healthy without a check", "set at least 1");

@@ -97,6 +97,8 @@ fn checks_without_a_pause_a_bound_or_a_threshold_are_complained_of() {
     assert!(config.check("link.health", ProbePlan::Link, &mut report).is_none());
     let keys: Vec<&str> = report.complaints().iter().map(|complaint| complaint.key.as_str()).collect();
     assert_eq!(keys, ["link.health.every", "link.health.timeout", "link.health.unhealthy_threshold", "link.health.healthy_threshold"]);
+    let check = |every| HealthConfig { every, ..HealthConfig::default() }.check("link.health", ProbePlan::Link, &mut Report::new());
+    assert!(check(Span::secs(5)).is_some() && check(Span::millis(5_001)).is_none(), "whoever leaves is asked before it is gone");
     let plan = HealthConfig::default().check("link.health", ProbePlan::Link, &mut Report::new()).expect("the defaults are lawful");
     assert_eq!((plan.every.as_secs(), plan.timeout.as_secs(), plan.unhealthy_threshold, plan.healthy_threshold), (1, 1, 3, 1));
 }

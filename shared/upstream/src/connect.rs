@@ -114,10 +114,11 @@ async fn place(pools: &Rc<Pools>, service: &Service, endpoint: &Endpoint, within
 }
 
 async fn make(pools: &Pools, service: &Service, endpoint: &Arc<Endpoint>, permit: Permit) -> Result<Link, BoxError> {
+    let leavings = endpoint.checked().leavings();
     let layer = dial(endpoint, service.plan().tls.as_ref()).await?;
     let upgrade = Upgrade::new(endpoint, service.measures().in_flight.clone());
     let stream = Stream::new(layer, permit, Arc::clone(&upgrade));
-    Ok(Link::begin(stream, endpoint, upgrade, service.ceiling(), service.plan().pool, pools.random()).await?)
+    Ok(Link::begin(stream, endpoint, upgrade, service.ceiling(), service.plan().pool, (leavings, pools.random())).await?)
 }
 
 /// A connected socket to `endpoint`, under TLS where there are terms for it. The caller bounds the time.

@@ -33,6 +33,8 @@ pub struct EndpointSet {
     found: Vec<Found>,
     /// The running sums of the shares; empty when all are equal.
     sums: Vec<u64>,
+    /// Whether another way of discovery has found these, and this one has not answered yet.
+    handed_down: bool,
     /// The step by which turns walk over the shares, so that a heavy instance does not get its share in one burst.
     stride: u64,
 }
@@ -48,24 +50,49 @@ impl EndpointSet {
     #[must_use]
     pub(crate) fn anew(&self) -> Self {
         let empty = Self::at(self.generation);
-        if self.found.is_empty() { empty } else { Self::after(&empty, self.found.clone(), None).unwrap_or(empty) }
+        let anew = if self.found.is_empty() { empty } else { Self::after(&empty, self.found.clone()).unwrap_or(empty) };
+        Self { handed_down: self.handed_down, ..anew }
     }
 
-    /// The generation after `before`, or `None` when `found` names the same instances with the same shares. An instance that is not in
-    /// `before`, and in `kin`, is taken over from there.
+    /// The very same instances for one more service, which has to let go of each in the end ([`Endpoint::leave`]).
     #[must_use]
-    pub fn after(before: &Self, mut found: Vec<Found>, kin: Option<&Self>) -> Option<Self> {
+    pub(crate) fn shared(&self) -> Self {
+        self.endpoints.iter().for_each(|endpoint| endpoint.join());
+        Self {
+            generation: self.generation,
+            endpoints: self.endpoints.clone(),
+            found: self.found.clone(),
+            sums: self.sums.clone(),
+            handed_down: self.handed_down,
+            stride: self.stride,
+        }
+    }
+
+    /// The set as one that is in use until another way of discovery has answered for the first time.
+    #[must_use]
+    pub(crate) fn hand_down(self) -> Self {
+        Self { handed_down: !self.endpoints.is_empty(), ..self }
+    }
+
+    /// Whether another way of discovery has found these, and the present one has not answered yet.
+    #[must_use]
+    pub fn is_handed_down(&self) -> bool {
+        self.handed_down
+    }
+
+    /// The generation after `before`, or `None` when `found` names the same instances with the same shares. The first answer of a way of
+    /// discovery makes a generation in any case.
+    #[must_use]
+    pub fn after(before: &Self, mut found: Vec<Found>) -> Option<Self> {
         found.sort();
         // One address counts once, even where two records lead to it.
         found.dedup_by(|next, kept| next.address == kept.address && next.host == kept.host);
         found.truncate(ENDPOINTS_MAX);
-        if before.generation > 0 && before.found == found {
+        if before.generation > 0 && !before.handed_down && before.found == found {
             return None;
         }
-        // Of two entries the later one holds, so that `before` outdoes `kin`.
-        let all = kin.into_iter().flat_map(|kin| &kin.endpoints).chain(&before.endpoints);
         let known: HashMap<(&Address, Option<&str>), &Arc<Endpoint>> =
-            all.map(|endpoint| ((endpoint.address(), endpoint.host()), endpoint)).collect();
+            before.endpoints.iter().map(|endpoint| ((endpoint.address(), endpoint.host()), endpoint)).collect();
         let endpoints: Vec<Arc<Endpoint>> = found
             .iter()
             .map(|one| match known.get(&(&one.address, one.host.as_deref())) {
@@ -75,7 +102,7 @@ impl EndpointSet {
             .collect();
         let sums = sums(&found);
         let stride = stride(sums.last().copied().unwrap_or(0));
-        Some(Self { generation: before.generation + 1, endpoints, found, sums, stride })
+        Some(Self { generation: before.generation + 1, endpoints, found, sums, handed_down: false, stride })
     }
 
     /// Counts the accepted changes from 1; 0 means that nothing was found yet.
@@ -94,12 +121,6 @@ impl EndpointSet {
     pub fn missing_in<'a>(&'a self, next: &'a Self) -> impl Iterator<Item = &'a Arc<Endpoint>> {
         let ids: std::collections::HashSet<u64> = next.endpoints.iter().map(|endpoint| endpoint.id()).collect();
         self.endpoints.iter().filter(move |endpoint| !ids.contains(&endpoint.id()))
-    }
-
-    /// The endpoints of `self` that `other` names too.
-    pub(crate) fn shared_with<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Arc<Endpoint>> {
-        let ids: std::collections::HashSet<u64> = other.endpoints.iter().map(|endpoint| endpoint.id()).collect();
-        self.endpoints.iter().filter(move |endpoint| ids.contains(&endpoint.id()))
     }
 
     /// The share of the instance at `index` against the others; at least 1.
@@ -182,8 +203,8 @@ mod tests {
 
     #[test]
     fn an_instance_that_stays_keeps_its_endpoint() {
-        let first = EndpointSet::after(&EndpointSet::default(), vec![found(1, 1), found(2, 1)], None).expect("first");
-        let second = EndpointSet::after(&first, vec![found(3, 1), found(2, 1)], None).expect("second");
+        let first = EndpointSet::after(&EndpointSet::default(), vec![found(1, 1), found(2, 1)]).expect("first");
+        let second = EndpointSet::after(&first, vec![found(3, 1), found(2, 1)]).expect("second");
         assert_eq!((first.generation(), second.generation()), (1, 2));
         assert!(Arc::ptr_eq(&first.endpoints()[1], &second.endpoints()[0]));
         let gone: Vec<_> = first.missing_in(&second).map(|endpoint| endpoint.name().to_owned()).collect();
@@ -192,14 +213,14 @@ mod tests {
 
     #[test]
     fn the_same_answer_in_another_order_is_no_change() {
-        let first = EndpointSet::after(&EndpointSet::default(), vec![found(1, 1), found(2, 1)], None).expect("first");
-        assert!(EndpointSet::after(&first, vec![found(2, 1), found(1, 1), found(1, 1)], None).is_none());
-        assert!(EndpointSet::after(&first, vec![found(2, 2), found(1, 1)], None).is_some(), "another weight is a change");
+        let first = EndpointSet::after(&EndpointSet::default(), vec![found(1, 1), found(2, 1)]).expect("first");
+        assert!(EndpointSet::after(&first, vec![found(2, 1), found(1, 1), found(1, 1)]).is_none());
+        assert!(EndpointSet::after(&first, vec![found(2, 2), found(1, 1)]).is_some(), "another weight is a change");
     }
 
     #[test]
     fn turns_give_every_share_exactly_and_without_bursts() {
-        let set = EndpointSet::after(&EndpointSet::default(), vec![found(1, 5), found(2, 1), found(3, 2)], None).expect("set");
+        let set = EndpointSet::after(&EndpointSet::default(), vec![found(1, 5), found(2, 1), found(3, 2)]).expect("set");
         let turns: Vec<usize> = (0..8).map(|turn| set.place_in_turn(turn)).collect();
         let count = |place| turns.iter().filter(|one| **one == place).count();
         assert_eq!((count(0), count(1), count(2)), (5, 1, 2));
@@ -209,7 +230,7 @@ mod tests {
 
     #[test]
     fn weight_zero_gets_little_but_not_nothing() {
-        let set = EndpointSet::after(&EndpointSet::default(), vec![found(1, 0), found(2, 1)], None).expect("set");
+        let set = EndpointSet::after(&EndpointSet::default(), vec![found(1, 0), found(2, 1)]).expect("set");
         let total = 101;
         let zero = (0..total).filter(|turn| set.place_in_turn(*turn) == 0).count();
         assert_eq!(zero, 1);
@@ -218,7 +239,7 @@ mod tests {
     #[test]
     fn random_numbers_fall_inside_at_both_ends() {
         for weights in [[1, 1], [3, 9]] {
-            let set = EndpointSet::after(&EndpointSet::default(), vec![found(1, weights[0]), found(2, weights[1])], None).expect("set");
+            let set = EndpointSet::after(&EndpointSet::default(), vec![found(1, weights[0]), found(2, weights[1])]).expect("set");
             assert_eq!(set.place_at_random(0), 0);
             assert_eq!(set.place_at_random(u64::MAX), 1);
         }
@@ -227,7 +248,7 @@ mod tests {
     #[test]
     fn the_number_of_instances_has_a_ceiling() {
         let many = (1..=3_000).map(|port| found(port, 1)).collect();
-        let set = EndpointSet::after(&EndpointSet::default(), many, None).expect("set");
+        let set = EndpointSet::after(&EndpointSet::default(), many).expect("set");
         assert_eq!(set.endpoints().len(), ENDPOINTS_MAX);
     }
 }

@@ -23,6 +23,7 @@ use crate::endpoints::{ENDPOINTS_MAX, EndpointSet, Found};
 use crate::health::standing::{Learnt, Outcome, Standing};
 use crate::lookup::LookupFault;
 use crate::measures::Measures;
+use crate::owners::Owners;
 use crate::plan::{DiscoverPlan, HealthPlan, ServicePlan};
 
 /// What a plan asks of those who keep the instances fresh.
@@ -40,8 +41,6 @@ pub(crate) struct Instances {
     discover: DiscoverPlan,
     tls: Option<ClientTls>,
     set: Live<EndpointSet>,
-    /// Instances of a former way of discovery, reached in the same way: where the first answer names one of them, it is the same one.
-    kin: Mutex<Option<Arc<EndpointSet>>>,
     /// The generation of the first answer.
     first: u64,
     generation: watch::Sender<u64>,
@@ -55,7 +54,16 @@ pub(crate) struct Instances {
     ceiling: Arc<Ceiling>,
     budget: Arc<Budget>,
     measures: Arc<Measures>,
+    owners: Arc<Owners>,
     clock: Clock,
+}
+
+/// What a service keeps over all ways of finding and reaching its instances.
+struct Books {
+    ceiling: Arc<Ceiling>,
+    budget: Arc<Budget>,
+    measures: Arc<Measures>,
+    owners: Arc<Owners>,
 }
 
 /// The terms of all services that hold a lease, the youngest last.
@@ -83,37 +91,44 @@ impl Instances {
     /// Instances of a service that was not there before.
     pub(crate) fn new(plan: &ServicePlan, measures: Measures, clock: &Clock) -> Arc<Self> {
         let ceiling = Ceiling::new(measures.open.clone());
-        Self::build(plan, EndpointSet::default(), None, (ceiling, Arc::default(), Arc::new(measures)), clock)
+        let books = Books { ceiling, budget: Arc::default(), measures: Arc::new(measures), owners: Arc::default() };
+        Self::build(plan, EndpointSet::default(), books, clock)
     }
 
     /// Those of `plan`, where the service was there `before` and its instances were found or reached in another way. What holds still is taken
-    /// over: the counts of the service; its instances, but not what is known of them, where only TLS has changed; one that both
-    /// ways of discovery name, with all that is known of it, where TLS has not. Generations count on.
+    /// over: the counts of the service; its instances, until the new way of discovery has answered, and those that this one names too for good;
+    /// what is known of them, where they are reached in the same way. Generations count on.
     pub(crate) fn succeed(before: &Self, plan: &ServicePlan, clock: &Clock) -> Arc<Self> {
         let known = before.endpoints();
-        let number = known.generation();
         let same_way = before.tls == plan.tls && before.terms.borrow().health.is_some() == plan.health.is_some();
-        let (set, kin) =
-            if before.discover == plan.discover { (known.anew(), None) } else { (EndpointSet::at(number), same_way.then_some(known)) };
-        let books = (Arc::clone(&before.ceiling), Arc::clone(&before.budget), Arc::clone(&before.measures));
-        Self::build(plan, set, kin, books, clock)
+        let set = if before.discover == plan.discover {
+            known.anew()
+        } else if same_way {
+            known.shared().hand_down()
+        } else if before.tls.is_none() || plan.tls.is_some() {
+            known.anew().hand_down()
+        } else {
+            // What was found to be spoken to under TLS is not spoken to in the clear on the word of a name that nobody has answered.
+            EndpointSet::at(known.generation())
+        };
+        let books = Books {
+            ceiling: Arc::clone(&before.ceiling),
+            budget: Arc::clone(&before.budget),
+            measures: Arc::clone(&before.measures),
+            owners: Arc::clone(&before.owners),
+        };
+        Self::build(plan, set, books, clock)
     }
 
-    fn build(
-        plan: &ServicePlan,
-        set: EndpointSet,
-        kin: Option<Arc<EndpointSet>>,
-        (ceiling, budget, measures): (Arc<Ceiling>, Arc<Budget>, Arc<Measures>),
-        clock: &Clock,
-    ) -> Arc<Self> {
+    fn build(plan: &ServicePlan, set: EndpointSet, books: Books, clock: &Clock) -> Arc<Self> {
         let number = set.generation();
-        Arc::new(Self {
+        let Books { ceiling, budget, measures, owners } = books;
+        let instances = Arc::new(Self {
             name: Arc::clone(&plan.name),
             discover: plan.discover.clone(),
             tls: plan.tls.clone(),
-            first: if set.endpoints().is_empty() { number + 1 } else { number },
+            first: if set.endpoints().is_empty() || set.is_handed_down() { number + 1 } else { number },
             set: Live::new(set),
-            kin: Mutex::new(kin),
             generation: watch::Sender::new(number),
             terms: watch::Sender::new(Terms::of(plan)),
             leases: Mutex::default(),
@@ -124,8 +139,12 @@ impl Instances {
             ceiling,
             budget,
             measures,
+            owners,
             clock: clock.clone(),
-        })
+        });
+        instances.owners.join(&instances);
+        instances.show();
+        instances
     }
 
     /// Whether `plan` asks for the same instances, found and reached in the same way.
@@ -219,21 +238,17 @@ impl Instances {
             );
         }
         let before = self.set.load_full();
-        let kin = self.kin.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(next) = EndpointSet::after(&before, found, kin.as_deref()) else { return };
+        let Some(next) = EndpointSet::after(&before, found) else { return };
         let generation = next.generation();
         let leaving: Vec<Arc<Endpoint>> = before.missing_in(&next).cloned().collect();
-        if let Some(kin) = &kin {
-            next.shared_with(kin).for_each(|endpoint| endpoint.join());
-        }
         self.measures.generations.inc();
-        self.measures.instances.set(next.endpoints().len() as i64);
         tracing::info!(service = &*self.name, generation, instances = next.endpoints().len(), "the instances of a service have changed");
         // First the new set, then the farewell: nobody may pick from a set of which all are gone.
         self.set.store(next);
         for endpoint in leaving {
             endpoint.leave();
         }
+        self.show();
         self.generation.send_replace(generation);
     }
 
@@ -294,13 +309,25 @@ impl Instances {
         }
     }
 
-    /// Shows how many instances there are of each standing.
-    pub(crate) fn count_standings(&self) {
-        let set = self.set.load_full();
-        for standing in Standing::ALL {
-            let count = set.endpoints().iter().filter(|endpoint| endpoint.standing() == standing).count();
-            self.measures.standing(standing, count);
+    /// Shows how many instances there are, unless others have come after these.
+    fn show(&self) {
+        self.owners.if_youngest(self, || {
+            self.measures.instances.set(self.set.load_full().endpoints().len() as i64);
+        });
+        if self.measures.tells_standings() {
+            self.count_standings();
         }
+    }
+
+    /// Shows how many instances there are of each standing, unless others have come after these.
+    pub(crate) fn count_standings(&self) {
+        self.owners.if_youngest(self, || {
+            let set = self.set.load_full();
+            for standing in Standing::ALL {
+                let count = set.endpoints().iter().filter(|endpoint| endpoint.standing() == standing).count();
+                self.measures.standing(standing, count);
+            }
+        });
     }
 
     fn leases(&self) -> MutexGuard<'_, Leases> {
@@ -319,6 +346,10 @@ impl Drop for Instances {
         // After a reload the workers' idle connections to these instances belong to nobody, unless others name them too.
         for endpoint in self.set.load().endpoints() {
             endpoint.leave();
+        }
+        // A configuration that did not come to serve may have shown its numbers in place of theirs.
+        if let Some(left) = self.owners.youngest() {
+            left.show();
         }
     }
 }

@@ -16,6 +16,7 @@ mod instances;
 pub mod lookup;
 pub mod measures;
 pub mod moment;
+mod owners;
 pub mod service;
 pub mod snapshot;
 

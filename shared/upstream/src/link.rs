@@ -38,6 +38,7 @@ pub(crate) struct Link {
     pub(crate) ceiling: Arc<Ceiling>,
     pub(crate) pool: PoolPlan,
     expires: Instant,
+    leavings: u32,
     task: Task,
 }
 
@@ -54,14 +55,15 @@ impl Drop for Task {
 }
 
 impl Link {
-    /// Begins HTTP on a stream. `random` spreads the ends of connections that were begun together.
+    /// Begins HTTP on a stream that was asked for when the instance had begun to leave `leavings` times. `random` spreads the ends of connections
+    /// that were begun together.
     pub(crate) async fn begin(
         stream: Stream,
         endpoint: &Arc<Endpoint>,
         upgrade: Arc<Upgrade>,
         ceiling: &Arc<Ceiling>,
         pool: PoolPlan,
-        random: u64,
+        (leavings, random): (u32, u64),
     ) -> hyper::Result<Self> {
         let (sender, connection) = http1::Builder::new()
             .max_header_size(RESPONSE_HEAD_BYTES_MAX)
@@ -81,14 +83,20 @@ impl Link {
             ceiling: Arc::clone(ceiling),
             pool,
             expires: Instant::now() + pool.age.mul_f64(spread),
+            leavings,
             task: Task(Some(task.abort_handle())),
         })
     }
 
     /// Whether it may serve another request.
     pub(crate) fn is_fit(&self, now: Instant) -> bool {
-        // An instance that leaves is sent nothing over what it is about to close; whoever must use it all the same meets its successor.
-        self.sender.is_ready() && !self.endpoint.is_gone() && self.endpoint.standing() != Standing::Draining && now < self.expires
+        self.sender.is_ready() && !self.endpoint.is_gone() && !self.is_of_a_former_life() && now < self.expires
+    }
+
+    /// An instance that leaves is sent nothing over what was there before: whoever must use it all the same may meet its successor over a new
+    /// connection, and that one is kept.
+    fn is_of_a_former_life(&self) -> bool {
+        self.endpoint.standing() == Standing::Draining && self.leavings != self.endpoint.checked().leavings()
     }
 
     /// Ends the connection in order: TLS says goodbye, an upgrade that is being handed over is.

@@ -4,9 +4,8 @@
 //! codes of failed look-ups are resolved where they arise, on the control runtime.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::ops::Deref;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -60,8 +59,8 @@ pub struct Measures {
     service: String,
     handles: Handles,
     families: Families,
-    /// Label sets that were made where their word arose, to be taken out at the end.
-    arisen: Mutex<BTreeSet<Arisen>>,
+    /// Whether the standings of its instances were ever shown.
+    has_standings: AtomicBool,
     in_use: LabelsInUse,
 }
 
@@ -91,14 +90,6 @@ pub struct Handles {
     pub(crate) instances: Gauge,
 }
 
-/// A label set that is made where its word arises, on the control runtime.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Arisen {
-    Lookup(&'static str),
-    Check(&'static str),
-    Standing(&'static str),
-}
-
 /// All families that speak of services.
 #[derive(Clone, Debug)]
 struct Families {
@@ -120,6 +111,13 @@ struct Families {
 const CONNECTS: [&str; 2] = ["ok", "failed"];
 /// Why attempts are repeated.
 const RETRIES: [&str; 2] = ["unsent", "idempotent"];
+/// In place of a word that is in none of the lists below, so that no label set is made that nobody takes out.
+const OTHER: &str = "other";
+/// The results that look-ups have: those of `wire::resolver::fault::NameFault` and a good one.
+const LOOKUPS: [&str; 10] =
+    ["ok", "no-such-name", "no-records", "not-a-name", "server-failure", "timeout", "malformed", "unreachable", "no-servers", OTHER];
+/// The results that active checks have.
+const CHECKS: [&str; 7] = ["ok", "connect", "timeout", "reset", "status", "malformed", OTHER];
 
 impl Measures {
     /// Resolves every handle of `service`; a service of the same name in a later generation counts on.
@@ -145,7 +143,7 @@ impl Measures {
             }
         };
         let (in_use, handles) = metrics.use_labels(label::SERVICE, service, resolve);
-        Self { service: service.to_owned(), arisen: Mutex::default(), handles, families, in_use }
+        Self { service: service.to_owned(), has_standings: AtomicBool::new(false), handles, families, in_use }
     }
 
     /// Counts one attempt.
@@ -163,29 +161,23 @@ impl Measures {
 
     /// Counts one look-up; `code` is `ok` or the code of its failure. On the control runtime only.
     pub(crate) fn lookup(&self, code: &'static str) {
-        self.arises(Arisen::Lookup(code));
-        self.families.lookups.get_or_create(&two(&self.service, label::RESULT, code)).inc();
+        self.families.lookups.get_or_create(&two(&self.service, label::RESULT, listed(&LOOKUPS, code))).inc();
     }
 
     /// Counts one active check; `code` is `ok` or the code of its failure. On the control runtime only.
     pub(crate) fn check(&self, code: &'static str) {
-        self.arises(Arisen::Check(code));
-        self.families.checks.get_or_create(&two(&self.service, label::RESULT, code)).inc();
+        self.families.checks.get_or_create(&two(&self.service, label::RESULT, listed(&CHECKS, code))).inc();
     }
 
     /// Shows how many instances stand so. On the control runtime only.
     pub(crate) fn standing(&self, standing: Standing, count: usize) {
-        let word = standing.word();
-        self.arises(Arisen::Standing(word));
-        self.families.standings.get_or_create(&two(&self.service, label::STATE, word)).set(count as i64);
+        self.has_standings.store(true, Ordering::Relaxed);
+        self.families.standings.get_or_create(&two(&self.service, label::STATE, standing.word())).set(count as i64);
     }
 
-    fn arises(&self, what: Arisen) {
-        self.arisen().insert(what);
-    }
-
-    fn arisen(&self) -> MutexGuard<'_, BTreeSet<Arisen>> {
-        self.arisen.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether standings were ever shown, so that they must be kept true.
+    pub(crate) fn tells_standings(&self) -> bool {
+        self.has_standings.load(Ordering::Relaxed)
     }
 }
 
@@ -199,7 +191,7 @@ impl Deref for Measures {
 
 impl Drop for Measures {
     fn drop(&mut self) {
-        self.in_use.end(|| self.families.remove(&self.service, &self.arisen()));
+        self.in_use.end(|| self.families.remove(&self.service));
     }
 }
 
@@ -225,8 +217,8 @@ impl Families {
         }
     }
 
-    /// Takes out everything that speaks of `service`.
-    fn remove(&self, service: &str, arisen: &BTreeSet<Arisen>) {
+    /// Takes out everything that speaks of `service`, whoever has made it.
+    fn remove(&self, service: &str) {
         let (one, two) = (one(service), |name, word: &'static str| two(service, name, word));
         for (_, word) in Outcome::ALL {
             self.attempts.remove(&two(label::RESULT, word));
@@ -243,14 +235,21 @@ impl Families {
         for gauge in [&self.open, &self.in_flight, &self.instances] {
             gauge.remove(&one);
         }
-        for what in arisen {
-            match *what {
-                Arisen::Lookup(word) => self.lookups.remove(&two(label::RESULT, word)),
-                Arisen::Check(word) => self.checks.remove(&two(label::RESULT, word)),
-                Arisen::Standing(word) => self.standings.remove(&two(label::STATE, word)),
-            };
+        for word in LOOKUPS {
+            self.lookups.remove(&two(label::RESULT, word));
+        }
+        for word in CHECKS {
+            self.checks.remove(&two(label::RESULT, word));
+        }
+        for standing in Standing::ALL {
+            self.standings.remove(&two(label::STATE, standing.word()));
         }
     }
+}
+
+/// The word if it is in the list.
+fn listed(words: &[&'static str], word: &'static str) -> &'static str {
+    if words.contains(&word) { word } else { OTHER }
 }
 
 fn one(service: &str) -> Labels<1> {
@@ -259,4 +258,40 @@ fn one(service: &str) -> Labels<1> {
 
 fn two(service: &str, name: &'static str, word: &'static str) -> Labels<2> {
     [(label::SERVICE, Cow::Owned(service.to_owned())), (name, Cow::Borrowed(word))]
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::resolver::fault::NameFault;
+
+    use super::*;
+
+    #[test]
+    fn what_one_of_two_has_counted_goes_with_the_last() {
+        let metrics = Metrics::new();
+        let (first, second) = (Measures::of("orders", &metrics), Measures::of("orders", &metrics));
+        first.lookup("timeout");
+        first.check("connect");
+        first.check("a word that nobody has listed");
+        first.standing(Standing::Healthy, 1);
+        drop(first);
+        let text = metrics.encode();
+        assert!(text.contains(r#"{service="orders",result="timeout"} 1"#) && text.contains(r#"result="other"} 1"#), "{text}");
+        drop(second);
+        assert!(!metrics.encode().contains("orders"), "{}", metrics.encode());
+    }
+
+    #[test]
+    fn every_code_of_a_failed_look_up_is_listed() {
+        use NameFault::{Malformed, NoRecords, NoServers, NoSuchName, NotAName, ServerFailure, Timeout, Unreachable};
+        let all =
+            [NoSuchName, NoRecords, NotAName, ServerFailure(String::new()), Timeout, Malformed, Unreachable(String::new()), NoServers];
+        for fault in all {
+            match fault {
+                // Whoever adds one to the enum comes by here, and adds it to both lists.
+                NoSuchName | NoRecords | NotAName | ServerFailure(_) | Timeout | Malformed | Unreachable(_) | NoServers => {}
+            }
+            assert_eq!(listed(&LOOKUPS, fault.code()), fault.code());
+        }
+    }
 }

@@ -1,16 +1,39 @@
 //! Which instance a request goes to: pure functions over one set of endpoints.
 //!
-//! In: the set, a turn or random numbers, what was tried already, the time. Out: one endpoint, or none when the set is empty or nothing in it
-//! speaks a treaty that is understood here. Never: loops over the set unless most of it is being avoided; picks a tried one while another is left.
+//! In: the set, a turn or random numbers, what is known of the request, the time. Out: one endpoint, or none when the set is empty or nothing in
+//! it speaks a treaty that is understood here. Never: loops over the set unless most of it is no good; picks a tried one while one that may answer
+//! is left.
 //!
-//! An instance that is being avoided or fails its checks gets nothing while another one is there, and one that says that it is leaving goes before
-//! those. When all are so, all are used: what the checks say may be wrong, and must not take the whole service down.
+//! Best first: those that are well, those whose first check has not ended, those that leave; the same of those that this request has tried; and
+//! last the bad ones, which are being avoided, fail their checks or say that they are not ready. A bad one's refusal would be final, so that a
+//! request is rather sent again where it broke. When all are bad, all are used: what the checks say may be wrong, and must not take the whole
+//! service down.
 
 use std::sync::Arc;
 
 use crate::endpoint::Endpoint;
 use crate::endpoints::EndpointSet;
 use crate::health::standing::Standing;
+
+/// What a pick knows of a request and its service.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'t> {
+    /// The instances that it has tried.
+    pub tried: &'t Tried,
+    /// Whether the service's instances are checked, so that one of which nothing is known yet waits for its first check.
+    pub checked: bool,
+    /// The time ([`crate::moment`]).
+    pub now_ms: u64,
+}
+
+/// How good an instance is for a request, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Good,
+    Unchecked,
+    Draining,
+    Bad,
+}
 
 /// How many instances one request remembers having tried; more attempts may repeat the oldest.
 pub const TRIED_MAX: usize = 8;
@@ -41,20 +64,20 @@ impl Tried {
 
 /// The instance whose turn it is. `turn` counts up by one for every pick in the process.
 #[must_use]
-pub fn round_robin<'a>(set: &'a EndpointSet, turn: usize, tried: &Tried, now_ms: u64) -> Option<&'a Arc<Endpoint>> {
+pub fn round_robin<'a>(set: &'a EndpointSet, turn: usize, asked: Asked<'_>) -> Option<&'a Arc<Endpoint>> {
     let endpoints = set.endpoints();
     for step in 0..DRAWS.min(endpoints.len()) {
         let endpoint = endpoints.get(set.place_in_turn(turn.wrapping_add(step)))?;
-        if is_open(endpoint, tried, now_ms) {
+        if is_open(endpoint, asked) {
             return Some(endpoint);
         }
     }
-    search(endpoints, turn, tried, now_ms)
+    search(endpoints, turn, asked)
 }
 
 /// The less busy one of two instances drawn at random (power of two choices), busy in proportion to its share.
 #[must_use]
-pub fn least_request<'a>(set: &'a EndpointSet, mut random: impl FnMut() -> u64, tried: &Tried, now_ms: u64) -> Option<&'a Arc<Endpoint>> {
+pub fn least_request<'a>(set: &'a EndpointSet, mut random: impl FnMut() -> u64, asked: Asked<'_>) -> Option<&'a Arc<Endpoint>> {
     let endpoints = set.endpoints();
     if endpoints.len() <= 1 {
         return endpoints.first().filter(|only| only.standing() != Standing::Foreign);
@@ -63,7 +86,7 @@ pub fn least_request<'a>(set: &'a EndpointSet, mut random: impl FnMut() -> u64, 
     for _ in 0..DRAWS {
         let drawn = set.place_at_random(random());
         let Some(endpoint) = endpoints.get(drawn) else { continue };
-        if first == Some(drawn) || !is_open(endpoint, tried, now_ms) {
+        if first == Some(drawn) || !is_open(endpoint, asked) {
             continue;
         }
         let Some(held) = first else {
@@ -74,7 +97,7 @@ pub fn least_request<'a>(set: &'a EndpointSet, mut random: impl FnMut() -> u64, 
     }
     match first {
         Some(only) => endpoints.get(only),
-        None => search(endpoints, random() as usize, tried, now_ms),
+        None => search(endpoints, random() as usize, asked),
     }
 }
 
@@ -84,27 +107,28 @@ fn less_busy(set: &EndpointSet, a: usize, b: usize) -> usize {
     if load(b) * set.share(a) < load(a) * set.share(b) { b } else { a }
 }
 
-/// The best of those that were not tried, else the best of all; among equals the next one from `start`.
-fn search<'a>(endpoints: &'a [Arc<Endpoint>], start: usize, tried: &Tried, now_ms: u64) -> Option<&'a Arc<Endpoint>> {
+/// The best of all; among equals the next one from `start`.
+fn search<'a>(endpoints: &'a [Arc<Endpoint>], start: usize, asked: Asked<'_>) -> Option<&'a Arc<Endpoint>> {
     let from = start % endpoints.len().max(1);
     let around = || endpoints.iter().skip(from).chain(endpoints.iter().take(from));
-    let usable = around().filter_map(|endpoint| Some((endpoint, rank(endpoint, now_ms)?)));
-    usable.min_by_key(|(endpoint, rank)| (tried.contains(endpoint), *rank)).map(|(endpoint, _)| endpoint)
+    let usable = around().filter_map(|endpoint| Some((endpoint, rank(endpoint, asked)?)));
+    usable.min_by_key(|(endpoint, rank)| (*rank == Rank::Bad, asked.tried.contains(endpoint), *rank)).map(|(endpoint, _)| endpoint)
 }
 
-/// The lower, the better; 0 is as good as can be. `None` for one that is never used.
-fn rank(endpoint: &Endpoint, now_ms: u64) -> Option<u8> {
+/// `None` for one that is never used.
+fn rank(endpoint: &Endpoint, asked: Asked<'_>) -> Option<Rank> {
     match endpoint.standing() {
         Standing::Foreign => None,
-        Standing::NotReady | Standing::Unhealthy => Some(2),
-        _ if endpoint.is_avoided(now_ms) => Some(2),
-        Standing::Draining => Some(1),
-        Standing::Unknown | Standing::Healthy => Some(0),
+        Standing::NotReady | Standing::Unhealthy => Some(Rank::Bad),
+        _ if endpoint.is_avoided(asked.now_ms) => Some(Rank::Bad),
+        Standing::Draining => Some(Rank::Draining),
+        Standing::Unknown if asked.checked => Some(Rank::Unchecked),
+        Standing::Unknown | Standing::Healthy => Some(Rank::Good),
     }
 }
 
-fn is_open(endpoint: &Endpoint, tried: &Tried, now_ms: u64) -> bool {
-    rank(endpoint, now_ms) == Some(0) && !tried.contains(endpoint)
+fn is_open(endpoint: &Endpoint, asked: Asked<'_>) -> bool {
+    rank(endpoint, asked) == Some(Rank::Good) && !asked.tried.contains(endpoint)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The idle connections of one worker.
 //!
 //! In: connections whose response has ended. Out: the one used last, which is the least likely to be dead. Refuses: what is closed, too old,
-//! of an instance that is gone or draining, or beyond a ceiling. Never: leaves its thread.
+//! of an instance that is gone or was found to leave since, or beyond a ceiling. Never: leaves its thread.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};

@@ -18,7 +18,7 @@ use crate::endpoints::{EndpointSet, Found};
 use crate::instances::{Instances, Lease, Terms};
 use crate::lookup::Lookup;
 use crate::measures::Measures;
-use crate::pick::{self, Tried};
+use crate::pick::{self, Asked, Tried};
 use crate::plan::{DiscoverPlan, ServicePlan};
 use crate::snapshot::{EndpointSnapshot, FailureSnapshot, ServiceSnapshot};
 use crate::{discover, health, moment};
@@ -50,7 +50,8 @@ impl Service {
     /// Starts the service of a new configuration; `before` is that of the same name in the one that serves now. Of an equal plan it is the same
     /// service. Where the instances are found and reached in the same way, they stay with all that is known of them, and discovery goes on; `before`
     /// can go on serving beside it, and alone again if this one is dropped. Static and Unix instances are there at once; others after the first
-    /// answer (see [`Service::wait_first`]). Generations count on in any case.
+    /// answer (see [`Service::wait_first`]), until which those of `before` stay in use, except where it used TLS and this one does not.
+    /// Generations count on in any case.
     pub fn after<L: Lookup>(
         before: Option<&Arc<Self>>,
         plan: ServicePlan,
@@ -135,6 +136,7 @@ impl Service {
             refreshed_at_ms: news.refreshed_at_ms,
             failure: news.failure.map(|(fault, since_ms)| FailureSnapshot { code: fault.code, since_ms }),
             connections: self.ceiling().open(),
+            handed_down: set.is_handed_down(),
             endpoints: set
                 .endpoints()
                 .iter()
@@ -154,9 +156,10 @@ impl Service {
     pub(crate) fn pick(&self, random: impl FnMut() -> u64, tried: &Tried) -> Option<Picked> {
         let set = self.instances.set().load();
         let now_ms = moment::now_ms();
+        let asked = Asked { tried, checked: self.plan.health.is_some(), now_ms };
         let endpoint = match self.plan.balance {
-            Balance::LeastRequest => pick::least_request(&set, random, tried, now_ms),
-            Balance::RoundRobin => pick::round_robin(&set, self.instances.next_turn(), tried, now_ms),
+            Balance::LeastRequest => pick::least_request(&set, random, asked),
+            Balance::RoundRobin => pick::round_robin(&set, self.instances.next_turn(), asked),
         }?;
         let is_trial = endpoint.claim_trial(now_ms);
         Some(Picked { endpoint: Arc::clone(endpoint), generation: set.generation(), is_trial })

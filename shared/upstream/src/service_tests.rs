@@ -176,13 +176,78 @@ fn instances_that_are_reached_in_another_way_are_met_anew_at_once() {
     drop(before);
     assert!(old.endpoints().iter().all(|endpoint| endpoint.is_gone()));
     assert!(set.endpoints().iter().all(|endpoint| !endpoint.is_gone()));
-    // Another name may mean other instances: nothing is known of it until it was looked up.
+    // Another name may mean other instances; until it has been looked up those of before are the best that is known.
     let moved = DiscoverPlan::Dns { name: "elsewhere.demo".into(), port: 80 };
     let other = after(Some(&next), ServicePlan { discover: moved, tls: tls_of(&next), ..dns }, &metrics);
-    assert_eq!((other.endpoints().generation(), other.endpoints().endpoints().len()), (2, 0));
+    assert_eq!((other.endpoints().generation(), other.endpoints().endpoints().len()), (2, 2));
     other.instances().learn(Ok(vec![found(2), found(3)]));
     assert_eq!(other.endpoints().generation(), 3);
     assert!(Arc::ptr_eq(&set.endpoints()[1], &other.endpoints().endpoints()[0]));
+}
+
+#[test]
+fn a_new_name_that_dns_does_not_answer_leaves_the_former_instances_in_use() {
+    let metrics = Metrics::new();
+    let named = |name: &str| ServicePlan { discover: DiscoverPlan::Dns { name: name.into(), port: 80 }, ..plan("orders", &[1]) };
+    let before = after(None, named("orders.demo"), &metrics);
+    before.instances().learn(Ok(vec![found(1), found(2)]));
+    let set = before.endpoints();
+    let next = after(Some(&before), named("elsewhere.demo"), &metrics);
+    assert!(std::iter::zip(set.endpoints(), next.endpoints().endpoints()).all(|(one, other)| Arc::ptr_eq(one, other)));
+    next.instances().learn(Err(LookupFault::TIMEOUT));
+    next.instances().learn(Ok(Vec::new()));
+    drop(before);
+    assert!(set.endpoints().iter().all(|endpoint| !endpoint.is_gone()), "they serve on although the former configuration has ended");
+    let shown = serde_json::to_value(next.snapshot()).expect("json");
+    assert_eq!((&shown["handed_down"], &shown["generation"], &shown["failure"]["code"]), (&true.into(), &1.into(), &"no-records".into()));
+
+    // A third name in the meantime inherits them likewise, and one that is not taken leaves them alone.
+    drop(after(Some(&next), named("nowhere.demo"), &metrics));
+    let last = after(Some(&next), named("third.demo"), &metrics);
+    drop(next);
+    assert!(last.endpoints().is_handed_down() && set.endpoints().iter().all(|endpoint| !endpoint.is_gone()));
+    // The first answer ends it, also where it names the same instances.
+    let same = after(Some(&last), named("fourth.demo"), &metrics);
+    same.instances().learn(Ok(vec![found(1), found(2)]));
+    assert!(!same.endpoints().is_handed_down() && same.endpoints().generation() == 2);
+    last.instances().learn(Ok(vec![found(2), found(3)]));
+    drop(same);
+    assert!(set.endpoints()[0].is_gone() && !set.endpoints()[1].is_gone());
+    assert_eq!(serde_json::to_value(last.snapshot()).expect("json").get("handed_down"), None);
+
+    // Addresses that the operator has written down are all there is to know.
+    let listed = after(Some(&last), plan("orders", &[9]), &metrics);
+    assert_eq!((listed.endpoints().endpoints().len(), listed.endpoints().is_handed_down()), (1, false));
+    drop(last);
+    assert!(set.endpoints()[1].is_gone());
+}
+
+#[test]
+fn the_gauges_show_the_youngest_configuration_that_is_left() {
+    let metrics = Metrics::new();
+    let shows = |count: usize| {
+        let text = metrics.encode();
+        assert!(text.contains(&format!("gateway_instances{{service=\"orders\"}} {count}\n")), "{count} in\n{text}");
+        assert!(
+            text.contains(&format!("gateway_instances_health{{service=\"orders\",state=\"unknown\"}} {count}\n")),
+            "{count} in\n{text}"
+        );
+    };
+    let before = service(&metrics);
+    before.instances().count_standings();
+    shows(2);
+    let next = after(Some(&before), plan("orders", &[3, 4, 5]), &metrics);
+    shows(3);
+    before.instances().learn(Ok(vec![found(1)]));
+    before.instances().count_standings();
+    shows(3);
+    drop(next);
+    shows(1);
+    let last = after(Some(&before), plan("orders", &[3, 4, 5, 6]), &metrics);
+    drop(before);
+    shows(4);
+    drop(last);
+    assert!(!metrics.encode().contains("orders"));
 }
 
 fn tls_of(service: &Service) -> Option<wire::tls::client::ClientTls> {

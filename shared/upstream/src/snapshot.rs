@@ -15,6 +15,9 @@ pub struct ServiceSnapshot {
     pub failure: Option<FailureSnapshot>,
     /// Connections that this process has open to its instances.
     pub connections: usize,
+    /// Whether a former way of discovery has found its instances, which stay in use until the present one answers; absent if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub handed_down: bool,
     /// Its instances, ordered by address.
     pub endpoints: Vec<EndpointSnapshot>,
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinSet};
 use wire::tls::client::ClientTls;
 
 use crate::endpoint::Endpoint;
@@ -35,22 +35,12 @@ pub(crate) async fn keep_checked(instances: Weak<Instances>, mut terms: watch::R
         let changed = tokio::select! {
             changed = terms.changed() => changed,
             changed = generation.changed() => changed,
-            Some(ended) = checks.tasks.join_next() => {
-                told(ended);
-                Ok(())
-            }
+            () = checks.one_ended() => Ok(()),
         };
         // Whoever would tell of a change is gone, and the service with it.
         if changed.is_err() {
             return;
         }
-    }
-}
-
-/// A check that was broken off has ended as it should; one that panicked must not vanish in silence.
-fn told(ended: Result<(), JoinError>) {
-    if ended.is_err_and(|fault| fault.is_panic()) {
-        tracing::error!("the checks of an instance panicked and have ended; it keeps its standing until the process is restarted");
     }
 }
 
@@ -60,6 +50,8 @@ struct Checks {
     plan: Option<HealthPlan>,
     tasks: JoinSet<()>,
     running: HashMap<u64, AbortHandle>,
+    /// Instances whose checks have panicked, and are begun again after a pause.
+    resting: HashSet<u64>,
 }
 
 impl Checks {
@@ -73,20 +65,40 @@ impl Checks {
         let named: HashSet<u64> = set.endpoints().iter().map(|endpoint| endpoint.id()).collect();
         self.running.extract_if(|id, _| !named.contains(id)).for_each(|(_, task)| task.abort());
         for endpoint in set.endpoints() {
-            match plan {
-                None => endpoint.checked().forget(),
-                Some(plan) => {
-                    let (tasks, weak) = (&mut self.tasks, Arc::downgrade(instances));
-                    self.running.entry(endpoint.id()).or_insert_with(|| tasks.spawn(check(weak, Arc::clone(endpoint), plan)));
-                }
-            }
+            let Some(plan) = plan else {
+                endpoint.checked().forget();
+                continue;
+            };
+            self.running.entry(endpoint.id()).or_insert_with(|| {
+                let first = if self.resting.remove(&endpoint.id()) { plan.every } else { Duration::ZERO };
+                self.tasks.spawn(check(Arc::downgrade(instances), Arc::clone(endpoint), plan, first))
+            });
         }
+        self.resting.clear();
         instances.count_standings();
+    }
+
+    /// Waits until a check ends; for ever while there is none. One that was broken off has ended as it should; one that panicked must not
+    /// leave its instance with the standing that it has, and is missing from now on. Safe to be broken off.
+    async fn one_ended(&mut self) {
+        let fault = match self.tasks.join_next_with_id().await {
+            None => std::future::pending().await,
+            Some(Ok(_)) => return,
+            Some(Err(fault)) => fault,
+        };
+        if !fault.is_panic() {
+            return;
+        }
+        tracing::error!("the checks of an instance panicked; they begin again after a pause");
+        self.resting.extend(self.running.extract_if(|_, task| task.id() == fault.id()).map(|(id, _)| id));
     }
 }
 
-/// Checks one instance until it is told to end.
-async fn check(instances: Weak<Instances>, endpoint: Arc<Endpoint>, plan: HealthPlan) {
+/// Checks one instance until it is told to end, for the first time when `first` is over.
+async fn check(instances: Weak<Instances>, endpoint: Arc<Endpoint>, plan: HealthPlan, first: Duration) {
+    if !first.is_zero() {
+        tokio::time::sleep(first).await;
+    }
     let mut probe = Probe::new(plan.probe);
     loop {
         let Some(tls) = instances.upgrade().map(|instances| instances.tls().cloned()) else { return };
@@ -128,7 +140,47 @@ impl Probe {
 
 #[cfg(test)]
 mod tests {
+    use settings::clock::Clock;
+    use settings::files::Files;
+    use settings::report::Report;
+    use telemetry::metrics::Metrics;
+
     use super::*;
+    use crate::config::{DiscoverConfig, ServiceConfig};
+    use crate::endpoint::Address;
+    use crate::endpoints::Found;
+    use crate::measures::Measures;
+
+    const PLAN: HealthPlan = HealthPlan {
+        probe: ProbePlan::Link,
+        every: Duration::from_millis(5),
+        timeout: Duration::from_secs(5),
+        unhealthy_threshold: 1,
+        healthy_threshold: 1,
+    };
+
+    #[tokio::test]
+    async fn checks_that_panicked_begin_again() {
+        let config = ServiceConfig::new(DiscoverConfig::Static { addresses: vec!["127.0.0.1:1".into()] });
+        let service = config.check("services.orders", &Files::of(std::path::Path::new("/")), &mut Report::new()).expect("plan");
+        let (clock, _) = Clock::manual(1);
+        let instances = Instances::new(&service, Measures::of("orders", &Metrics::new()), &clock);
+        instances.learn(Ok(vec![Found { address: Address::Unix("/there/is/none.sock".into()), host: None, weight: 0 }]));
+        let endpoint = Arc::clone(&instances.endpoints().endpoints()[0]);
+        let mut checks = Checks::default();
+        checks.follow(&instances, Some(PLAN));
+        // On one thread nothing of the first task has run by now.
+        let panics = checks.tasks.spawn(async { panic!("as a mistake would") });
+        checks.running.insert(endpoint.id(), panics).expect("it is checked").abort();
+        while checks.running.contains_key(&endpoint.id()) {
+            checks.one_ended().await;
+        }
+        assert!(!endpoint.checked().was_checked());
+        let mut seen = instances.checks();
+        checks.follow(&instances, Some(PLAN));
+        let again = seen.wait_for(|_| endpoint.checked().was_checked());
+        tokio::time::timeout(Duration::from_secs(10), again).await.expect("it is checked again").expect("the instances are there");
+    }
 
     #[test]
     fn checks_of_many_processes_do_not_stay_in_step() {

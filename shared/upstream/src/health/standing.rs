@@ -3,7 +3,7 @@
 //! In: the outcome of each check. Out: one word that a pick reads from an atomic, and the facts behind it for operators. Refuses: to change
 //! its mind for one lost packet (the thresholds). What an instance says of itself counts at once, for it is no noise. Never: does I/O.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use contract::health::Word;
@@ -18,7 +18,7 @@ pub(crate) type Outcome = Result<Option<Word>, &'static str>;
 /// How an instance stands. The order is that of [`Standing::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Not known: it is not checked, or has neither passed nor failed enough checks. It is used like a healthy one.
+    /// Not known: it is not checked, and used like a healthy one; or it has neither passed a check nor failed enough, and comes after those.
     Unknown,
     /// It passes its checks.
     Healthy,
@@ -58,6 +58,7 @@ impl Standing {
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
     standing: AtomicU8,
+    leavings: AtomicU32,
     facts: Mutex<Facts>,
 }
 
@@ -87,6 +88,11 @@ impl Checked {
         Standing::from_number(self.standing.load(Ordering::Relaxed))
     }
 
+    /// How often the instance was found to leave.
+    pub(crate) fn leavings(&self) -> u32 {
+        self.leavings.load(Ordering::Relaxed)
+    }
+
     /// Whether there was a check at all.
     pub(crate) fn was_checked(&self) -> bool {
         self.facts().checked_at_ms.is_some()
@@ -101,6 +107,9 @@ impl Checked {
             Ok(word) => facts.passed(word, was, plan),
             Err(code) => facts.failed(code, was, plan),
         };
+        if is == Standing::Draining && was != is {
+            self.leavings.fetch_add(1, Ordering::Relaxed);
+        }
         self.standing.store(is as u8, Ordering::Relaxed);
         Learnt { is_first, was, is }
     }

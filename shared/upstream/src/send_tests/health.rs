@@ -23,6 +23,10 @@ const DRAINING: &str = r#"{"tier":"routing-gw","treaty":1,"build":"7","generatio
 const NOT_READY: &str = r#"{"tier":"routing-gw","treaty":1,"build":"7","generation":3,"draining":false,"ready":false}"#;
 const OVER_NEXT: &str = r#"{"tier":"routing-gw","treaty":3,"build":"9","generation":1,"draining":false,"ready":true}"#;
 
+/// Instead of a status: the connection breaks, or nothing is said.
+const BREAKS: u16 = 0;
+const HANGS: u16 = 1;
+
 /// A replica: what it says to a check is set by the test; requests are answered and written down.
 struct Replica {
     instance: Instance,
@@ -46,8 +50,10 @@ impl Replica {
                         ledger.requests.borrow_mut().push(request);
                         (200, "ok")
                     };
-                    if status == 0 {
-                        break;
+                    match status {
+                        BREAKS => break,
+                        HANGS => std::future::pending().await,
+                        _ => {}
                     }
                     let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len());
                     if socket.write_all(format!("{head}{body}").as_bytes()).await.is_err() {
@@ -105,12 +111,15 @@ fn a_replica_that_says_it_leaves_is_sent_nothing_and_its_idle_connections_close(
             (&"draining".into(), &"7".into(), &1.into())
         );
 
-        // When both leave, both are used: each new connection may meet a successor.
+        // When both leave, both are used: a new connection may meet a successor, and is kept.
         two.says.set((200, DRAINING));
         stands(&bench, &two, Standing::Draining).await;
+        until("no idle connection is left", || bench.pools.idle() == 0).await;
+        let mut reused = 0;
         for _ in 0..6 {
-            assert!(!bench.get().await.2.reused);
+            reused += usize::from(bench.get().await.2.reused);
         }
+        assert_eq!((reused, bench.pools.idle()), (4, 2));
         assert!(one.count() > 2 && two.count() > 8, "{} {}", one.count(), two.count());
 
         // One that merely leaves goes before one that does not serve.
@@ -138,6 +147,68 @@ fn a_request_under_way_at_a_replica_that_leaves_ends_in_peace_and_its_connection
 }
 
 #[test]
+fn a_request_that_broke_at_the_one_that_is_well_is_not_sent_to_one_that_is_not() {
+    run(async {
+        // Answers the checks, and breaks off the first request that it reads.
+        let broke = Rc::new(Cell::new(false));
+        let well = Instance::accepting({
+            let broke = Rc::clone(&broke);
+            move |mut socket, ledger| {
+                let broke = Rc::clone(&broke);
+                async move {
+                    while let Some(request) = read_request(&mut socket).await {
+                        if !request.contains(contract::headers::HEALTH.as_str()) {
+                            ledger.requests.borrow_mut().push(request);
+                            if !broke.replace(true) {
+                                break;
+                            }
+                        }
+                        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{WELL}", WELL.len());
+                        socket.write_all(answer.as_bytes()).await.expect("written");
+                    }
+                }
+            }
+        })
+        .await;
+        let not_ready = Replica::start().await;
+        not_ready.says.set((200, NOT_READY));
+        let bench = Bench::planned(&[&well.address, &not_ready.instance.address], |_| {}, |plan| plan.health = Some(PLAN));
+        assert!(bench.service.wait_checked(LONG).await);
+        let (status, _, trip) = bench.get().await;
+        assert_eq!((status, trip.attempts, well.ledger.count(), not_ready.count()), (200, 2, 2, 0));
+    });
+}
+
+#[test]
+fn an_instance_that_was_just_found_waits_for_its_first_check_unless_nobody_is_better() {
+    run(async {
+        let (one, fresh) = (Replica::start().await, Replica::start().await);
+        fresh.says.set((HANGS, ""));
+        let alone = Bench::planned(&[&fresh.instance.address], |_| {}, |plan| plan.health = Some(PLAN));
+        assert_eq!(alone.get().await.0, 200, "a start waits for no check");
+
+        let bench = bench(&[&one]).await;
+        let found = |replica: &Replica| crate::endpoints::Found {
+            address: crate::endpoint::Address::Tcp(replica.instance.address.parse().expect("address")),
+            host: None,
+            weight: 0,
+        };
+        let checks = fresh.checks.get();
+        bench.service.instances().learn(Ok(vec![found(&one), found(&fresh)]));
+        until("it is asked at once", || fresh.checks.get() > checks).await;
+        for _ in 0..6 {
+            bench.get().await;
+        }
+        assert_eq!((one.count(), fresh.count()), (6, 1));
+        // One that leaves is no better than one that may be well.
+        one.says.set((200, DRAINING));
+        stands(&bench, &one, Standing::Draining).await;
+        bench.get().await;
+        assert_eq!((one.count(), fresh.count()), (6, 2));
+    });
+}
+
+#[test]
 fn an_over_next_treaty_is_shown_and_never_used() {
     run(async {
         let (one, two) = (Replica::start().await, Replica::start().await);
@@ -151,7 +222,7 @@ fn an_over_next_treaty_is_shown_and_never_used() {
         stands(&bench, &two, Standing::Foreign).await;
         assert!(matches!(bench.send(request(Method::GET, Body::Empty)).await.0, Err(SendFault::NoInstances)));
         // It would only answer in a language that is not ours: failing its checks does not change that.
-        two.says.set((0, ""));
+        two.says.set((BREAKS, ""));
         let seen = two.checks.get();
         until("checks fail", || two.checks.get() > seen + 5).await;
         assert!(matches!(bench.send(request(Method::GET, Body::Empty)).await.0, Err(SendFault::NoInstances)));
@@ -195,7 +266,7 @@ fn whatever_is_no_good_answer_makes_it_unhealthy_and_a_good_one_well_again() {
         Ok(text) => text,
         Err(_) => "",
     };
-    for (says, code) in [((500, "no"), "status"), ((200, "ok"), "malformed"), ((200, LONG_BODY), "malformed"), ((0, ""), "reset")] {
+    for (says, code) in [((500, "no"), "status"), ((200, "ok"), "malformed"), ((200, LONG_BODY), "malformed"), ((BREAKS, ""), "reset")] {
         run(async {
             let (one, two) = (Replica::start().await, Replica::start().await);
             let bench = bench(&[&one, &two]).await;

@@ -19,8 +19,8 @@ use wire::fetch::otlp::OtlpClient;
 use wire::resolver::Names;
 use wire::tasks::Tasks;
 
-use crate::address::Address;
 use crate::admin::{self, Admin};
+use crate::bind::{self, Socket};
 use crate::ceiling::Ceiling;
 use crate::deal::{Dealer, Lane};
 use crate::descriptors;
@@ -28,7 +28,6 @@ use crate::drain::{self, Departure, Life, LifeWatch};
 use crate::figures::Figures;
 use crate::handover::{self, Handover, Succession};
 use crate::inherit::Inherited;
-use crate::listen::Listener;
 use crate::load::{Loaded, Loader};
 use crate::notify::Notifier;
 use crate::orders::{Order, Orders};
@@ -101,10 +100,10 @@ async fn lead<T: Tier>(
         return Err(outdone(aside));
     }
     let (host, plan, notifier) = (Arc::new(checked.host), Arc::new(checked.tier), Arc::new(notifier));
-    let Bound { listeners, admin: admin_listener, taken } = bind(&host, inherited)?;
+    let bound = bind::bind(&host, inherited)?;
     let places = Places {
-        listeners: host.listeners.iter().zip(&listeners).map(|(plan, listener)| (Arc::clone(&plan.name), listener.address())).collect(),
-        admin: admin_listener.address(),
+        listeners: bound.listeners.iter().map(|socket| (Arc::clone(&socket.name), socket.listener.address())).collect(),
+        admin: bound.admin.listener.address(),
     };
 
     let (life, watch) = Life::begin();
@@ -152,14 +151,15 @@ async fn lead<T: Tier>(
         notifier: Arc::clone(&notifier),
     });
     control.tasks.spawn("reload", reloader.run());
-    let names = host.listeners.iter().map(|plan| Arc::clone(&plan.name));
-    let heritage = Heritage::of(names.zip(&listeners).chain([(Arc::from(ADMIN), &admin_listener)]))?;
+    let heritage = Heritage::of(&bound)?;
+    bound.set_modes()?;
+    let taken = bound.taken();
     let served = standing.clone();
     let (mut handover, desk) = Handover::new(heritage, origin, move || served.borrow().generation, &control.metrics);
     let admin = Admin::new(standing.clone(), &places, &lanes, control.clone(), bell.clone(), desk);
-    let door = admin::open(&control.tasks, admin.router(), admin_listener, host.admin.clone(), watch.clone());
+    let door = admin::open(&control.tasks, admin.router(), bound.admin.listener, host.admin.clone(), watch.clone());
     let dealer = Arc::new(Dealer::new(lanes, connections, figures));
-    let acceptors = accept(dealer, &host, listeners, &watch);
+    let acceptors = accept(dealer, bound.listeners, &watch);
     if let Some(predecessor) = predecessor.take() {
         handover::count_handed_over(&control.metrics);
         predecessor.ready(taken);
@@ -238,51 +238,6 @@ async fn lead<T: Tier>(
 enum End {
     Asked(&'static str),
     Succeeded(Succession),
-}
-
-/// The sockets of a process.
-struct Bound {
-    listeners: Vec<Listener>,
-    admin: Listener,
-    /// The names of those that were passed on by a predecessor.
-    taken: Vec<String>,
-}
-
-/// The name of the admin door among listeners.
-const ADMIN: &str = "admin";
-
-/// Binds everything, or says what cannot be bound.
-fn bind(host: &HostPlan, inherited: Inherited) -> Result<Bound, BootError> {
-    let names: Vec<&str> = host.listeners.iter().map(|plan| &*plan.name).chain([ADMIN]).collect();
-    let mut inherited = inherited.wanted(&names);
-    let mut taken = Vec::new();
-    let mut one = |name: &str, address: &Address, mode: u32| match inherited.take(name) {
-        // A predecessor that stood elsewhere empties and closes its queue by itself; what systemd passes on may stand anywhere.
-        Some(listener) if inherited.is_succession() && !listener.stands_at(address) => Listener::bind(address, mode),
-        Some(listener) => {
-            taken.push(name.to_owned());
-            let listener = listener.in_place_of(name, address)?;
-            // The mode of systemd's sockets is systemd's to say.
-            if inherited.is_succession() { listener.with_mode(mode) } else { Ok(listener) }
-        }
-        None => Listener::bind(address, mode),
-    };
-    let mut listeners = Vec::with_capacity(host.listeners.len());
-    for plan in &host.listeners {
-        listeners.push(one(&plan.name, &plan.address, plan.mode)?);
-    }
-    let admin = one(ADMIN, &host.admin.address, host.admin.mode)?;
-    if inherited.left() > 0 {
-        if inherited.is_succession() {
-            tracing::info!(sockets = inherited.left(), "sockets that no listener is named after are left to the process before this one");
-        } else {
-            tracing::warn!(
-                sockets = inherited.left(),
-                "inherited sockets that no listener is named after are closed, with what waits in their queues"
-            );
-        }
-    }
-    Ok(Bound { listeners, admin, taken })
 }
 
 /// Why a process does not follow another one by less than its whole configuration: the former may serve by what was good of it before.
@@ -372,10 +327,10 @@ pub(crate) fn warn_of_plaintext(plan: &ListenerPlan) {
 }
 
 /// One task per listener; they end when the process closes.
-fn accept(dealer: Arc<Dealer>, host: &HostPlan, listeners: Vec<Listener>, life: &LifeWatch) -> JoinSet<()> {
+fn accept(dealer: Arc<Dealer>, listeners: Vec<Socket>, life: &LifeWatch) -> JoinSet<()> {
     let mut acceptors = JoinSet::new();
-    for (place, (listener, plan)) in listeners.into_iter().zip(&host.listeners).enumerate() {
-        let (dealer, name, life) = (Arc::clone(&dealer), Arc::clone(&plan.name), life.clone());
+    for (place, Socket { name, listener, .. }) in listeners.into_iter().enumerate() {
+        let (dealer, life) = (Arc::clone(&dealer), life.clone());
         acceptors.spawn(async move {
             if let Err(error) = dealer.accept_from(listener, name, place, life).await {
                 tracing::error!(listener = place, %error, "a listener cannot be watched; it accepts nothing");

@@ -6,9 +6,11 @@
 //! that it serves; leaves a child behind that nobody waits for.
 
 pub mod origin;
+pub mod passed;
 pub mod predecessor;
 pub mod word;
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
@@ -21,9 +23,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::bind::Bound;
 use crate::inherit::PREDECESSOR;
 use crate::listen::Listener;
 use crate::succession::origin::Origin;
+use crate::succession::passed::{Passing, VARIABLE};
 use crate::succession::word::{WORD_BYTES_MAX, Word};
 use crate::tier::BootError;
 
@@ -37,6 +41,7 @@ const END_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Heritage {
     sockets: Vec<(Arc<str>, Listener)>,
+    passing: Passing,
 }
 
 /// A successor that was started and has not said yet how it went.
@@ -49,17 +54,19 @@ pub(crate) struct Successor {
 }
 
 impl Heritage {
-    /// Second descriptors of `sockets`.
+    /// Second descriptors of all that is bound.
     ///
     /// # Errors
     /// When the process has no descriptor left.
-    pub(crate) fn of<'s>(sockets: impl Iterator<Item = (Arc<str>, &'s Listener)>) -> Result<Self, BootError> {
-        let again = |(name, listener): (Arc<str>, &Listener)| listener.try_clone().map(|listener| (name, listener));
-        let sockets = sockets.map(again).collect::<Result<_, _>>();
+    pub(crate) fn of(bound: &Bound) -> Result<Self, BootError> {
+        let sockets: BTreeMap<_, _> = bound.all().map(|socket| (socket.name.to_string(), socket.passed.clone())).collect();
+        let passing = Passing { by: std::process::id(), sockets };
+        let again = bound.all().map(|socket| socket.listener.try_clone().map(|listener| (Arc::clone(&socket.name), listener)));
+        let sockets = again.collect::<Result<_, _>>();
         let sockets = sockets.map_err(|error| {
             BootError::new(format!("a socket cannot be kept for a successor: {error}"), "raise the limit of open files")
         })?;
-        Ok(Self { sockets })
+        Ok(Self { sockets, passing })
     }
 
     /// Starts the executable again with the same arguments, this heritage, and a line back to us. Call it inside the control runtime.
@@ -91,6 +98,7 @@ impl Heritage {
         // Whose number LISTEN_PID would have to be is known only once the process exists; without it the descriptors are anybody's who has them.
         command.env_remove("LISTEN_PID").env_remove("LISTEN_FDS_FIRST_FD");
         command.env("LISTEN_FDS", descriptors.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
+        command.env(VARIABLE, self.passing.encode());
         let mapping = |(parent_fd, child_fd)| FdMapping { parent_fd, child_fd };
         let mappings = descriptors.into_iter().zip(FIRST_DESCRIPTOR..).map(mapping).collect();
         command.fd_mappings(mappings).map_err(|fault| BootError::new(fault.to_string(), "report this as a bug"))?;

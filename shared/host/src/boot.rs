@@ -4,6 +4,7 @@
 //! tier's own start, then workers, admin, accepting; so that a taken port is told before anybody waits for an issuer. A successor waits for the
 //! tier's readiness before it accepts. Refuses: to serve with less than the plan says. Never: accepts before the tier can answer.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use telemetry::record::Records;
 use telemetry::traces::{Resource, Tracing};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout, timeout_at};
 use wire::fetch::Fetcher;
 use wire::fetch::otlp::OtlpClient;
 use wire::resolver::Names;
@@ -35,9 +36,9 @@ use crate::plan::HostPlan;
 use crate::plan_listener::ListenerPlan;
 use crate::reload::{Crew, Generation, Reloader, Start};
 use crate::standing::Standing;
-use crate::succession::Heritage;
 use crate::succession::origin::Origin;
 use crate::succession::predecessor::Predecessor;
+use crate::succession::{Heritage, Successor};
 use crate::tier::{Aside, BootError, Control, Tier};
 use crate::worker::{self, Kit, Worker};
 
@@ -124,10 +125,10 @@ async fn lead<T: Tier>(
     let kit = Kit { given: given_watch, figures: Arc::clone(&figures), life: watch.clone() };
     let (lanes, workers) = crew(kit, host.workers).await?;
 
-    if predecessor.is_some() {
+    if let Some(former) = &predecessor {
         // Until then the other process answers, also at the admin door.
         tokio::select! {
-            readiness = becomes_ready(&*tier, host.ready_within) => readiness?,
+            readiness = becomes_ready(&*tier, host.ready_within, || former.is_gone()) => readiness?,
             why = orders.leave() => return Err(BootError::new(format!("asked to leave ({why}) before it served"), "start it anew")),
         }
     }
@@ -154,8 +155,7 @@ async fn lead<T: Tier>(
     let heritage = Heritage::of(&bound)?;
     bound.set_modes()?;
     let taken = bound.taken();
-    let served = standing.clone();
-    let (mut handover, desk) = Handover::new(heritage, origin, move || served.borrow().generation, &control.metrics);
+    let (mut handover, desk) = Handover::new(heritage, origin, &control.metrics);
     let admin = Admin::new(standing.clone(), &places, &lanes, control.clone(), bell.clone(), desk);
     let door = admin::open(&control.tasks, admin.router(), bound.admin.listener, host.admin.clone(), watch.clone());
     let dealer = Arc::new(Dealer::new(lanes, connections, figures));
@@ -176,42 +176,65 @@ async fn lead<T: Tier>(
     drop(host);
     let end = loop {
         tokio::select! {
+            // Who serves is decided by the successor; an order comes to whoever it turns out to be.
+            biased;
+            succession = handover.happens() => break End::Succeeded(succession),
             order = orders.next() => match order {
                 Order::Leave(why) => break End::Asked(why),
                 Order::Reload(why) => bell.ring(why),
                 Order::Upgrade(why) => handover.begin(why),
             },
-            succession = handover.happens() => break End::Succeeded(succession),
         }
     };
+    // Whoever ends a process that has handed over means the one that serves, and must not cut what this one still answers.
+    let mut may_be_asked_once = matches!(end, End::Succeeded(_));
+    let end = match end {
+        End::Asked(why) => handover.give_up().await.map_or(End::Asked(why), End::Succeeded),
+        succeeded @ End::Succeeded(_) => succeeded,
+    };
+    drop(handover);
     let (mut drain, tier) = {
         let standing = standing.borrow();
         (standing.host.drain, Arc::clone(&standing.tier))
     };
+    let mut successor = None;
     match end {
         End::Asked(why) => {
-            handover.give_up().await;
             notifier.stopping(why);
             tracing::info!(why, wait = ?drain.wait, deadline = ?drain.deadline, "draining");
             tier.draining();
         }
-        End::Succeeded(succession) => {
-            drop(handover);
+        End::Succeeded(mut succession) => {
             // From here on the successor alone accepts; it has the same queues, so nobody waits in vain and nobody needs to look elsewhere.
-            notifier.main_pid(succession.pid);
+            notifier.main_pid(succession.successor.pid());
+            succession.successor.reload();
             drain.wait = Duration::ZERO;
-            tracing::info!(successor = succession.pid, deadline = ?drain.deadline, "handed over; draining");
+            tracing::info!(successor = succession.successor.pid(), deadline = ?drain.deadline, "handed over; draining");
             life.hand_over(succession.taken.clone());
             // Whoever asked for it and asks again meets the successor. It fails where the door could not be opened.
             let _ = door.closed.await;
             succession.tell();
+            successor = Some(succession.successor);
         }
     }
     drop(tier);
     let mut ended: Vec<_> = workers.into_iter().map(|worker| worker.ended).collect();
-    let asked_again = tokio::select! {
-        departure = drain::depart(&life, drain, acceptors, &mut ended) => Ok(departure),
-        why = orders.leave() => Err(why),
+    let last_answers_until = tokio::time::Instant::now() + drain.deadline.max(LAST_ANSWERS_MIN);
+    let asked_again = {
+        let mut departs = pin!(drain::depart(&life, drain, acceptors, &mut ended));
+        loop {
+            tokio::select! {
+                departure = &mut departs => break Ok(departure),
+                why = orders.leave() => match std::mem::take(&mut may_be_asked_once) {
+                    true => tracing::info!(why, "asked to leave, which it does already; asked once more it ends at once"),
+                    false => break Err(why),
+                },
+                how = ends(&mut successor) => {
+                    successor = None;
+                    tracing::error!("the successor ended {how} while this process drains; NOBODY ACCEPTS: start the tier anew");
+                }
+            }
+        }
     };
     let departure = match asked_again {
         Ok(departure) => departure,
@@ -226,12 +249,22 @@ async fn lead<T: Tier>(
         }
     };
     if watch.has_successor() {
-        // The last answers of the admin door; it gives them a bound of its own.
-        let _ = door.ended.await;
+        // The last answers of the admin door, such as that of a reload.
+        if timeout_at(last_answers_until, door.ended).await.is_err() {
+            tracing::warn!("an operator did not take an answer before the deadline");
+        }
     }
     settle(&control).await;
     tracing::info!(?departure, "ended");
     Ok(departure)
+}
+
+/// How the successor ends; never, if there is none.
+async fn ends(successor: &mut Option<Successor>) -> String {
+    match successor {
+        Some(successor) => successor.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Why a process stops serving.
@@ -249,17 +282,21 @@ fn outdone(aside: &Aside) -> BootError {
 /// How often a successor looks whether it is ready.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
-/// Waits until the tier has all that it needs.
-async fn becomes_ready<T: Tier>(tier: &T, within: Duration) -> Result<(), BootError> {
+/// Waits until the tier has all that it needs to follow another process, or until that one `is_gone`: then there is nobody to lose anything to.
+async fn becomes_ready<T: Tier>(tier: &T, within: Duration, is_gone: impl Fn() -> bool) -> Result<(), BootError> {
     let all_ready = async {
-        while tier.readiness().iter().any(|check| !check.ready) {
+        while tier.succession_readiness().iter().any(|check| !check.ready) {
+            if is_gone() {
+                tracing::warn!("the process before this one has ended; this one serves with what it has");
+                return;
+            }
             sleep(LOOK_EVERY).await;
         }
     };
     if timeout(within, all_ready).await.is_ok() {
         return Ok(());
     }
-    let failing = tier.readiness().into_iter().filter(|check| !check.ready);
+    let failing = tier.succession_readiness().into_iter().filter(|check| !check.ready);
     let failing: Vec<String> = failing.map(|check| format!("{}: {}", check.name, check.detail)).collect();
     Err(BootError::new(
         format!("the successor was not ready within {within:?}: {}", failing.join("; ")),
@@ -295,6 +332,9 @@ fn control(host: &HostPlan, life: LifeWatch) -> Result<Control, BootError> {
         life,
     })
 }
+
+/// How long the last answers of the admin door may take at least, however short the drain.
+const LAST_ANSWERS_MIN: Duration = Duration::from_secs(5);
 
 /// The version of this build.
 pub const BUILD: &str = env!("CARGO_PKG_VERSION");

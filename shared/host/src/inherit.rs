@@ -5,6 +5,7 @@
 //! guesses by order once one name has fitted or a predecessor named them all, because a leftover could then serve the wrong address.
 
 use std::io;
+use std::os::unix::process::parent_id;
 
 use listenfd::ListenFd;
 
@@ -46,13 +47,14 @@ impl Inherited {
     pub fn from_environment() -> Result<Self, BootError> {
         // `listenfd` clears the variables it knows; the names must be read before that.
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let passing = Passing::parse(&std::env::var(VARIABLE).unwrap_or_default());
         let mut passed = ListenFd::from_env();
         let mut names = names_of(&names);
         let (mut sockets, mut predecessor, mut broken) = (Vec::new(), None, None);
         for place in 0..passed.len() {
             let name = names.next().flatten().map(str::to_owned);
             let taken = if name.as_deref() == Some(PREDECESSOR) {
-                take_predecessor(&mut passed, place).map(|line| predecessor = Some(line))
+                take_predecessor(&mut passed, place, passing.by).map(|line| predecessor = Some(line))
             } else {
                 take(&mut passed, place).map(|listener| sockets.push((name.clone(), listener)))
             };
@@ -64,10 +66,7 @@ impl Inherited {
         }
         match (broken, predecessor) {
             (None, None) => Ok(Self::of(sockets, &[])),
-            (None, Some(predecessor)) => {
-                let passing = Passing::parse(&std::env::var(VARIABLE).unwrap_or_default());
-                Ok(Self::from_predecessor(sockets, passing, predecessor))
-            }
+            (None, Some(predecessor)) => Ok(Self::from_predecessor(sockets, passing, predecessor)),
             (Some(error), None) => Err(error),
             (Some(error), Some(predecessor)) => {
                 predecessor.failed(&error);
@@ -141,10 +140,10 @@ fn take(passed: &mut ListenFd, place: usize) -> io::Result<Listener> {
     listener.adopt()
 }
 
-fn take_predecessor(passed: &mut ListenFd, place: usize) -> io::Result<Predecessor> {
+fn take_predecessor(passed: &mut ListenFd, place: usize, pid: u32) -> io::Result<Predecessor> {
     let socket = passed.take_unix_datagram(place)?.ok_or(io::ErrorKind::NotFound)?;
     socket.set_nonblocking(true)?;
-    Ok(Predecessor::at(socket))
+    Ok(Predecessor::at(socket, if pid == 0 { parent_id() } else { pid }))
 }
 
 #[cfg(test)]

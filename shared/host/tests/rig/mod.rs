@@ -50,6 +50,8 @@ pub(crate) struct Wish {
     pub(crate) inherited: Inherited,
     /// Listen on a Unix socket, for these users.
     pub(crate) uids: Option<Vec<u32>>,
+    /// It lacks what a process before it may have.
+    pub(crate) lacks: bool,
 }
 
 impl Default for Wish {
@@ -61,6 +63,7 @@ impl Default for Wish {
             drain: DrainConfig { wait: Span::secs(0), deadline: Span::secs(10) },
             inherited: Inherited::none(),
             uids: None,
+            lacks: false,
         }
     }
 }
@@ -84,6 +87,7 @@ impl Process {
         let folder = Folder::new();
         let host = plan(&wish, &folder.0);
         let gate = Gate::new();
+        gate.lacks.store(wish.lacks, Ordering::Relaxed);
         let (orders, given) = tokio::sync::mpsc::channel(4);
         let (ready, is_ready) = mpsc::sync_channel::<Places>(1);
         let plan = Arc::new(Mutex::new((host, TinyPlan { gate: Arc::clone(&gate), greeting: "hello".to_owned(), broken: None })));

@@ -49,6 +49,18 @@ impl Manager {
     }
 }
 
+/// Both processes speak, in whatever order; the former names the new one, which the manager believes because it is still the main one, and has it
+/// read its configuration once more: a reload may have been asked of the former alone.
+#[track_caller]
+fn succeeds(manager: &Manager, successor: u32) {
+    let mut words = [(); 4].map(|()| manager.hears(""));
+    words.sort();
+    let [main, ready, again, reloading] = words;
+    assert_eq!(main, format!("MAINPID={successor}"));
+    assert_eq!([ready.as_str(), again.as_str()], ["READY=1\nSTATUS=serving, generation 1"; 2]);
+    assert!(reloading.starts_with("RELOADING=1\n"), "{reloading}");
+}
+
 #[test]
 fn sockets_that_systemd_opened_are_served_and_systemd_is_told_how_it_goes() {
     // The manager says when to read; a reload by itself would be one word more.
@@ -83,18 +95,13 @@ fn sockets_that_systemd_opened_are_served_and_systemd_is_told_how_it_goes() {
     assert!(manager.hears("RELOADING=1\nMONOTONIC_USEC=").contains("STATUS="));
     assert_eq!(manager.hears("READY=1\n"), "READY=1\nSTATUS=serving, generation 2");
 
-    // Both processes speak, in whatever order; the former names the new one, which the manager believes because it is still the main one.
     let successor = tier.upgrade();
-    let mut words = [manager.hears(""), manager.hears("")];
-    words.sort();
-    assert_eq!(words, [format!("MAINPID={successor}"), "READY=1\nSTATUS=serving, generation 1".to_owned()]);
+    succeeds(&manager, successor);
     tier.wait_for_former();
     assert_eq!(tier.listener("link"), address);
     // That the socket is systemd's is known to every process after it.
     let successor = tier.upgrade();
-    let mut words = [manager.hears(""), manager.hears("")];
-    words.sort();
-    assert_eq!(words, [format!("MAINPID={successor}"), "READY=1\nSTATUS=serving, generation 1".to_owned()]);
+    succeeds(&manager, successor);
     tier.wait_for_former();
     assert_eq!(tier.listener("link"), address);
     assert_eq!(mode(), 0o640, "the mode that systemd gave it is no other one's to change");

@@ -178,7 +178,7 @@ async fn lead<T: Tier>(
         tokio::select! {
             // Who serves is decided by the successor; an order comes to whoever it turns out to be.
             biased;
-            succession = handover.happens() => break End::Succeeded(succession),
+            succession = handover.happens() => break End::Succeeded(Box::new(succession)),
             order = orders.next() => match order {
                 Order::Leave(why) => break End::Asked(why),
                 Order::Reload(why) => bell.ring(why),
@@ -189,7 +189,7 @@ async fn lead<T: Tier>(
     // Whoever ends a process that has handed over means the one that serves, and must not cut what this one still answers.
     let mut may_be_asked_once = matches!(end, End::Succeeded(_));
     let end = match end {
-        End::Asked(why) => handover.give_up().await.map_or(End::Asked(why), End::Succeeded),
+        End::Asked(why) => handover.give_up().await.map_or(End::Asked(why), |succession| End::Succeeded(Box::new(succession))),
         succeeded @ End::Succeeded(_) => succeeded,
     };
     drop(handover);
@@ -270,7 +270,7 @@ async fn ends(successor: &mut Option<Successor>) -> String {
 /// Why a process stops serving.
 enum End {
     Asked(&'static str),
-    Succeeded(Succession),
+    Succeeded(Box<Succession>),
 }
 
 /// Why a process does not follow another one by less than its whole configuration: the former may serve by what was good of it before.

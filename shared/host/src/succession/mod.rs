@@ -184,10 +184,7 @@ impl Successor {
             return Some(taken);
         }
         self.signal(Signal::TERM);
-        match self.outcome(END_MAX).await {
-            Ok(taken) => Some(taken),
-            Err(_) => None,
-        }
+        self.outcome(END_MAX).await.ok()
     }
 
     /// Returns once it has ended, and tells how.

@@ -46,6 +46,26 @@ pub(crate) fn is_of_use(services: &[Arc<Service>]) -> bool {
     services.is_empty() || services.iter().any(|service| !service.endpoints().endpoints().is_empty())
 }
 
+/// The same for a process that is to take the place of another one: that one may serve each service by the last good answer about it, so each must
+/// have been answered for here too. A name service that says for certain that there is nothing has answered.
+pub(crate) fn health_of_successor(services: &[Arc<Service>]) -> Vec<Health> {
+    let snapshots: Vec<_> = services.iter().map(|service| service.snapshot()).collect();
+    successors(&snapshots)
+}
+
+fn successors(snapshots: &[ServiceSnapshot]) -> Vec<Health> {
+    let useless = snapshots.iter().all(|snapshot| snapshot.endpoints.is_empty());
+    snapshots.iter().map(|snapshot| of(snapshot, !useless && is_answered(snapshot))).collect()
+}
+
+fn is_answered(snapshot: &ServiceSnapshot) -> bool {
+    let is_definite = snapshot.failure.as_ref().is_some_and(|failure| DEFINITE.contains(&failure.code));
+    is_definite || !snapshot.endpoints.is_empty()
+}
+
+/// The failures of discovery by which a name service says that there is nothing (`wire::resolver::fault`).
+const DEFINITE: [&str; 2] = ["no-such-name", "no-records"];
+
 fn of(snapshot: &ServiceSnapshot, ready: bool) -> Health {
     let detail = match (&snapshot.failure, snapshot.endpoints.len()) {
         (None, count) if snapshot.handed_down => {
@@ -66,4 +86,41 @@ pub(crate) fn page(services: Vec<Arc<Service>>) -> Router {
         async move { Json(snapshots) }
     };
     Router::new().route("/services", get(show))
+}
+
+#[cfg(test)]
+mod tests {
+    use upstream::snapshot::{EndpointSnapshot, FailureSnapshot};
+
+    use super::*;
+
+    fn service(instances: usize, failure: Option<&'static str>) -> ServiceSnapshot {
+        let endpoint = |number| EndpointSnapshot {
+            address: format!("10.0.0.{number}:80"),
+            host: None,
+            in_flight: 0,
+            consecutive_failures: 0,
+            ejected: false,
+            health: None,
+        };
+        ServiceSnapshot {
+            name: "orders".to_owned(),
+            generation: 1,
+            refreshed_at_ms: None,
+            failure: failure.map(|code| FailureSnapshot { code, since_ms: 0 }),
+            connections: 0,
+            endpoints: (0..instances).map(endpoint).collect(),
+        }
+    }
+
+    #[test]
+    fn a_successor_is_ready_once_every_service_was_answered_for() {
+        let ready = |other: ServiceSnapshot| successors(&[service(2, None), other]).iter().all(|health| health.ready);
+        assert!(ready(service(1, None)) && ready(service(1, Some("timeout"))));
+        assert!(ready(service(0, Some("no-records"))) && ready(service(0, Some("no-such-name"))), "nothing is an answer");
+        for unanswered in [None, Some("timeout"), Some("server-failure")] {
+            assert!(!ready(service(0, unanswered)), "{unanswered:?}");
+        }
+        assert!(!successors(&[service(0, Some("no-records"))])[0].ready, "without any instance the tier is of no use");
+    }
 }

@@ -119,6 +119,10 @@ impl Tier for RoutingGw {
         services::health(&self.services)
     }
 
+    fn succession_readiness(&self) -> Vec<Health> {
+        services::health_of_successor(&self.services)
+    }
+
     fn admin(self: &Arc<Self>) -> axum::Router {
         services::page(self.services.clone())
     }

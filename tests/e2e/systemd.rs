@@ -1,8 +1,10 @@
 //! A tier under systemd, as far as that can be played: sockets that were opened before it (sd_listen_fds(3)), and a manager that is told how it
 //! stands (sd_notify(3)).
 
+use std::fs::Permissions;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::Command;
 
@@ -47,15 +49,31 @@ impl Manager {
     }
 }
 
+/// Both processes speak, in whatever order; the former names the new one, which the manager believes because it is still the main one, and has it
+/// read its configuration once more: a reload may have been asked of the former alone.
+#[track_caller]
+fn succeeds(manager: &Manager, successor: u32) {
+    let mut words = [(); 4].map(|()| manager.hears(""));
+    words.sort();
+    let [main, ready, again, reloading] = words;
+    assert_eq!(main, format!("MAINPID={successor}"));
+    assert_eq!([ready.as_str(), again.as_str()], ["READY=1\nSTATUS=serving, generation 1"; 2]);
+    assert!(reloading.starts_with("RELOADING=1\n"), "{reloading}");
+}
+
 #[test]
 fn sockets_that_systemd_opened_are_served_and_systemd_is_told_how_it_goes() {
     // The manager says when to read; a reload by itself would be one word more.
     let rig = Scene::default().routing("drain: {", "reload: { watch: null }\ndrain: {").raise(&BINARIES);
     let file = std::fs::read_to_string(rig.folder.file("routing.yaml")).expect("the file");
-    rig.folder.write("activated.yaml", &file.replace("unix:r.sock", "unix:a.sock").replace("routing.events", "activated.events"));
     let link = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = link.local_addr().expect("its address");
+    // What systemd opens may stand anywhere; and nobody can bind what the file says.
+    let file = file.replace("unix:r.sock", "unix:a.sock").replace("routing.events", "activated.events");
+    rig.folder.write("activated.yaml", &file.replace("127.0.0.1:0", &rig.routing.listener("link").to_string()));
     let admin = UnixListener::bind(rig.folder.file("a.sock")).expect("a socket");
+    let mode = || std::fs::metadata(rig.folder.file("a.sock")).expect("the socket's file").permissions().mode() & 0o777;
+    std::fs::set_permissions(rig.folder.file("a.sock"), Permissions::from_mode(0o640)).expect("its mode");
     let manager = Manager::at(&rig);
 
     // One more that nobody asked for: it serves nothing.
@@ -77,13 +95,16 @@ fn sockets_that_systemd_opened_are_served_and_systemd_is_told_how_it_goes() {
     assert!(manager.hears("RELOADING=1\nMONOTONIC_USEC=").contains("STATUS="));
     assert_eq!(manager.hears("READY=1\n"), "READY=1\nSTATUS=serving, generation 2");
 
-    // Both processes speak, in whatever order; the former names the new one, which the manager believes because it is still the main one.
     let successor = tier.upgrade();
-    let mut words = [manager.hears(""), manager.hears("")];
-    words.sort();
-    assert_eq!(words, [format!("MAINPID={successor}"), "READY=1\nSTATUS=serving, generation 1".to_owned()]);
+    succeeds(&manager, successor);
     tier.wait_for_former();
     assert_eq!(tier.listener("link"), address);
+    // That the socket is systemd's is known to every process after it.
+    let successor = tier.upgrade();
+    succeeds(&manager, successor);
+    tier.wait_for_former();
+    assert_eq!(tier.listener("link"), address);
+    assert_eq!(mode(), 0o640, "the mode that systemd gave it is no other one's to change");
 
     tier.terminate();
     assert_eq!(manager.hears("STOPPING=1\n"), "STOPPING=1\nSTATUS=draining (SIGTERM)");

@@ -386,6 +386,30 @@ fn what_is_reloaded_while_a_successor_starts_is_not_lost() {
 }
 
 #[test]
+fn whoever_has_handed_over_and_is_asked_to_leave_finishes_what_it_began() {
+    let rig = Rig::two_tier(&BINARIES);
+    let editor = rig.editor();
+    let identity = identity(&rig);
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| {
+            runtime().block_on(async {
+                let mut line = Line::open(rig.door(), &identity, Version::H1).await.expect("a connection");
+                line.exchange(rig.knock("GET /orders/1?delay_ms=3000").with(&editor).request()).await
+            })
+        });
+        until("the slow request is under way", || (rig.routing.metric("gateway_requests_in_flight") >= 1.0).then_some(()));
+        let former = rig.routing.pid();
+        rig.routing.upgrade();
+        // As a service manager does that tells every process of the service.
+        former.signal("TERM");
+        slow.join().expect("the client").expect("an answer").check("200 orders");
+        rig.routing.wait_for_former();
+        assert!(rig.routing.log().contains("asked to leave, which it does already"), "{}", rig.routing.log());
+    });
+    assert!(rig.routing.is_alive(), "the successor was not asked");
+}
+
+#[test]
 fn gwctl_upgrades_and_says_what_is_in_the_way() {
     let rig = Scene::default().security("drain: {", "upgrade: { ready_within: 100ms }\ndrain: {").raise(&BINARIES);
     let gwctl = |words: &[&str]| {

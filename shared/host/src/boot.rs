@@ -4,6 +4,7 @@
 //! tier's own start, then workers, admin, accepting; so that a taken port is told before anybody waits for an issuer. A successor waits for the
 //! tier's readiness before it accepts. Refuses: to serve with less than the plan says. Never: accepts before the tier can answer.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,14 +14,14 @@ use telemetry::record::Records;
 use telemetry::traces::{Resource, Tracing};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout, timeout_at};
 use wire::fetch::Fetcher;
 use wire::fetch::otlp::OtlpClient;
 use wire::resolver::Names;
 use wire::tasks::Tasks;
 
-use crate::address::Address;
 use crate::admin::{self, Admin};
+use crate::bind::{self, Socket};
 use crate::ceiling::Ceiling;
 use crate::deal::{Dealer, Lane};
 use crate::descriptors;
@@ -28,7 +29,6 @@ use crate::drain::{self, Departure, Life, LifeWatch};
 use crate::figures::Figures;
 use crate::handover::{self, Handover, Succession};
 use crate::inherit::Inherited;
-use crate::listen::Listener;
 use crate::load::{Loaded, Loader};
 use crate::notify::Notifier;
 use crate::orders::{Order, Orders};
@@ -36,9 +36,9 @@ use crate::plan::HostPlan;
 use crate::plan_listener::ListenerPlan;
 use crate::reload::{Crew, Generation, Reloader, Start};
 use crate::standing::Standing;
-use crate::succession::Heritage;
 use crate::succession::origin::Origin;
 use crate::succession::predecessor::Predecessor;
+use crate::succession::{Heritage, Successor};
 use crate::tier::{Aside, BootError, Control, Tier};
 use crate::worker::{self, Kit, Worker};
 
@@ -101,10 +101,10 @@ async fn lead<T: Tier>(
         return Err(outdone(aside));
     }
     let (host, plan, notifier) = (Arc::new(checked.host), Arc::new(checked.tier), Arc::new(notifier));
-    let Bound { listeners, admin: admin_listener, taken } = bind(&host, inherited)?;
+    let bound = bind::bind(&host, inherited)?;
     let places = Places {
-        listeners: host.listeners.iter().zip(&listeners).map(|(plan, listener)| (Arc::clone(&plan.name), listener.address())).collect(),
-        admin: admin_listener.address(),
+        listeners: bound.listeners.iter().map(|socket| (Arc::clone(&socket.name), socket.listener.address())).collect(),
+        admin: bound.admin.listener.address(),
     };
 
     let (life, watch) = Life::begin();
@@ -125,10 +125,10 @@ async fn lead<T: Tier>(
     let kit = Kit { given: given_watch, figures: Arc::clone(&figures), life: watch.clone() };
     let (lanes, workers) = crew(kit, host.workers).await?;
 
-    if predecessor.is_some() {
+    if let Some(former) = &predecessor {
         // Until then the other process answers, also at the admin door.
         tokio::select! {
-            readiness = becomes_ready(&*tier, host.ready_within) => readiness?,
+            readiness = becomes_ready(&*tier, host.ready_within, || former.is_gone()) => readiness?,
             why = orders.leave() => return Err(BootError::new(format!("asked to leave ({why}) before it served"), "start it anew")),
         }
     }
@@ -152,14 +152,14 @@ async fn lead<T: Tier>(
         notifier: Arc::clone(&notifier),
     });
     control.tasks.spawn("reload", reloader.run());
-    let names = host.listeners.iter().map(|plan| Arc::clone(&plan.name));
-    let heritage = Heritage::of(names.zip(&listeners).chain([(Arc::from(ADMIN), &admin_listener)]))?;
-    let served = standing.clone();
-    let (mut handover, desk) = Handover::new(heritage, origin, move || served.borrow().generation, &control.metrics);
+    let heritage = Heritage::of(&bound)?;
+    bound.set_modes()?;
+    let taken = bound.taken();
+    let (mut handover, desk) = Handover::new(heritage, origin, &control.metrics);
     let admin = Admin::new(standing.clone(), &places, &lanes, control.clone(), bell.clone(), desk);
-    let door = admin::open(&control.tasks, admin.router(), admin_listener, host.admin.clone(), watch.clone());
+    let door = admin::open(&control.tasks, admin.router(), bound.admin.listener, host.admin.clone(), watch.clone());
     let dealer = Arc::new(Dealer::new(lanes, connections, figures));
-    let acceptors = accept(dealer, &host, listeners, &watch);
+    let acceptors = accept(dealer, bound.listeners, &watch);
     if let Some(predecessor) = predecessor.take() {
         handover::count_handed_over(&control.metrics);
         predecessor.ready(taken);
@@ -176,42 +176,65 @@ async fn lead<T: Tier>(
     drop(host);
     let end = loop {
         tokio::select! {
+            // Who serves is decided by the successor; an order comes to whoever it turns out to be.
+            biased;
+            succession = handover.happens() => break End::Succeeded(Box::new(succession)),
             order = orders.next() => match order {
                 Order::Leave(why) => break End::Asked(why),
                 Order::Reload(why) => bell.ring(why),
                 Order::Upgrade(why) => handover.begin(why),
             },
-            succession = handover.happens() => break End::Succeeded(succession),
         }
     };
+    // Whoever ends a process that has handed over means the one that serves, and must not cut what this one still answers.
+    let mut may_be_asked_once = matches!(end, End::Succeeded(_));
+    let end = match end {
+        End::Asked(why) => handover.give_up().await.map_or(End::Asked(why), |succession| End::Succeeded(Box::new(succession))),
+        succeeded @ End::Succeeded(_) => succeeded,
+    };
+    drop(handover);
     let (mut drain, tier) = {
         let standing = standing.borrow();
         (standing.host.drain, Arc::clone(&standing.tier))
     };
+    let mut successor = None;
     match end {
         End::Asked(why) => {
-            handover.give_up().await;
             notifier.stopping(why);
             tracing::info!(why, wait = ?drain.wait, deadline = ?drain.deadline, "draining");
             tier.draining();
         }
-        End::Succeeded(succession) => {
-            drop(handover);
+        End::Succeeded(mut succession) => {
             // From here on the successor alone accepts; it has the same queues, so nobody waits in vain and nobody needs to look elsewhere.
-            notifier.main_pid(succession.pid);
+            notifier.main_pid(succession.successor.pid());
+            succession.successor.reload();
             drain.wait = Duration::ZERO;
-            tracing::info!(successor = succession.pid, deadline = ?drain.deadline, "handed over; draining");
+            tracing::info!(successor = succession.successor.pid(), deadline = ?drain.deadline, "handed over; draining");
             life.hand_over(succession.taken.clone());
             // Whoever asked for it and asks again meets the successor. It fails where the door could not be opened.
             let _ = door.closed.await;
             succession.tell();
+            successor = Some(succession.successor);
         }
     }
     drop(tier);
     let mut ended: Vec<_> = workers.into_iter().map(|worker| worker.ended).collect();
-    let asked_again = tokio::select! {
-        departure = drain::depart(&life, drain, acceptors, &mut ended) => Ok(departure),
-        why = orders.leave() => Err(why),
+    let last_answers_until = tokio::time::Instant::now() + drain.deadline.max(LAST_ANSWERS_MIN);
+    let asked_again = {
+        let mut departs = pin!(drain::depart(&life, drain, acceptors, &mut ended));
+        loop {
+            tokio::select! {
+                departure = &mut departs => break Ok(departure),
+                why = orders.leave() => match std::mem::take(&mut may_be_asked_once) {
+                    true => tracing::info!(why, "asked to leave, which it does already; asked once more it ends at once"),
+                    false => break Err(why),
+                },
+                how = ends(&mut successor) => {
+                    successor = None;
+                    tracing::error!("the successor ended {how} while this process drains; NOBODY ACCEPTS: start the tier anew");
+                }
+            }
+        }
     };
     let departure = match asked_again {
         Ok(departure) => departure,
@@ -226,63 +249,28 @@ async fn lead<T: Tier>(
         }
     };
     if watch.has_successor() {
-        // The last answers of the admin door; it gives them a bound of its own.
-        let _ = door.ended.await;
+        // The last answers of the admin door, such as that of a reload.
+        if timeout_at(last_answers_until, door.ended).await.is_err() {
+            tracing::warn!("an operator did not take an answer before the deadline");
+        }
     }
     settle(&control).await;
     tracing::info!(?departure, "ended");
     Ok(departure)
 }
 
+/// How the successor ends; never, if there is none.
+async fn ends(successor: &mut Option<Successor>) -> String {
+    match successor {
+        Some(successor) => successor.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Why a process stops serving.
 enum End {
     Asked(&'static str),
-    Succeeded(Succession),
-}
-
-/// The sockets of a process.
-struct Bound {
-    listeners: Vec<Listener>,
-    admin: Listener,
-    /// The names of those that were passed on by a predecessor.
-    taken: Vec<String>,
-}
-
-/// The name of the admin door among listeners.
-const ADMIN: &str = "admin";
-
-/// Binds everything, or says what cannot be bound.
-fn bind(host: &HostPlan, inherited: Inherited) -> Result<Bound, BootError> {
-    let names: Vec<&str> = host.listeners.iter().map(|plan| &*plan.name).chain([ADMIN]).collect();
-    let mut inherited = inherited.wanted(&names);
-    let mut taken = Vec::new();
-    let mut one = |name: &str, address: &Address, mode: u32| match inherited.take(name) {
-        // A predecessor that stood elsewhere empties and closes its queue by itself; what systemd passes on may stand anywhere.
-        Some(listener) if inherited.is_succession() && !listener.stands_at(address) => Listener::bind(address, mode),
-        Some(listener) => {
-            taken.push(name.to_owned());
-            let listener = listener.in_place_of(name, address)?;
-            // The mode of systemd's sockets is systemd's to say.
-            if inherited.is_succession() { listener.with_mode(mode) } else { Ok(listener) }
-        }
-        None => Listener::bind(address, mode),
-    };
-    let mut listeners = Vec::with_capacity(host.listeners.len());
-    for plan in &host.listeners {
-        listeners.push(one(&plan.name, &plan.address, plan.mode)?);
-    }
-    let admin = one(ADMIN, &host.admin.address, host.admin.mode)?;
-    if inherited.left() > 0 {
-        if inherited.is_succession() {
-            tracing::info!(sockets = inherited.left(), "sockets that no listener is named after are left to the process before this one");
-        } else {
-            tracing::warn!(
-                sockets = inherited.left(),
-                "inherited sockets that no listener is named after are closed, with what waits in their queues"
-            );
-        }
-    }
-    Ok(Bound { listeners, admin, taken })
+    Succeeded(Box<Succession>),
 }
 
 /// Why a process does not follow another one by less than its whole configuration: the former may serve by what was good of it before.
@@ -294,17 +282,21 @@ fn outdone(aside: &Aside) -> BootError {
 /// How often a successor looks whether it is ready.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
-/// Waits until the tier has all that it needs.
-async fn becomes_ready<T: Tier>(tier: &T, within: Duration) -> Result<(), BootError> {
+/// Waits until the tier has all that it needs to follow another process, or until that one `is_gone`: then there is nobody to lose anything to.
+async fn becomes_ready<T: Tier>(tier: &T, within: Duration, is_gone: impl Fn() -> bool) -> Result<(), BootError> {
     let all_ready = async {
-        while tier.readiness().iter().any(|check| !check.ready) {
+        while tier.succession_readiness().iter().any(|check| !check.ready) {
+            if is_gone() {
+                tracing::warn!("the process before this one has ended; this one serves with what it has");
+                return;
+            }
             sleep(LOOK_EVERY).await;
         }
     };
     if timeout(within, all_ready).await.is_ok() {
         return Ok(());
     }
-    let failing = tier.readiness().into_iter().filter(|check| !check.ready);
+    let failing = tier.succession_readiness().into_iter().filter(|check| !check.ready);
     let failing: Vec<String> = failing.map(|check| format!("{}: {}", check.name, check.detail)).collect();
     Err(BootError::new(
         format!("the successor was not ready within {within:?}: {}", failing.join("; ")),
@@ -341,6 +333,9 @@ fn control(host: &HostPlan, life: LifeWatch) -> Result<Control, BootError> {
     })
 }
 
+/// How long the last answers of the admin door may take at least, however short the drain.
+const LAST_ANSWERS_MIN: Duration = Duration::from_secs(5);
+
 /// The version of this build.
 pub const BUILD: &str = env!("CARGO_PKG_VERSION");
 
@@ -372,10 +367,10 @@ pub(crate) fn warn_of_plaintext(plan: &ListenerPlan) {
 }
 
 /// One task per listener; they end when the process closes.
-fn accept(dealer: Arc<Dealer>, host: &HostPlan, listeners: Vec<Listener>, life: &LifeWatch) -> JoinSet<()> {
+fn accept(dealer: Arc<Dealer>, listeners: Vec<Socket>, life: &LifeWatch) -> JoinSet<()> {
     let mut acceptors = JoinSet::new();
-    for (place, (listener, plan)) in listeners.into_iter().zip(&host.listeners).enumerate() {
-        let (dealer, name, life) = (Arc::clone(&dealer), Arc::clone(&plan.name), life.clone());
+    for (place, Socket { name, listener, .. }) in listeners.into_iter().enumerate() {
+        let (dealer, life) = (Arc::clone(&dealer), life.clone());
         acceptors.spawn(async move {
             if let Err(error) = dealer.accept_from(listener, name, place, life).await {
                 tracing::error!(listener = place, %error, "a listener cannot be watched; it accepts nothing");

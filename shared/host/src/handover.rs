@@ -58,8 +58,8 @@ impl UpgradeDesk {
 /// A successor that serves.
 #[derive(Debug)]
 pub(crate) struct Succession {
-    /// Its process id.
-    pub(crate) pid: u32,
+    /// It, for as long as this process lives.
+    pub(crate) successor: Successor,
     /// The names of the sockets that it has taken.
     pub(crate) taken: Vec<String>,
     asker: Option<oneshot::Sender<Answer>>,
@@ -67,10 +67,10 @@ pub(crate) struct Succession {
 
 impl Succession {
     /// Answers whoever asked for it.
-    pub(crate) fn tell(self) {
-        if let Some(asker) = self.asker {
+    pub(crate) fn tell(&mut self) {
+        if let Some(asker) = self.asker.take() {
             // It fails where the operator did not wait for the answer.
-            let _ = asker.send(Ok(self.pid));
+            let _ = asker.send(Ok(self.successor.pid()));
         }
     }
 }
@@ -81,32 +81,21 @@ pub(crate) struct Handover {
     origin: Option<Origin>,
     asks: mpsc::Receiver<oneshot::Sender<Answer>>,
     under_way: Option<UnderWay>,
-    generation: Generation,
     upgrades: Family<Labels<1>, Counter>,
 }
-
-/// Tells the generation of the configuration that serves now.
-type Generation = Box<dyn Fn() -> u64 + Send>;
 
 #[derive(Debug)]
 struct UnderWay {
     successor: Successor,
-    /// The generation that served when it was started.
-    generation: u64,
     asker: Option<oneshot::Sender<Answer>>,
 }
 
 impl Handover {
-    /// Upgrades of the process that was started as `origin` says; without one it cannot be. `generation` tells what serves now.
-    pub(crate) fn new(
-        heritage: Heritage,
-        origin: Option<Origin>,
-        generation: impl Fn() -> u64 + Send + 'static,
-        metrics: &Metrics,
-    ) -> (Self, UpgradeDesk) {
+    /// Upgrades of the process that was started as `origin` says; without one it cannot be.
+    pub(crate) fn new(heritage: Heritage, origin: Option<Origin>, metrics: &Metrics) -> (Self, UpgradeDesk) {
         let (sender, asks) = mpsc::channel(ASKS_MAX);
         let upgrades = register(metrics);
-        (Self { heritage, origin, asks, under_way: None, generation: Box::new(generation), upgrades }, UpgradeDesk(sender))
+        (Self { heritage, origin, asks, under_way: None, upgrades }, UpgradeDesk(sender))
     }
 
     /// A signal asks for an upgrade.
@@ -125,15 +114,9 @@ impl Handover {
             };
             tokio::select! {
                 outcome = outcome => {
-                    let Some(UnderWay { successor, generation, asker }) = self.under_way.take() else { continue };
+                    let Some(UnderWay { successor, asker }) = self.under_way.take() else { continue };
                     match outcome {
-                        Ok(taken) => {
-                            if generation != (self.generation)() {
-                                // It may have read its configuration before this process was told to read it again.
-                                successor.reload();
-                            }
-                            return Succession { pid: successor.pid(), taken, asker };
-                        }
+                        Ok(taken) => return Succession { successor, taken, asker },
                         Err(error) => self.fail(Unable { is_conflict: false, error }, asker),
                     }
                 }
@@ -142,12 +125,14 @@ impl Handover {
         }
     }
 
-    /// The process leaves without a successor; one that is on its way is ended.
-    pub(crate) async fn give_up(mut self) {
-        if let Some(mut under_way) = self.under_way.take() {
-            under_way.successor.end().await;
-            self.fail(Unable::conflict("the process was asked to leave before its successor served", "start it anew"), under_way.asker);
+    /// The process leaves without a successor; one that is on its way is ended, unless it serves by now.
+    pub(crate) async fn give_up(&mut self) -> Option<Succession> {
+        let UnderWay { mut successor, asker } = self.under_way.take()?;
+        if let Some(taken) = successor.give_up().await {
+            return Some(Succession { successor, taken, asker });
         }
+        self.fail(Unable::conflict("the process was asked to leave before its successor served", "start it anew"), asker);
+        None
     }
 
     fn start(&mut self, why: &'static str, asker: Option<oneshot::Sender<Answer>>) {
@@ -161,7 +146,7 @@ impl Handover {
         match started {
             Ok(successor) => {
                 tracing::info!(why, successor = successor.pid(), "upgrade: a successor was started");
-                self.under_way = Some(UnderWay { successor, generation: (self.generation)(), asker });
+                self.under_way = Some(UnderWay { successor, asker });
             }
             Err(unable) => self.fail(unable, asker),
         }

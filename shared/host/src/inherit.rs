@@ -1,14 +1,16 @@
 //! Listening sockets that were open before this process: systemd's, or those of the process before this one.
 //!
-//! In: LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES (sd_listen_fds(3)). Out: for each listener of the plan at most one socket, by name where any name
+//! In: LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES (sd_listen_fds(3)), and what a predecessor says beside them. Out: for each listener of the plan at most one socket, by name where any name
 //! fits, else in order; and the line to a process that hands over to this one. Refuses: a descriptor that is no listening stream socket. Never:
 //! guesses by order once one name has fitted or a predecessor named them all, because a leftover could then serve the wrong address.
 
 use std::io;
+use std::os::unix::process::parent_id;
 
 use listenfd::ListenFd;
 
 use crate::listen::Listener;
+use crate::succession::passed::{Passed, Passing, VARIABLE};
 use crate::succession::predecessor::Predecessor;
 use crate::tier::BootError;
 
@@ -21,6 +23,7 @@ pub struct Inherited {
     slots: Vec<Slot>,
     by_name: bool,
     is_succession: bool,
+    passing: Passing,
     predecessor: Option<Predecessor>,
 }
 
@@ -44,13 +47,14 @@ impl Inherited {
     pub fn from_environment() -> Result<Self, BootError> {
         // `listenfd` clears the variables it knows; the names must be read before that.
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let passing = Passing::parse(&std::env::var(VARIABLE).unwrap_or_default());
         let mut passed = ListenFd::from_env();
         let mut names = names_of(&names);
         let (mut sockets, mut predecessor, mut broken) = (Vec::new(), None, None);
         for place in 0..passed.len() {
             let name = names.next().flatten().map(str::to_owned);
             let taken = if name.as_deref() == Some(PREDECESSOR) {
-                take_predecessor(&mut passed, place).map(|line| predecessor = Some(line))
+                take_predecessor(&mut passed, place, passing.by).map(|line| predecessor = Some(line))
             } else {
                 take(&mut passed, place).map(|listener| sockets.push((name.clone(), listener)))
             };
@@ -61,7 +65,8 @@ impl Inherited {
             }
         }
         match (broken, predecessor) {
-            (None, predecessor) => Ok(Self { is_succession: predecessor.is_some(), predecessor, ..Self::of(sockets, &[]) }),
+            (None, None) => Ok(Self::of(sockets, &[])),
+            (None, Some(predecessor)) => Ok(Self::from_predecessor(sockets, passing, predecessor)),
             (Some(error), None) => Err(error),
             (Some(error), Some(predecessor)) => {
                 predecessor.failed(&error);
@@ -74,7 +79,13 @@ impl Inherited {
     #[must_use]
     pub fn of(sockets: Vec<(Option<String>, Listener)>, wanted: &[&str]) -> Self {
         let slots = sockets.into_iter().map(|(name, listener)| Slot { name, listener: Some(listener) }).collect();
-        Self { slots, by_name: false, is_succession: false, predecessor: None }.wanted(wanted)
+        Self { slots, ..Self::default() }.wanted(wanted)
+    }
+
+    /// Sockets of a process that hands over to this one, what it says of them, and the line to it.
+    #[must_use]
+    pub fn from_predecessor(sockets: Vec<(Option<String>, Listener)>, passing: Passing, predecessor: Predecessor) -> Self {
+        Self { is_succession: true, passing, predecessor: Some(predecessor), ..Self::of(sockets, &[]) }
     }
 
     /// The names of all listeners, by which it is decided whether names or places count.
@@ -94,6 +105,11 @@ impl Inherited {
     #[must_use]
     pub fn is_succession(&self) -> bool {
         self.is_succession
+    }
+
+    /// What a predecessor said of the socket called `name`.
+    pub(crate) fn passed(&self, name: &str) -> Option<&Passed> {
+        self.passing.sockets.get(name)
     }
 
     /// The socket of the listener `name`, if one was passed on for it.
@@ -124,10 +140,10 @@ fn take(passed: &mut ListenFd, place: usize) -> io::Result<Listener> {
     listener.adopt()
 }
 
-fn take_predecessor(passed: &mut ListenFd, place: usize) -> io::Result<Predecessor> {
+fn take_predecessor(passed: &mut ListenFd, place: usize, pid: u32) -> io::Result<Predecessor> {
     let socket = passed.take_unix_datagram(place)?.ok_or(io::ErrorKind::NotFound)?;
     socket.set_nonblocking(true)?;
-    Ok(Predecessor::at(socket))
+    Ok(Predecessor::at(socket, if pid == 0 { parent_id() } else { pid }))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The life of one process: boot, listen, deal, serve, drain, admin.
 //!
 //! In: a [`tier::Tier`] and a command line. Out: an exit code. The order of a life is the order of the modules: the file becomes a plan
-//! (`config`, `plan`), sockets are bound or inherited (`listen`, `inherit`), connections are dealt to workers (`deal`, `worker`), each is served
+//! (`config`, `plan`), sockets are bound or inherited (`bind`, `listen`, `inherit`), connections are dealt to workers (`deal`, `worker`), each is served
 //! to its record (`serve`, `converse`, `answer`, `story`), and at the end everything leaves in good order (`drain`). What the spike about
 //! listening and dealing found stands in [`deal`]. A newer configuration takes the place of the one that serves in `reload`, and a newer
 //! executable in `handover` and `succession`.
@@ -20,6 +20,7 @@ pub mod args;
 mod command;
 pub mod health;
 
+mod bind;
 pub mod boot;
 mod descriptors;
 pub mod drain;

@@ -19,6 +19,9 @@ use crate::tier::BootError;
 /// Connections that wait for `accept`; the kernel's `somaxconn` may make it less.
 const BACKLOG: i32 = 4096;
 
+/// The part of a file's mode that says who may do what.
+const MODE_BITS: u32 = 0o7777;
+
 /// A socket that accepts; never blocks.
 #[derive(Debug)]
 pub enum Listener {
@@ -121,22 +124,24 @@ impl Listener {
         }
     }
 
-    /// Gives the file of a Unix socket that was passed on the mode that the configuration says now.
+    /// Gives the file of a Unix socket that was passed on the mode that the configuration says now, if it has another one.
     ///
     /// # Errors
     /// The file belongs to somebody else, or is gone.
-    pub(crate) fn with_mode(self, mode: u32) -> Result<Self, BootError> {
-        if let Self::Unix(own) = &self
-            && let Some(path) = own.local_addr().ok().as_ref().and_then(|address| address.as_pathname())
-        {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(|error| {
-                BootError::new(
-                    format!("{} cannot get the mode {mode:04o}: {error}", path.display()),
-                    "restart the process: its socket's file is gone",
-                )
-            })?;
-        }
-        Ok(self)
+    pub(crate) fn set_mode(&self, mode: u32) -> Result<(), BootError> {
+        let Self::Unix(own) = self else { return Ok(()) };
+        let address = own.local_addr().ok();
+        let Some(path) = address.as_ref().and_then(|address| address.as_pathname()) else { return Ok(()) };
+        let set = || match std::fs::metadata(path)?.permissions().mode() & MODE_BITS == mode {
+            true => Ok(()),
+            false => std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)),
+        };
+        set().map_err(|error: io::Error| {
+            BootError::new(
+                format!("{} cannot get the mode {mode:04o}: {error}", path.display()),
+                "restart the process: its socket's file is gone, or somebody else's",
+            )
+        })
     }
 
     /// Makes an inherited socket as non-blocking as one that was bound here.

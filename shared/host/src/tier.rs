@@ -73,6 +73,11 @@ pub trait Tier: Sized + Send + Sync + 'static {
     /// What the tier needs in order to serve, each with its present state.
     fn readiness(&self) -> Vec<Health>;
 
+    /// What the tier needs before it may take the place of a process that serves: nothing may be missing that the other one has.
+    fn succession_readiness(&self) -> Vec<Health> {
+        self.readiness()
+    }
+
     /// The admin pages that only this tier has; GET alone.
     fn admin(self: &Arc<Self>) -> axum::Router {
         axum::Router::new()

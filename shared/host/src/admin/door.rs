@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use wire::tasks::Tasks;
 
 use crate::admin::deed::Peer;
@@ -37,14 +37,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long connections to this process stay open once a successor has the door.
 const REST: Duration = Duration::from_secs(1);
 
-/// How long operators may take for their last answers once a successor has the door.
-const FAREWELL_MAX: Duration = Duration::from_secs(5);
-
 /// The two moments of a door that others wait for.
 pub(crate) struct Door {
     /// It accepts no more: a successor does.
     pub(crate) closed: oneshot::Receiver<()>,
-    /// The last answer is on its way.
+    /// The last answer is on its way. Whoever waits for it says how long: an order may take as long as it takes.
     pub(crate) ended: oneshot::Receiver<()>,
 }
 
@@ -59,10 +56,7 @@ pub(crate) fn open(tasks: &Tasks, router: Router, listener: Listener, plan: Admi
             Ok(()) => {
                 // Nobody waits for it where the process is about to end anyway.
                 let _ = tell_closed.send(());
-                let farewell = async { while guests.connections.join_next().await.is_some() {} };
-                if timeout(FAREWELL_MAX, farewell).await.is_err() {
-                    tracing::warn!("an operator did not take an answer within {FAREWELL_MAX:?}");
-                }
+                while guests.connections.join_next().await.is_some() {}
             }
             Err(error) => tracing::error!(%error, "the admin door cannot be served"),
         }
@@ -164,4 +158,45 @@ where
         tracing::debug!(%error, "a connection to the admin door ended");
     }
     drop(place);
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::post;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::runtime::Handle;
+    use tokio::sync::Notify;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::address::Address;
+    use crate::drain::Life;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_takes_long_is_given_after_a_successor_has_the_door() {
+        let address = Address::Tcp(([127, 0, 0, 1], 0).into());
+        let listener = Listener::bind(&address, 0).unwrap();
+        let mut client = TcpStream::connect(listener.address()).await.unwrap();
+        let (begun, goes_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (begins, waits) = (Arc::clone(&begun), Arc::clone(&goes_on));
+        let order = post(async move || {
+            begins.notify_one();
+            waits.notified().await;
+            "done"
+        });
+        let (life, watch) = Life::begin();
+        let router = Router::new().route("/order", order);
+        let mut door = open(&Tasks::on(Handle::current()), router, listener, AdminPlan { address, mode: 0, uids: None }, watch);
+        client.write_all(b"POST /order HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        begun.notified().await;
+        life.hand_over(vec!["admin".to_owned()]);
+        door.closed.await.unwrap();
+        assert!(timeout(Duration::from_secs(600), &mut door.ended).await.is_err(), "the answer is still to come");
+        goes_on.notify_one();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("done"), "{answer}");
+        assert!(door.ended.await.is_err(), "the task has ended");
+    }
 }

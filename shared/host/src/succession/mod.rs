@@ -6,9 +6,11 @@
 //! that it serves; leaves a child behind that nobody waits for.
 
 pub mod origin;
+pub mod passed;
 pub mod predecessor;
 pub mod word;
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
@@ -21,22 +23,28 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::bind::Bound;
 use crate::inherit::PREDECESSOR;
 use crate::listen::Listener;
 use crate::succession::origin::Origin;
+use crate::succession::passed::{Passing, VARIABLE};
 use crate::succession::word::{WORD_BYTES_MAX, Word};
 use crate::tier::BootError;
 
 /// The first descriptor that is passed (sd_listen_fds(3), SD_LISTEN_FDS_START).
 const FIRST_DESCRIPTOR: i32 = 3;
 
-/// How long a successor that has failed may take to end by itself.
+/// How long a successor that has failed or is asked to leave may take to end by itself.
 const END_MAX: Duration = Duration::from_secs(5);
+
+/// Long enough to see what has been said already.
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// Every listening socket of this process once more, by name, for the one that follows. It keeps their queues open: drop it when they close.
 #[derive(Debug)]
 pub(crate) struct Heritage {
     sockets: Vec<(Arc<str>, Listener)>,
+    passing: Passing,
 }
 
 /// A successor that was started and has not said yet how it went.
@@ -49,17 +57,19 @@ pub(crate) struct Successor {
 }
 
 impl Heritage {
-    /// Second descriptors of `sockets`.
+    /// Second descriptors of all that is bound.
     ///
     /// # Errors
     /// When the process has no descriptor left.
-    pub(crate) fn of<'s>(sockets: impl Iterator<Item = (Arc<str>, &'s Listener)>) -> Result<Self, BootError> {
-        let again = |(name, listener): (Arc<str>, &Listener)| listener.try_clone().map(|listener| (name, listener));
-        let sockets = sockets.map(again).collect::<Result<_, _>>();
+    pub(crate) fn of(bound: &Bound) -> Result<Self, BootError> {
+        let sockets: BTreeMap<_, _> = bound.all().map(|socket| (socket.name.to_string(), socket.passed.clone())).collect();
+        let passing = Passing { by: std::process::id(), sockets };
+        let again = bound.all().map(|socket| socket.listener.try_clone().map(|listener| (Arc::clone(&socket.name), listener)));
+        let sockets = again.collect::<Result<_, _>>();
         let sockets = sockets.map_err(|error| {
             BootError::new(format!("a socket cannot be kept for a successor: {error}"), "raise the limit of open files")
         })?;
-        Ok(Self { sockets })
+        Ok(Self { sockets, passing })
     }
 
     /// Starts the executable again with the same arguments, this heritage, and a line back to us. Call it inside the control runtime.
@@ -91,6 +101,7 @@ impl Heritage {
         // Whose number LISTEN_PID would have to be is known only once the process exists; without it the descriptors are anybody's who has them.
         command.env_remove("LISTEN_PID").env_remove("LISTEN_FDS_FIRST_FD");
         command.env("LISTEN_FDS", descriptors.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
+        command.env(VARIABLE, self.passing.encode());
         let mapping = |(parent_fd, child_fd)| FdMapping { parent_fd, child_fd };
         let mappings = descriptors.into_iter().zip(FIRST_DESCRIPTOR..).map(mapping).collect();
         command.fd_mappings(mappings).map_err(|fault| BootError::new(fault.to_string(), "report this as a bug"))?;
@@ -112,7 +123,7 @@ impl Successor {
 
     /// Waits at most `within` until it serves, and tells which sockets it took. If it fails, it has ended and was waited for.
     ///
-    /// May be broken off and taken up again; if it is not taken up, [`Successor::end`] must be called.
+    /// May be broken off and taken up again; if it is not taken up, [`Successor::give_up`] must be called.
     ///
     /// # Errors
     /// Why it does not serve, in its own words where it had any.
@@ -149,22 +160,48 @@ impl Successor {
             },
         };
         match length.ok().and_then(|length| Word::parse(&text[..length])) {
-            Some(word) => Heard::Word(word),
+            Some(word @ Word::Failed { .. }) => Heard::Word(word),
+            // Whoever has ended since serves nobody, whatever it has said.
+            Some(word @ Word::Ready { .. }) => match self.child.try_wait() {
+                Ok(Some(status)) => Heard::End(Some(status)),
+                Ok(None) | Err(_) => Heard::Word(word),
+            },
             None => Heard::Nonsense,
         }
     }
 
-    /// Has it read its configuration once more.
+    /// Has it read its configuration once more: what was asked of this process since it was started may have reached this process alone.
     pub(crate) fn reload(&self) {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        // It is our child and was not waited for, so the number is still its own.
-        if let Some(Err(error)) = pid.map(|pid| kill_process(pid, Signal::HUP)) {
-            tracing::warn!(%error, "the successor could not be told to read its configuration once more");
+        self.signal(Signal::HUP);
+    }
+
+    /// It is not wanted any more: asks it to leave, and ends it if it does not. One that serves is left to do so, and drains if it was asked to
+    /// leave before that was known; then the sockets that it has taken are told.
+    pub(crate) async fn give_up(&mut self) -> Option<Vec<String>> {
+        if self.fault.is_none()
+            && let Ok(Heard::Word(Word::Ready { taken })) = timeout(GLANCE, self.hear()).await
+        {
+            return Some(taken);
+        }
+        self.signal(Signal::TERM);
+        self.outcome(END_MAX).await.ok()
+    }
+
+    /// Returns once it has ended, and tells how.
+    pub(crate) async fn ended(&mut self) -> String {
+        ending(self.child.wait().await.ok())
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Without an id it has ended and was waited for, and the number may be somebody else's.
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        if let Some(Err(error)) = pid.map(|pid| kill_process(pid, signal)) {
+            tracing::warn!(%error, ?signal, "the successor could not be sent a signal");
         }
     }
 
     /// Ends it at once, and waits for it.
-    pub(crate) async fn end(&mut self) {
+    async fn end(&mut self) {
         // It fails where the process has ended already, and then there is nothing to do.
         let _ = self.child.kill().await;
     }
@@ -177,8 +214,11 @@ enum Heard {
 }
 
 fn ended(status: Option<ExitStatus>) -> BootError {
-    let how = status.map_or_else(|| "in an unknown way".to_owned(), |status| format!("with {status}"));
-    BootError::new(format!("the successor ended {how} before it served"), "see what it said on stderr")
+    BootError::new(format!("the successor ended {} before it served", ending(status)), "see what it said on stderr")
+}
+
+fn ending(status: Option<ExitStatus>) -> String {
+    status.map_or_else(|| "in an unknown way".to_owned(), |status| format!("with {status}"))
 }
 
 /// Why a process of this id cannot hand over, if it cannot.
@@ -194,7 +234,46 @@ pub(crate) fn refusal(own_pid: u32) -> Option<BootError> {
 
 #[cfg(test)]
 mod tests {
-    use super::refusal;
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    /// A successor that does as `script` says, and what it would say over its line.
+    fn playing(script: &str) -> (Successor, UnixDatagram) {
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let child = Command::new("sh").args(["-c", script]).spawn().unwrap();
+        let words = tokio::net::UnixDatagram::from_std(ours).unwrap();
+        (Successor { pid: child.id().unwrap(), child, words, fault: None }, theirs)
+    }
+
+    fn ready() -> Word {
+        Word::Ready { taken: vec!["link".to_owned()] }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_dead_is_handed_nothing_whatever_it_has_said() {
+        let (mut successor, line) = playing("exit 3");
+        line.send(ready().encode().as_bytes()).unwrap();
+        let stat = format!("/proc/{}/stat", successor.pid());
+        while !std::fs::read_to_string(&stat).unwrap().contains(") Z ") {
+            tokio::task::yield_now().await;
+        }
+        let fault = successor.outcome(END_MAX).await.unwrap_err();
+        assert!(fault.what.contains("ended with exit status: 3"), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn whoever_serves_is_not_ended_and_whoever_does_not_is_asked_to_leave() {
+        let (mut serves, line) = playing("exec sleep 600");
+        line.send(ready().encode().as_bytes()).unwrap();
+        assert_eq!(serves.give_up().await, Some(vec!["link".to_owned()]));
+        assert_eq!(serves.child.try_wait().unwrap(), None, "it serves on");
+        serves.end().await;
+        let (mut starts, _line) = playing("exec sleep 600");
+        assert_eq!(starts.give_up().await, None);
+        assert_eq!(starts.child.wait().await.unwrap().signal(), Some(15), "SIGTERM, and not SIGKILL");
+    }
 
     #[test]
     fn the_first_process_of_a_container_has_no_successor() {

@@ -54,6 +54,8 @@ pub(crate) struct Wish {
     pub(crate) notifier: Notifier,
     /// How often files are looked at.
     pub(crate) watch: Option<Span>,
+    /// It lacks what a process before it may have.
+    pub(crate) lacks: bool,
 }
 
 impl Default for Wish {
@@ -67,6 +69,7 @@ impl Default for Wish {
             uids: None,
             notifier: Notifier::none(),
             watch: ReloadConfig::default().watch,
+            lacks: false,
         }
     }
 }
@@ -90,6 +93,7 @@ impl Process {
         let folder = Folder::new();
         let host = plan(&wish, &folder.0);
         let gate = Gate::new();
+        gate.lacks.store(wish.lacks, Ordering::Relaxed);
         let (orders, given) = tokio::sync::mpsc::channel(4);
         let (ready, is_ready) = mpsc::sync_channel::<Places>(1);
         let plan = Arc::new(Mutex::new((host, TinyPlan { gate: Arc::clone(&gate), greeting: "hello".to_owned(), broken: None })));

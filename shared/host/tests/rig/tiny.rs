@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -80,6 +80,8 @@ pub(crate) struct Gate {
     pub(crate) open: watch::Sender<bool>,
     pub(crate) waiting: watch::Sender<usize>,
     pub(crate) drained: AtomicUsize,
+    /// The tier lacks what a process before it may have.
+    pub(crate) lacks: AtomicBool,
     /// Generations of the tier that somebody holds.
     pub(crate) alive: AtomicUsize,
     /// Streams that were dropped.
@@ -94,6 +96,7 @@ impl Gate {
             open: watch::channel(false).0,
             waiting: watch::channel(0).0,
             drained: AtomicUsize::new(0),
+            lacks: AtomicBool::new(false),
             alive: AtomicUsize::new(0),
             dropped: watch::channel(0).0,
             fails: Mutex::new(None),
@@ -170,6 +173,11 @@ impl Tier for Tiny {
 
     fn readiness(&self) -> Vec<Health> {
         vec![Health { name: "gate".to_owned(), ready: true, detail: "is there".to_owned() }]
+    }
+
+    fn succession_readiness(&self) -> Vec<Health> {
+        let ready = !self.gate.lacks.load(Ordering::Relaxed);
+        vec![Health { name: "gate".to_owned(), ready, detail: "is shut".to_owned() }]
     }
 
     fn draining(&self) {

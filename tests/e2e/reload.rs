@@ -461,7 +461,7 @@ fn a_drop_in_takes_nothing_from_others_and_a_start_does_not_fail_for_it() {
         (
             "c4.yaml",
             "routes: [ { name: c4, path: \"/orders/{number}\", methods: [GET], service: users, public: true } ]",
-            "takes the same requests as \"read-orders\" in the main file",
+            "fit \"read-orders\" in the main file too",
         ),
         ("c5.yaml", "routes: [ { name: c5, path: \"/c5\", service: users } ]", "has no policy"),
         ("c6.yaml", "admin: { address: \"0.0.0.0:1\" }", "unknown key \"admin\""),
@@ -489,7 +489,7 @@ fn a_drop_in_takes_nothing_from_others_and_a_start_does_not_fail_for_it() {
     .expect("written");
     let again = Process::start("again", BINARIES.routing, &rig.folder.file("again.yaml"), &rig.folder.file("again.sock"));
     assert_eq!(again.metric("gateway_config_drop_ins_set_aside"), 1.0);
-    assert!(ready(&again).contains("drop-in c4.yaml") && again.log().contains("takes the same requests"), "{}", again.log());
+    assert!(ready(&again).contains("drop-in c4.yaml") && again.log().contains("in the main file too"), "{}", again.log());
     // A folder that is no folder is a mistake of the main file.
     fs::rename(rig.folder.file("routes.d"), rig.folder.file("away")).expect("renamed");
     until("that is refused", || {

@@ -2,10 +2,11 @@
 //!
 //! In: the main file's services and routes, the folder, what served before. Out: all services and routes together, and every drop-in that was set
 //! aside. A drop-in may use the main file's services and its own. Refuses: a folder that cannot be listed; of one drop-in, the whole, for anything
-//! that is wrong in it: syntax, an unknown key, an unknown service, a name or a route that the main file or an earlier drop-in has. What served
-//! before of such a drop-in stays in use where it still fits. Never: lets one team's mistake cost another team, or the main file, anything.
+//! that is wrong in it: syntax, an unknown key, an unknown service, a variable, a file outside of the folder, a name that another file has, a route
+//! that a request fits which another file's route takes too. What served before of such a drop-in stays in use where it still fits. Never: lets
+//! one team's mistake cost another team, or the main file, anything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use host::tier::Aside;
@@ -16,9 +17,10 @@ use settings::report::Report;
 use upstream::config::ServiceConfig;
 use upstream::plan::ServicePlan;
 
-use crate::config::plan::{DropInPlan, RoutingPlan};
-use crate::config::routes::{self, ROUTES_MAX, RouteConfig, RoutePlan, overlap, shape};
-use crate::route::table::Demands;
+use crate::config::plan::DropInPlan;
+use crate::config::rivals;
+use crate::config::routes::{self, ROUTES_MAX, RouteConfig, RoutePlan};
+use crate::route::claims::Claims;
 
 /// Drop-ins of one configuration at most.
 const DROP_INS_MAX: usize = 1_000;
@@ -38,6 +40,9 @@ pub struct DropInConfig {
     pub routes: Vec<RouteConfig>,
 }
 
+/// What serves of drop-ins, by file name.
+pub type Served = BTreeMap<String, DropInPlan>;
+
 /// The main file and every drop-in together.
 #[derive(Clone, Debug, Default)]
 pub struct Whole {
@@ -46,7 +51,7 @@ pub struct Whole {
     /// All routes.
     pub routes: Vec<RoutePlan>,
     /// The drop-ins that are part of it, by file name.
-    pub drop_ins: BTreeMap<String, DropInPlan>,
+    pub drop_ins: Served,
     /// Those that are not, or not as they are written.
     pub aside: Vec<Aside>,
 }
@@ -59,34 +64,48 @@ impl Whole {
     }
 }
 
+/// One file of the folder on its way into the whole.
+#[derive(Debug)]
+pub(crate) struct DropIn {
+    pub(crate) name: String,
+    /// What of it is to serve: what is written, or what served before, or nothing.
+    pub(crate) plan: Option<DropInPlan>,
+    /// What served of it before, where the main file leaves room for it.
+    pub(crate) former: Option<DropInPlan>,
+    /// All that is wrong with what is written.
+    pub(crate) report: Report,
+}
+
+impl DropIn {
+    /// What is written is not used.
+    pub(crate) fn fall_back(&mut self) {
+        self.plan = self.former.clone();
+    }
+}
+
 /// Reads every drop-in of `folder`. `None` when the folder itself is at fault, which is a complaint about the main file.
-pub fn gather(folder: &Path, main: DropInPlan, files: &Files, before: Option<&RoutingPlan>, report: &mut Report) -> Option<Whole> {
+pub fn gather(folder: &Path, main: DropInPlan, files: &Files, before: Option<&Served>, report: &mut Report) -> Option<Whole> {
     let names = files.list(folder, ".yaml", DROP_INS_MAX).map_err(|what| {
         report.complain("drop_ins", what, "name a folder that exists and that this user may read, or take the key out");
     });
-    let mut taken = Taken::default();
-    taken.add(&main, "the main file");
-    let own: Vec<String> = main.services.iter().map(|service| service.name.to_string()).collect();
-    let mut whole = Whole::of(main);
+    let taken = Taken::by(&main);
+    let mut drop_ins = Vec::new();
     for name in names.ok()? {
         let mut report = Report::new();
-        let plan = read(&folder.join(&name), files, &own, &taken, &mut report).filter(|_| report.is_clean());
-        let plan = match plan {
-            Some(plan) => Some(plan),
-            None => {
-                let former =
-                    before.and_then(|before| before.drop_ins.get(&name)).filter(|former| taken.has_room_for(former, &own)).cloned();
-                let detail = if former.is_some() { "its former version stays in use" } else { "its routes are not served" };
-                whole.aside.push(Aside {
-                    name: format!("drop-in {name}"),
-                    complaints: report.complaints().to_vec(),
-                    detail: detail.to_owned(),
-                });
-                former
-            }
-        };
+        let plan = read(&folder.join(&name), files, &taken, &mut report).filter(|_| report.is_clean());
+        let former = before.and_then(|before| before.get(&name)).filter(|former| taken.leaves_room_for(former)).cloned();
+        drop_ins.push(DropIn { name, plan: plan.or_else(|| former.clone()), former, report });
+    }
+    rivals::part(&mut drop_ins);
+    rivals::hold_to(ROUTES_MAX.saturating_sub(main.routes.len()), &mut drop_ins);
+    let mut whole = Whole::of(main);
+    for DropIn { name, plan, report, .. } in drop_ins {
+        if !report.is_clean() {
+            let detail = if plan.is_some() { "its former version stays in use" } else { "its routes are not served" };
+            let complaints = report.complaints().to_vec();
+            whole.aside.push(Aside { name: format!("drop-in {name}"), complaints, detail: detail.to_owned() });
+        }
         if let Some(plan) = plan {
-            taken.add(&plan, &name);
             whole.services.extend(plan.services.iter().cloned());
             whole.routes.extend(plan.routes.iter().cloned());
             whole.drop_ins.insert(name, plan);
@@ -95,7 +114,7 @@ pub fn gather(folder: &Path, main: DropInPlan, files: &Files, before: Option<&Ro
     Some(whole)
 }
 
-fn read(path: &Path, files: &Files, main: &[String], taken: &Taken, report: &mut Report) -> Option<DropInPlan> {
+fn read(path: &Path, files: &Files, taken: &Taken, report: &mut Report) -> Option<DropInPlan> {
     let shown = files.resolve(path).display().to_string();
     let text = files.read_text(path, DROP_IN_BYTES_MAX);
     let environment = |name: &str| std::env::var(name).ok();
@@ -113,12 +132,12 @@ fn read(path: &Path, files: &Files, main: &[String], taken: &Taken, report: &mut
     let mut services = Vec::with_capacity(config.services.len());
     for (name, service) in &config.services {
         let key = format!("services.{name}");
-        if let Some(home) = taken.services.get(name.as_str()) {
-            report.complain(&key, format!("{home} has a service {name:?} too"), "give each service its own name, as in TEAM-NAME");
+        if taken.services.contains(name) {
+            report.complain(&key, format!("the main file has a service {name:?} too"), ANOTHER_NAME_OF_A_SERVICE);
         }
         services.push(service.check(&key, &beside, report));
     }
-    let known = config.services.keys().map(String::as_str).chain(main.iter().map(String::as_str));
+    let known = config.services.keys().chain(&taken.services).map(String::as_str);
     let routes = routes::check(&config.routes, known, report);
     // Only as long as none was left out do places in the plan say places in the file.
     if routes.len() == config.routes.len() {
@@ -126,61 +145,70 @@ fn read(path: &Path, files: &Files, main: &[String], taken: &Taken, report: &mut
             taken.complain_about(route, index, report);
         }
     }
-    if taken.routes + routes.len() > ROUTES_MAX {
-        report.complain(
-            "routes",
-            format!("there would be {} routes in all", taken.routes + routes.len()),
-            format!("keep at most {ROUTES_MAX}"),
-        );
-    }
     Some(DropInPlan { services: services.into_iter().collect::<Option<_>>()?, routes })
 }
 
-/// What the main file and earlier drop-ins have, each with the place where it stands.
-#[derive(Debug, Default)]
+/// What to do about a service of another file.
+pub(crate) const ANOTHER_NAME_OF_A_SERVICE: &str = "give each service its own name, as in TEAM-NAME";
+
+/// Complains about a route whose name another file has.
+pub(crate) fn complain_about_name(route: &RoutePlan, index: usize, home: &str, report: &mut Report) {
+    let what = format!("{home} has a route {:?} too", route.name);
+    report.complain(&format!("routes[{index}].name"), what, "give each route its own name, as in TEAM-NAME");
+}
+
+/// Complains about a route that shares requests with one of another file.
+pub(crate) fn complain_about_path(route: &RoutePlan, index: usize, other: &str, home: &str, report: &mut Report) {
+    let what = format!("requests that fit the route {:?} fit {other:?} in {home} too", route.name);
+    let remedy = "tell them apart by path, host or method; to be more specific than another file is not enough";
+    report.complain(&format!("routes[{index}].path"), what, remedy);
+}
+
+/// What the main file has, which no drop-in may take.
+#[derive(Debug)]
 struct Taken {
-    services: HashMap<String, String>,
-    names: HashMap<String, String>,
-    shapes: HashMap<String, Vec<(Demands, String, String)>>,
-    routes: usize,
+    services: Vec<String>,
+    names: HashSet<String>,
+    paths: Claims<String>,
 }
 
 impl Taken {
-    fn add(&mut self, plan: &DropInPlan, home: &str) {
-        self.services.extend(plan.services.iter().map(|service| (service.name.to_string(), home.to_owned())));
-        for route in &plan.routes {
-            self.names.insert(route.name.clone(), home.to_owned());
-            let twins = self.shapes.entry(shape(&route.pattern)).or_default();
-            twins.push((route.demands.clone(), route.name.clone(), home.to_owned()));
+    fn by(main: &DropInPlan) -> Self {
+        let mut paths = Claims::default();
+        for route in &main.routes {
+            paths.add(&route.pattern, &route.demands, route.name.clone());
         }
-        self.routes += plan.routes.len();
+        Self {
+            services: main.services.iter().map(|service| service.name.to_string()).collect(),
+            names: main.routes.iter().map(|route| route.name.clone()).collect(),
+            paths,
+        }
     }
 
-    /// The route that takes the same requests, and where it stands.
-    fn twin(&self, route: &RoutePlan) -> Option<(&str, &str)> {
-        let twins = self.shapes.get(&shape(&route.pattern))?;
-        twins.iter().find(|(demands, ..)| overlap(demands, &route.demands)).map(|(_, name, home)| (name.as_str(), home.as_str()))
+    fn rival(&self, route: &RoutePlan) -> Option<&String> {
+        self.paths.find(&route.pattern, &route.demands, |_| true)
     }
 
     fn complain_about(&self, route: &RoutePlan, index: usize, report: &mut Report) {
-        if let Some(home) = self.names.get(&route.name) {
-            let what = format!("{home} has a route {:?} too", route.name);
-            report.complain(&format!("routes[{index}].name"), what, "give each route its own name, as in TEAM-NAME");
+        if self.names.contains(&route.name) {
+            complain_about_name(route, index, "the main file", report);
         }
-        if let Some((twin, home)) = self.twin(route) {
-            let what = format!("the route {:?} takes the same requests as {twin:?} in {home}", route.name);
-            report.complain(&format!("routes[{index}].path"), what, "tell them apart by path, host or method");
+        if let Some(other) = self.rival(route) {
+            complain_about_path(route, index, other, "the main file", report);
         }
     }
 
-    /// Whether what served before can serve beside the rest as it is now.
-    fn has_room_for(&self, plan: &DropInPlan, main: &[String]) -> bool {
-        let own = |name: &str| plan.services.iter().any(|service| &*service.name == name);
-        plan.services.iter().all(|service| !self.services.contains_key(&*service.name))
+    /// Whether what served before can serve beside the main file as it is now.
+    fn leaves_room_for(&self, plan: &DropInPlan) -> bool {
+        let own: HashSet<&str> = plan.services.iter().map(|service| &*service.name).collect();
+        self.services.iter().all(|service| !own.contains(service.as_str()))
             && plan.routes.iter().all(|route| {
-                let has_service = own(&route.service) || main.contains(&route.service);
-                has_service && !self.names.contains_key(&route.name) && self.twin(route).is_none()
+                let has_service = own.contains(route.service.as_str()) || self.services.contains(&route.service);
+                has_service && !self.names.contains(&route.name) && self.rival(route).is_none()
             })
-            && self.routes + plan.routes.len() <= ROUTES_MAX
     }
 }
+
+#[cfg(test)]
+#[path = "drop_ins_tests.rs"]
+mod tests;

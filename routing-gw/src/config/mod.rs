@@ -2,6 +2,7 @@
 
 pub mod drop_ins;
 pub mod plan;
+mod rivals;
 pub mod routes;
 
 use std::collections::BTreeMap;
@@ -132,7 +133,7 @@ impl RoutingConfig {
         let main = DropInPlan { services: services.into_iter().collect::<Option<_>>()?, routes };
         let whole = match &self.drop_ins {
             // What is wrong with the main file would be told of each drop-in again.
-            Some(folder) if report.is_clean() => drop_ins::gather(folder, main, files, before, report)?,
+            Some(folder) if report.is_clean() => drop_ins::gather(folder, main, files, before.map(|before| &before.drop_ins), report)?,
             _ => Whole::of(main),
         };
         let plan = RoutingPlan {

@@ -234,7 +234,7 @@ fn complain_about_twins(routes: &[RouteConfig], plans: &[Option<RoutePlan>], rep
 }
 
 /// A pattern without the names of its parameters.
-pub(crate) fn shape(pattern: &Pattern) -> String {
+fn shape(pattern: &Pattern) -> String {
     let mut shape = String::new();
     for segment in &pattern.segments {
         shape.push('/');
@@ -250,7 +250,7 @@ pub(crate) fn shape(pattern: &Pattern) -> String {
 }
 
 /// Whether two routes of one path could both take a request, neither being more specific by host.
-pub(crate) fn overlap(one: &Demands, other: &Demands) -> bool {
+fn overlap(one: &Demands, other: &Demands) -> bool {
     let hosts = match (one.hosts.is_empty(), other.hosts.is_empty()) {
         (true, true) => true,
         (false, false) => one.hosts.iter().any(|host| other.hosts.contains(host)),

@@ -4,6 +4,7 @@
 //! Refuses: `NoRoute`, `MethodNotAllowed`.
 //! Never: looks at who is asking; a route is chosen by host, path and method alone.
 
+pub mod claims;
 pub mod pattern;
 pub mod table;
 

@@ -3,10 +3,13 @@
 //! In: a path and a ceiling. Out: the bytes, and the memory of what was read, so that whoever watches knows what to watch. Refuses: what is larger
 //! than the ceiling, what is not a file. Never: follows a path that the request path chose; only configuration names files.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::OFlags;
 
 use crate::secret::Secret;
 use crate::sight::{Sight, Sights, names_in};
@@ -137,7 +140,7 @@ impl Files {
 /// The whole file, if it has at most `bytes_max` bytes.
 ///
 /// # Errors
-/// A sentence for the operator with the path in it: it does not exist, may not be read, is a folder, or is too large.
+/// A sentence for the operator with the path in it: it does not exist, may not be read, is no regular file, or is too large.
 pub fn read_file(path: impl AsRef<Path>, bytes_max: usize) -> Result<Vec<u8>, String> {
     read_with(path.as_ref(), bytes_max).map(|(_, bytes)| bytes)
 }
@@ -145,19 +148,28 @@ pub fn read_file(path: impl AsRef<Path>, bytes_max: usize) -> Result<Vec<u8>, St
 /// The file, and its metadata before its first byte was read.
 fn read_with(path: &Path, bytes_max: usize) -> Result<(Metadata, Vec<u8>), String> {
     let tell = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
-    let file = File::open(path).map_err(tell)?;
+    let file = open(path).map_err(tell)?;
     let before = file.metadata().map_err(tell)?;
     if before.is_dir() {
         return Err(format!("{} is a folder", path.display()));
     }
+    // A pipe would be waited for, and gives each byte once; a device may have no end.
+    if !before.is_file() {
+        return Err(format!("{} is no regular file", path.display()));
+    }
     let mut bytes = Vec::new();
-    // The length is not asked for beforehand: a pipe or a /proc file has none, and a growing file would lie.
+    // The length is not asked for beforehand: a /proc file has none, and a growing file would lie.
     let ceiling = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     file.take(ceiling).read_to_end(&mut bytes).map_err(tell)?;
     if bytes.len() > bytes_max {
         return Err(format!("{} is larger than {bytes_max} bytes", path.display()));
     }
     Ok((before, bytes))
+}
+
+/// Opens a file for reading; a pipe without a writer is opened too, and waits for nobody.
+pub(crate) fn open(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)
 }
 
 /// The whole file as UTF-8 text, if it has at most `bytes_max` bytes.
@@ -191,7 +203,7 @@ fn secret(mut text: String) -> Secret<String> {
 mod tests {
     use std::path::Path;
 
-    use super::{read_file, read_secret, read_text, resolve};
+    use super::{Files, read_file, read_secret, read_text, resolve};
 
     #[test]
     fn relative_paths_start_at_the_folder_of_the_configuration() {
@@ -212,6 +224,27 @@ mod tests {
         assert!(read_text(&path, 6).unwrap_err().ends_with("secret is not UTF-8 text"));
         assert!(read_file(&folder, 6).unwrap_err().ends_with("is a folder"));
         assert!(read_file(folder.join("absent"), 6).unwrap_err().contains("absent cannot be read"));
+        assert!(read_file("/dev/zero", 6).unwrap_err().ends_with("/dev/zero is no regular file"));
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_is_refused_and_seen_without_waiting() {
+        let folder = std::env::temp_dir().join(format!("settings-files-pipe-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let files = Files::of(&folder);
+            let said = files.read("pipe", 6).unwrap_err();
+            let same = files.sights().again() == files.sights();
+            std::fs::remove_dir_all(&folder).unwrap();
+            sender.send((said, same)).unwrap();
+        });
+        let (said, same) = receiver.recv_timeout(std::time::Duration::from_secs(30)).expect("it waits for a writer");
+        assert!(said.ends_with("pipe is no regular file"), "{said}");
+        assert!(same, "nothing has changed");
     }
 }

@@ -4,7 +4,7 @@
 //! nothing; what is absent or cannot be read looks like that. Never: keeps content, believes a time stamp that is too young, opens what is no file.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest::{Context, SHA256, digest};
 
 use crate::clock::Clock;
+use crate::files::open;
 
 /// A file that was changed so shortly before it was read may change again without another time stamp; git calls that "racy".
 const RACY_MS: i128 = 2_000;
@@ -129,9 +130,12 @@ fn look_at_file(path: &Path) -> std::io::Result<(Stat, What)> {
     if !metadata.is_file() {
         return Ok((Stat::of(&metadata), What::Other));
     }
-    let file = File::open(path)?;
+    let file = open(path)?;
     // That of the open file: the name may mean another one by now.
     let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Ok((Stat::of(&metadata), What::Other));
+    }
     let mut context = Context::new(&SHA256);
     let mut file = file.take(DIGEST_BYTES_MAX);
     let mut buffer = vec![0; 64 * 1024];
@@ -196,6 +200,12 @@ impl Sights {
     #[must_use]
     pub fn first_change<'a>(&'a self, before: &Self) -> Option<&'a Path> {
         self.0.iter().find(|(path, sight)| before.0.get(*path) != Some(*sight)).map(|(path, _)| path.as_path())
+    }
+
+    /// Whether every path that does not look like it did in `before` looks like it did a `moment` ago.
+    #[must_use]
+    pub fn is_at_rest(&self, before: &Self, moment: &Self) -> bool {
+        self.0.iter().all(|(path, sight)| before.0.get(path) == Some(sight) || moment.0.get(path) == Some(sight))
     }
 
     /// These and those.

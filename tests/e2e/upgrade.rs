@@ -410,6 +410,28 @@ fn whoever_has_handed_over_and_is_asked_to_leave_finishes_what_it_began() {
 }
 
 #[test]
+fn a_successor_that_dies_while_the_former_one_drains_is_followed_by_another_one() {
+    let rig = Rig::two_tier(&BINARIES);
+    let editor = rig.editor();
+    let identity = identity(&rig);
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| {
+            runtime().block_on(async {
+                let mut line = Line::open(rig.door(), &identity, Version::H1).await.expect("a connection");
+                line.exchange(rig.knock("GET /orders/1?delay_ms=4000").with(&editor).request()).await
+            })
+        });
+        until("the slow request is under way", || (rig.security.metric("gateway_requests_in_flight") >= 1.0).then_some(()));
+        rig.security.upgrade();
+        rig.security.signal("KILL");
+        rig.security.follow();
+        rig.knock("GET /orders/1").with(&editor).check("200 orders");
+        slow.join().expect("the client").expect("an answer").check("200 orders");
+    });
+    rig.security.wait_for_former();
+}
+
+#[test]
 fn gwctl_upgrades_and_says_what_is_in_the_way() {
     let rig = Scene::default().security("drain: {", "upgrade: { ready_within: 100ms }\ndrain: {").raise(&BINARIES);
     let gwctl = |words: &[&str]| {

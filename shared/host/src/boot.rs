@@ -192,14 +192,14 @@ async fn lead<T: Tier>(
         End::Asked(why) => handover.give_up().await.map_or(End::Asked(why), |succession| End::Succeeded(Box::new(succession))),
         succeeded @ End::Succeeded(_) => succeeded,
     };
-    drop(handover);
     let (mut drain, tier) = {
         let standing = standing.borrow();
         (standing.host.drain, Arc::clone(&standing.tier))
     };
-    let mut successor = None;
+    let mut follows = None;
     match end {
         End::Asked(why) => {
+            drop(handover);
             notifier.stopping(why);
             tracing::info!(why, wait = ?drain.wait, deadline = ?drain.deadline, "draining");
             tier.draining();
@@ -210,11 +210,13 @@ async fn lead<T: Tier>(
             succession.successor.reload();
             drain.wait = Duration::ZERO;
             tracing::info!(successor = succession.successor.pid(), deadline = ?drain.deadline, "handed over; draining");
+            // Before any queue is emptied: one that stayed open here would take connections that nobody accepts.
+            handover.is_over(&succession.taken);
             life.hand_over(succession.taken.clone());
             // Whoever asked for it and asks again meets the successor. It fails where the door could not be opened.
             let _ = door.closed.await;
             succession.tell();
-            successor = Some(succession.successor);
+            follows = Some((handover, Some(succession.successor)));
         }
     }
     drop(tier);
@@ -226,13 +228,14 @@ async fn lead<T: Tier>(
             tokio::select! {
                 departure = &mut departs => break Ok(departure),
                 why = orders.leave() => match std::mem::take(&mut may_be_asked_once) {
-                    true => tracing::info!(why, "asked to leave, which it does already; asked once more it ends at once"),
+                    true => {
+                        tracing::info!(why, "asked to leave, which it does already; asked once more it ends at once");
+                        // The service may be about to end; then nobody is to be started.
+                        follows = None;
+                    }
                     false => break Err(why),
                 },
-                how = ends(&mut successor) => {
-                    successor = None;
-                    tracing::error!("the successor ended {how} while this process drains; NOBODY ACCEPTS: start the tier anew");
-                }
+                next = follow(&mut follows) => notifier.main_pid(next),
             }
         }
     };
@@ -259,12 +262,21 @@ async fn lead<T: Tier>(
     Ok(departure)
 }
 
-/// How the successor ends; never, if there is none.
-async fn ends(successor: &mut Option<Successor>) -> String {
-    match successor {
-        Some(successor) => successor.ended().await,
-        None => std::future::pending().await,
+/// Watches the successor, and starts another one if it breaks down while this process drains: nobody would accept. Returns once that one serves, with its
+/// process id; never, if there is no successor. May be broken off: who was started then sees that this process has ended, and serves.
+async fn follow(follows: &mut Option<(Handover, Option<Successor>)>) -> u32 {
+    let Some((handover, successor)) = follows else { return std::future::pending().await };
+    if let Some(serving) = successor {
+        let how = serving.breaks_down().await;
+        tracing::error!("the successor ended {how} while this process drains, and nobody accepts; another one is started");
+        *successor = None;
+        handover.begin("the successor ended");
     }
+    let next = handover.happens().await.successor;
+    let pid = next.pid();
+    tracing::info!(successor = pid, "another successor serves");
+    *successor = Some(next);
+    pid
 }
 
 /// Why a process stops serving.

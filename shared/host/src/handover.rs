@@ -125,6 +125,15 @@ impl Handover {
         }
     }
 
+    /// The successor serves, and this process only drains: it upgrades for nobody any more, but keeps what the successor has taken, so that another
+    /// one can be started should that one end.
+    pub(crate) fn is_over(&mut self, taken: &[String]) {
+        self.heritage.keep(taken);
+        self.asks.close();
+        // Those who ask are told that the process leaves.
+        while self.asks.try_recv().is_ok() {}
+    }
+
     /// The process leaves without a successor; one that is on its way is ended, unless it serves by now.
     pub(crate) async fn give_up(&mut self) -> Option<Succession> {
         let UnderWay { mut successor, asker } = self.under_way.take()?;

@@ -13,7 +13,7 @@ pub mod word;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,8 @@ const END_MAX: Duration = Duration::from_secs(5);
 /// Long enough to see what has been said already.
 const GLANCE: Duration = Duration::from_millis(5);
 
-/// Every listening socket of this process once more, by name, for the one that follows. It keeps their queues open: drop it when they close.
+/// Every listening socket of this process once more, by name, for the one that follows. It keeps their queues open: drop it, or what of it
+/// nobody follows in, when they close.
 #[derive(Debug)]
 pub(crate) struct Heritage {
     sockets: Vec<(Arc<str>, Listener)>,
@@ -70,6 +71,11 @@ impl Heritage {
             BootError::new(format!("a socket cannot be kept for a successor: {error}"), "raise the limit of open files")
         })?;
         Ok(Self { sockets, passing })
+    }
+
+    /// Keeps no socket but those of these names: the queues of all others may close.
+    pub(crate) fn keep(&mut self, names: &[String]) {
+        self.sockets.retain(|(name, _)| names.iter().any(|kept| **kept == **name));
     }
 
     /// Starts the executable again with the same arguments, this heritage, and a line back to us. Call it inside the control runtime.
@@ -187,9 +193,12 @@ impl Successor {
         self.outcome(END_MAX).await.ok()
     }
 
-    /// Returns once it has ended, and tells how.
-    pub(crate) async fn ended(&mut self) -> String {
-        ending(self.child.wait().await.ok())
+    /// Returns once it has ended against its will, by a signal that nobody handles, and tells how; never, if it leaves in good order, as it was asked.
+    pub(crate) async fn breaks_down(&mut self) -> String {
+        match self.child.wait().await {
+            Ok(status) if status.signal().is_some() => ending(Some(status)),
+            _ => std::future::pending().await,
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -234,8 +243,6 @@ pub(crate) fn refusal(own_pid: u32) -> Option<BootError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt;
-
     use super::*;
 
     /// A successor that does as `script` says, and what it would say over its line.
@@ -270,6 +277,10 @@ mod tests {
         assert_eq!(serves.give_up().await, Some(vec!["link".to_owned()]));
         assert_eq!(serves.child.try_wait().unwrap(), None, "it serves on");
         serves.end().await;
+        assert!(serves.breaks_down().await.contains("signal: 9"));
+        let (mut leaves, _line) = playing("exit 0");
+        leaves.child.wait().await.unwrap();
+        assert!(timeout(GLANCE, leaves.breaks_down()).await.is_err(), "it was asked to leave, and nobody is to follow it");
         let (mut starts, _line) = playing("exec sleep 600");
         assert_eq!(starts.give_up().await, None);
         assert_eq!(starts.child.wait().await.unwrap().signal(), Some(15), "SIGTERM, and not SIGKILL");

@@ -16,8 +16,6 @@ use http::{HeaderValue, Method, Request, Response};
 use upstream::service::Service;
 use wire::body::Body;
 
-use crate::services;
-
 /// What the answer is made from.
 #[derive(Debug)]
 pub struct Health {
@@ -46,30 +44,28 @@ impl Health {
         Some(response)
     }
 
-    fn word(&self) -> Word {
+    /// What it says.
+    pub(crate) fn word(&self) -> Word {
         Word {
             tier: self.tier.to_owned(),
             treaty: u64::from(contract::TREATY),
             build: BUILD.to_owned(),
             generation: self.generation,
             draining: self.life.turns_away(),
-            ready: services::is_of_use(&self.services),
+            ready: is_of_use(&self.services),
         }
     }
 }
 
+/// Whether the tier is ready as far as its services are, for `/readyz` and for the link alike: it has found an instance of one, or has none to
+/// look for.
+pub(crate) fn is_of_use(services: &[Arc<Service>]) -> bool {
+    services.is_empty() || services.iter().any(|service| !service.endpoints().endpoints().is_empty())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use host::drain::{Life, Phase};
-    use settings::clock::Clock;
-    use settings::files::Files;
-    use settings::report::Report;
-    use telemetry::metrics::Metrics;
-    use upstream::config::{DiscoverConfig, ServiceConfig};
-    use upstream::lookup::{Addresses, Lookup, LookupFault, Targets};
-    use wire::tasks::Tasks;
 
     use super::*;
 
@@ -91,34 +87,5 @@ mod tests {
         assert_eq!((word.tier.as_str(), word.generation, word.draining, word.ready), ("routing-gw", 4, false, true));
         life.advance(Phase::Leaving);
         assert!(health.word().draining);
-    }
-
-    #[tokio::test]
-    async fn the_link_is_told_what_readyz_says() {
-        let (_life, watch) = Life::begin();
-        let service = silent_service();
-        for (services, ready) in [(vec![], true), (vec![service], false)] {
-            let said = services::health(&services).iter().all(|service| service.ready);
-            let told = Health::new("routing-gw", watch.clone(), 4, services).word().ready;
-            assert_eq!((said, told), (ready, ready));
-        }
-    }
-
-    /// A service whose name is never answered.
-    fn silent_service() -> Arc<Service> {
-        struct Silent;
-        impl Lookup for Silent {
-            async fn addresses(&self, _: &str) -> Result<Addresses, LookupFault> {
-                std::future::pending().await
-            }
-
-            async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {
-                std::future::pending().await
-            }
-        }
-        let config = ServiceConfig::new(DiscoverConfig::Dns { name: "orders.demo".into(), port: 80 });
-        let plan = config.check("services.orders", &Files::of(Path::new("/")), &mut Report::new()).expect("plan");
-        let tasks = Tasks::on(tokio::runtime::Handle::current());
-        Service::start(plan, &Arc::new(Silent), &tasks, &Clock::system(), &Metrics::new())
     }
 }

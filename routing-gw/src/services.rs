@@ -11,6 +11,8 @@ use upstream::plan::ServicePlan;
 use upstream::service::Service;
 use upstream::snapshot::ServiceSnapshot;
 
+use crate::health;
+
 /// How long the start waits for first answers of discovery; a service without any is told by `/readyz`, not by a start that never ends.
 const FIRST_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
@@ -36,14 +38,8 @@ pub(crate) async fn start(plans: &[ServicePlan], before: &[Arc<Service>], contro
 /// that has not found an instance of any is of no use yet.
 pub(crate) fn health(services: &[Arc<Service>]) -> Vec<Health> {
     let snapshots: Vec<_> = services.iter().map(|service| service.snapshot()).collect();
-    let ready = is_of_use(services);
+    let ready = health::is_of_use(services);
     snapshots.iter().map(|snapshot| of(snapshot, ready)).collect()
-}
-
-/// Whether the tier is ready as far as its services are, for `/readyz` and for the link alike: it has found an instance of one, or has none to
-/// look for.
-pub(crate) fn is_of_use(services: &[Arc<Service>]) -> bool {
-    services.is_empty() || services.iter().any(|service| !service.endpoints().endpoints().is_empty())
 }
 
 /// The same for a process that is to take the place of another one: that one may serve each service by the last good answer about it, so each must
@@ -90,9 +86,48 @@ pub(crate) fn page(services: Vec<Arc<Service>>) -> Router {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use host::drain::Life;
+    use settings::clock::Clock;
+    use settings::files::Files;
+    use settings::report::Report;
+    use telemetry::metrics::Metrics;
+    use upstream::config::{DiscoverConfig, ServiceConfig};
+    use upstream::lookup::{Addresses, Lookup, LookupFault, Targets};
     use upstream::snapshot::{EndpointSnapshot, FailureSnapshot};
+    use wire::tasks::Tasks;
 
     use super::*;
+
+    #[tokio::test]
+    async fn the_link_is_told_what_readyz_says() {
+        let (_life, watch) = Life::begin();
+        let service = silent_service();
+        for (services, ready) in [(vec![], true), (vec![service], false)] {
+            let said = health(&services).iter().all(|service| service.ready);
+            let told = health::Health::new("routing-gw", watch.clone(), 4, services).word().ready;
+            assert_eq!((said, told), (ready, ready));
+        }
+    }
+
+    /// A service whose name is never answered.
+    fn silent_service() -> Arc<Service> {
+        struct Silent;
+        impl Lookup for Silent {
+            async fn addresses(&self, _: &str) -> Result<Addresses, LookupFault> {
+                std::future::pending().await
+            }
+
+            async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {
+                std::future::pending().await
+            }
+        }
+        let config = ServiceConfig::new(DiscoverConfig::Dns { name: "orders.demo".into(), port: 80 });
+        let plan = config.check("services.orders", &Files::of(Path::new("/")), &mut Report::new()).expect("plan");
+        let tasks = Tasks::on(tokio::runtime::Handle::current());
+        Service::start(plan, &Arc::new(Silent), &tasks, &Clock::system(), &Metrics::new())
+    }
 
     fn service(instances: usize, failure: Option<&'static str>) -> ServiceSnapshot {
         let endpoint = |number| EndpointSnapshot {
@@ -110,6 +145,7 @@ mod tests {
             failure: failure.map(|code| FailureSnapshot { code, since_ms: 0 }),
             connections: 0,
             endpoints: (0..instances).map(endpoint).collect(),
+            handed_down: false,
         }
     }
 

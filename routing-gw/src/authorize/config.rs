@@ -15,8 +15,8 @@ use crate::requirement::{Check, Requirement};
 pub struct RequireConfig {
     /// Scopes that must all be granted.
     pub scopes: Vec<String>,
-    /// Scopes of which one must be granted.
-    pub any_scope: Vec<String>,
+    /// Scopes of which one must be granted. An empty list is a mistake.
+    pub any_scope: Option<Vec<String>>,
     /// Claims that must equal a value, or be a list that contains it.
     pub claims: BTreeMap<String, Value>,
 }
@@ -25,7 +25,14 @@ impl RequireConfig {
     /// Compiles the requirement, or says what is wrong with it.
     pub fn check(&self, key: &str, report: &mut Report) -> Option<Requirement> {
         let mut lawful = true;
-        for (list, scopes) in [("scopes", &self.scopes), ("any_scope", &self.any_scope)] {
+        let any_scope = self.any_scope.as_deref().unwrap_or_default();
+        // Nobody has one of no scopes, and to demand nothing instead would open the route to every caller.
+        if self.any_scope.is_some() && any_scope.is_empty() {
+            let what = "no scope would do, for none is listed";
+            report.complain_of_absence(&format!("{key}.any_scope"), what, "list at least one scope, or take the key away");
+            lawful = false;
+        }
+        for (list, scopes) in [("scopes", self.scopes.as_slice()), ("any_scope", any_scope)] {
             for (index, scope) in scopes.iter().enumerate() {
                 // RFC 6749 §3.3: visible ASCII without the quote and the backslash.
                 if scope.is_empty() || !scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
@@ -36,8 +43,8 @@ impl RequireConfig {
             }
         }
         let mut checks: Vec<Check> = self.scopes.iter().map(|scope| Check::Scope(scope.as_str().into())).collect();
-        if !self.any_scope.is_empty() {
-            checks.push(Check::AnyScope(self.any_scope.iter().map(|scope| scope.as_str().into()).collect()));
+        if !any_scope.is_empty() {
+            checks.push(Check::AnyScope(any_scope.iter().map(|scope| scope.as_str().into()).collect()));
         }
         checks.extend(self.claims.iter().map(|(name, value)| Check::Claim { name: name.as_str().into(), value: value.clone() }));
         lawful.then_some(Requirement::Callers(checks))

@@ -20,6 +20,7 @@ use upstream::plan::ServicePlan;
 use crate::config::plan::DropInPlan;
 use crate::config::rivals;
 use crate::config::routes::{self, ROUTES_MAX, RouteConfig, RoutePlan};
+use crate::config::side_files;
 use crate::route::claims::Claims;
 
 /// Drop-ins of one configuration at most.
@@ -116,26 +117,30 @@ pub fn gather(folder: &Path, main: DropInPlan, files: &Files, before: Option<&Se
 
 fn read(path: &Path, files: &Files, taken: &Taken, report: &mut Report) -> Option<DropInPlan> {
     let shown = files.resolve(path).display().to_string();
-    let text = files.read_text(path, DROP_IN_BYTES_MAX);
-    let environment = |name: &str| std::env::var(name).ok();
+    let beside = files.within(path.parent().unwrap_or(Path::new("")));
+    let text = match side_files::outside(path.file_name().map(Path::new).unwrap_or(path), &beside) {
+        Some(what) => Err(what),
+        None => files.read_text(path, DROP_IN_BYTES_MAX),
+    };
     let text = match text {
         Ok(text) => text,
         Err(what) => {
             // An empty document gives the complaint its file.
-            let _ = settings::read::read::<DropInConfig>(&shown, "{}", &environment, report);
+            let _ = settings::read::read_drop_in::<DropInConfig>(&shown, "{}", report);
             report.complain("", what, "mend the file, or take it out of the folder");
             return None;
         }
     };
-    let config: DropInConfig = settings::read::read(&shown, &text, &environment, report)?;
-    let beside = files.within(path.parent().unwrap_or(Path::new("")));
+    let config: DropInConfig = settings::read::read_drop_in(&shown, &text, report)?;
     let mut services = Vec::with_capacity(config.services.len());
     for (name, service) in &config.services {
         let key = format!("services.{name}");
         if taken.services.contains(name) {
             report.complain(&key, format!("the main file has a service {name:?} too"), ANOTHER_NAME_OF_A_SERVICE);
         }
-        services.push(service.check(&key, &beside, report));
+        // What lies outside is not even opened.
+        let inside = side_files::check(service, &key, &beside, report);
+        services.push(if inside { service.check(&key, &beside, report) } else { None });
     }
     let known = config.services.keys().chain(&taken.services).map(String::as_str);
     let routes = routes::check(&config.routes, known, report);

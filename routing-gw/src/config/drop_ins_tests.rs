@@ -170,3 +170,23 @@ fn a_service_and_a_name_belong_to_who_served_them_first() {
     assert_eq!(serving, ["team:"]);
     assert_eq!(said, ["a: team.yaml has a service \"team\" too; its routes are not served"]);
 }
+
+#[test]
+fn links_lead_within_the_folder_and_nowhere_else() {
+    use std::os::unix::fs::symlink;
+    let mut place = Place::new("links");
+    let folder = place.folder.join("routes.d");
+    // As Kubernetes mounts a map of files.
+    std::fs::create_dir(folder.join("..1")).unwrap();
+    std::fs::write(folder.join("..1/team.yaml"), "routes: []\n").unwrap();
+    symlink("..1", folder.join("..data")).unwrap();
+    symlink("..data/team.yaml", folder.join("team.yaml")).unwrap();
+    std::fs::write(place.folder.join("link.key"), "secret").unwrap();
+    symlink("../link.key", folder.join("evil.yaml")).unwrap();
+    symlink("../link.key", folder.join("ca.pem")).unwrap();
+    place.text("files", "services: { files: { discover: { kind: dns, name: a.example, port: 1 }, tls: { ca: ca.pem } } }");
+    let (serving, said) = place.load();
+    assert_eq!(serving, ["team:"]);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said.iter().all(|said| said.contains("is a link that leads out of the folder") && !said.contains("secret")), "{said:?}");
+}

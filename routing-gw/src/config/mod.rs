@@ -4,6 +4,7 @@ pub mod drop_ins;
 pub mod plan;
 mod rivals;
 pub mod routes;
+mod side_files;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

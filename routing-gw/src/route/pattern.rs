@@ -69,6 +69,13 @@ fn segment(text: &str) -> Result<Segment, (String, String)> {
             Err((format!("{text:?} does not name a parameter"), "use letters, digits and underscores, as in {id}".to_owned()))
         };
     }
+    // Elsewhere a star takes anything; here it would leave the requests that were meant to another route.
+    if matches!(text, "*" | "**") {
+        return Err((
+            format!("the segment {text:?} would match a star alone"),
+            "write a parameter, as in /orders/{id}, or end the path with a slash for everything below".to_owned(),
+        ));
+    }
     if text.contains(['{', '}']) {
         return Err((
             format!("the segment {text:?} mixes text and a parameter"),
@@ -92,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_can_never_match_is_refused() {
-        for text in ["a", "/a//b", "/a/../b", "/a/%2f", "/a?x=1", "/a/{}", "/a/x{id}", "/a/{i-d}", "/a/{id}/{id}"] {
+        for text in ["a", "/a//b", "/a/../b", "/a/%2f", "/a?x=1", "/a/{}", "/a/x{id}", "/a/{i-d}", "/a/{id}/{id}", "/a/*", "/**/b"] {
             assert!(Pattern::parse(text).is_err(), "{text} was accepted");
         }
     }

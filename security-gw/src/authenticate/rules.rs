@@ -100,6 +100,13 @@ impl Rules {
                     "add an entry to `issuers`",
                 );
             }
+            if config.authenticate == Ask::Anonymous && !config.issuers.is_empty() {
+                report.complain(
+                    &format!("{key}.issuers"),
+                    "an anonymous rule asks no issuer, and lets everybody in",
+                    "take the issuers away, or require a caller",
+                );
+            }
             if config.authenticate == Ask::Anonymous && config.relay_authorization {
                 report.complain(
                     &format!("{key}.relay_authorization"),

@@ -172,6 +172,15 @@ pub(crate) fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)
 }
 
+/// Opens a file for reading, for whoever reads it in another way.
+///
+/// # Errors
+/// As [`File::open`], and where it is a pipe, a device or a folder.
+pub fn open_regular(path: &Path) -> std::io::Result<File> {
+    let file = open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("it is no regular file")) }
+}
+
 /// The whole file as UTF-8 text, if it has at most `bytes_max` bytes.
 ///
 /// # Errors

@@ -1,14 +1,16 @@
 //! `${NAME}` and `${NAME:-default}` in the values of a document.
 //!
 //! In: a tree and the environment. Out: the same tree with the texts filled in. Refuses: a variable that is not set, braces that do not close,
-//! names that are none, texts beyond the ceiling. Never: reads a value as YAML (a variable cannot add keys), touches keys or comments.
+//! names that are none, texts beyond the ceiling, any variable where there is no environment. Never: reads a value as YAML (a variable cannot add keys), touches keys or comments.
 
 use crate::files::DOCUMENT_BYTES_MAX;
+use crate::mask::Mask;
 use crate::report::Report;
 use crate::tree::{Node, Shape, join_index, join_key};
 use crate::words::quote;
 
-type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// Where variables come from; `None` where a file may have none.
+pub(crate) type Env<'a> = Option<&'a dyn Fn(&str) -> Option<String>>;
 
 /// Fills in every scalar below `node`; one that cannot be filled in is complained about and gone.
 pub(crate) fn interpolate(node: &mut Node, env: Env<'_>, report: &mut Report) {
@@ -29,7 +31,7 @@ fn fill(node: &mut Node, path: &str, env: Env<'_>, bytes_left: &mut usize, repor
                 fill(&mut entry.value, &join_key(path, &entry.key), env, bytes_left, report);
             }
         }
-        Shape::Scalar(scalar) if scalar.text.contains("${") => match expand(&scalar.text, env, bytes_left) {
+        Shape::Scalar(scalar) if scalar.text.contains("${") => match expand(&scalar.text, env, bytes_left, report.mask()) {
             Ok((text, from_env)) => {
                 scalar.text = text;
                 scalar.from_env = from_env;
@@ -44,7 +46,7 @@ fn fill(node: &mut Node, path: &str, env: Env<'_>, bytes_left: &mut usize, repor
 }
 
 /// The text with its variables, and whether there was one.
-fn expand(text: &str, env: Env<'_>, bytes_left: &mut usize) -> Result<(String, bool), (String, String)> {
+fn expand(text: &str, env: Env<'_>, bytes_left: &mut usize, mask: &mut Mask) -> Result<(String, bool), (String, String)> {
     let mut filled = String::new();
     let mut from_env = false;
     let mut rest = text;
@@ -58,7 +60,7 @@ fn expand(text: &str, env: Env<'_>, bytes_left: &mut usize) -> Result<(String, b
         let Some((inside, after)) = after.split_once('}') else {
             return Err(("\"${\" without \"}\"".to_owned(), "close it, or write \"$${\" for the signs themselves".to_owned()));
         };
-        let value = variable(inside, env)?;
+        let value = variable(inside, env, mask)?;
         *bytes_left = bytes_left.checked_sub(value.len()).ok_or_else(|| {
             (format!("variables make the document larger than {DOCUMENT_BYTES_MAX} bytes"), "name files instead".to_owned())
         })?;
@@ -71,17 +73,23 @@ fn expand(text: &str, env: Env<'_>, bytes_left: &mut usize) -> Result<(String, b
     Ok((filled, from_env))
 }
 
-fn variable(inside: &str, env: Env<'_>) -> Result<String, (String, String)> {
+fn variable(inside: &str, env: Env<'_>, mask: &mut Mask) -> Result<String, (String, String)> {
+    let Some(env) = env else {
+        let remedy = "write the value itself, or \"$${\" for the signs themselves";
+        return Err(("a drop-in has no environment".to_owned(), remedy.to_owned()));
+    };
     let (name, default) = inside.split_once(":-").map_or((inside, None), |(name, default)| (name, Some(default)));
     if !is_name(name) {
         return Err((format!("{} is not the name of a variable", quote(name)), "write \"${NAME}\" or \"${NAME:-default}\"".to_owned()));
     }
     // As in a shell, a default also stands in for a variable that is set but empty.
     match (env(name), default) {
-        (Some(value), None) => Ok(value),
-        (Some(value), Some(_)) if !value.is_empty() => Ok(value),
+        (Some(value), default) if default.is_none() || !value.is_empty() => {
+            mask.add(name, &value);
+            Ok(value)
+        }
         (_, Some(default)) => Ok(default.to_owned()),
-        (None, None) => {
+        (_, None) => {
             Err((format!("the environment variable {name} is not set"), format!("set it, or write a default: \"${{{name}:-…}}\"")))
         }
     }

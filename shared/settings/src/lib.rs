@@ -17,6 +17,7 @@ mod choice;
 mod fault;
 mod interpolate;
 mod keys;
+mod mask;
 mod scalars;
 mod search;
 mod tree;

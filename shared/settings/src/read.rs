@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::fault::{Cause, Fault};
 use crate::files::DOCUMENT_BYTES_MAX;
-use crate::interpolate::interpolate;
+use crate::interpolate::{Env, interpolate};
 use crate::names::nearest;
 use crate::report::Report;
 use crate::search::search;
@@ -25,6 +25,15 @@ const TOP: Mark = Mark { line: 1, column: 1 };
 ///
 /// `None` when nothing could be read. A value is usable only if the report stays clean after the caller's own checks.
 pub fn read<C: DeserializeOwned>(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Option<C> {
+    read_by(file, text, Some(env), report)
+}
+
+/// As [`read`], of a drop-in: who writes one may not ask for the variables of the process, so that each is a complaint.
+pub fn read_drop_in<C: DeserializeOwned>(file: &str, text: &str, report: &mut Report) -> Option<C> {
+    read_by(file, text, None, report)
+}
+
+fn read_by<C: DeserializeOwned>(file: &str, text: &str, env: Env<'_>, report: &mut Report) -> Option<C> {
     report.open(file);
     let tree = grow(text, env, report)?;
     let value = harvest::<C>(&tree, report);
@@ -33,7 +42,7 @@ pub fn read<C: DeserializeOwned>(file: &str, text: &str, env: &dyn Fn(&str) -> O
 }
 
 /// From text to a tree whose texts are final.
-fn grow(text: &str, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Option<Node> {
+fn grow(text: &str, env: Env<'_>, report: &mut Report) -> Option<Node> {
     if text.len() > DOCUMENT_BYTES_MAX {
         let what = format!("the document is larger than {DOCUMENT_BYTES_MAX} bytes");
         report.add(TOP, String::new(), what, "make it smaller".to_owned());

@@ -1,10 +1,11 @@
 //! Every complaint about one file, each with its place, its key, what is wrong and what to do.
 //!
 //! In: complaints of the reader, and of the checks that follow it. Out: all of them in the order of the file. Refuses: to complain twice about
-//! one thing: what depends on a value that was already complained about stays silent.
+//! one thing: what depends on a value that was already complained about stays silent. Never: shows a value of the environment.
 
 use std::fmt;
 
+use crate::mask::Mask;
 use crate::names::nearest;
 use crate::tree::{Found, Mark, Node, Shape};
 use crate::words::{names, quote};
@@ -43,6 +44,7 @@ pub struct Report {
     file: String,
     complaints: Vec<Complaint>,
     tree: Option<Node>,
+    mask: Mask,
 }
 
 // The tree holds every value of the file, and some are secrets.
@@ -123,6 +125,12 @@ impl Report {
     pub(crate) fn open(&mut self, file: &str) {
         file.clone_into(&mut self.file);
         self.tree = None;
+        self.mask = Mask::default();
+    }
+
+    /// The values that no complaint about this file shows.
+    pub(crate) fn mask(&mut self) -> &mut Mask {
+        &mut self.mask
     }
 
     /// Keeps the tree for the places of later complaints.
@@ -135,6 +143,9 @@ impl Report {
     }
 
     pub(crate) fn add(&mut self, mark: Mark, key: String, what: String, remedy: String) {
+        // What comes from the environment may be a secret in the wrong place, whoever quotes it.
+        let what = self.mask.over(what).unwrap_or_else(|| "the value from the environment does not fit".to_owned());
+        let remedy = self.mask.over(remedy).unwrap_or_else(|| "set the variable to what fits here".to_owned());
         let complaint = Complaint { file: self.file.clone(), line: mark.line, column: mark.column, key, what, remedy };
         // What lies behind an alias is read once for each place that names it, but it is one mistake.
         let same = |other: &Complaint| {

@@ -4,7 +4,6 @@
 //! not the certificate's, a leaf out of its time or of the wrong purpose, a chain that does not parse or is out of order. Never: prints a
 //! key, reads the clock.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use settings::files::open_regular;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::{FromDer, GeneralName};
 
@@ -200,7 +200,7 @@ pub(crate) fn parse<'a>(der: &'a [u8]) -> Option<X509Certificate<'a>> {
 /// Reads a file up to the ceiling.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CertificateFault> {
     let mut bytes = Vec::new();
-    File::open(path)
+    open_regular(path)
         .and_then(|file| file.take(PEM_BYTES_MAX + 1).read_to_end(&mut bytes))
         .map_err(|error| CertificateFault::at(path, format!("the file cannot be read: {error}"), "check the path and who may read it"))?;
     if bytes.len() as u64 > PEM_BYTES_MAX {

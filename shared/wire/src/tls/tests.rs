@@ -459,3 +459,9 @@ fn our_own_side_is_the_same_by_what_it_was_made_from() {
     bench.folder.write("ca.pem", Ca::new("next").pem);
     assert!(first != made(&terms()), "the CA has changed behind its path");
 }
+
+#[test]
+fn what_is_no_regular_file_holds_no_certificate_and_is_not_waited_for() {
+    let fault = super::certificate::read(std::path::Path::new("/dev/zero")).expect_err("it has no end");
+    assert!(fault.what.contains("it is no regular file"), "{}", fault.what);
+}

@@ -11,13 +11,12 @@ use std::time::Duration;
 
 use settings::files::Files;
 use settings::report::Report;
-use settings::sight::Sight;
 use settings::units::{Size, Span};
 use telemetry::logs::{LogsConfig, LogsPlan};
 use telemetry::record::config::RecordsConfig;
 use telemetry::record::plan::RecordsPlan;
 use telemetry::traces::config::{TracesConfig, TracesPlan};
-use wire::tls::roots::Roots;
+use wire::tls::roots::{Believed, Roots};
 
 use crate::address::Address;
 use crate::config::{
@@ -86,9 +85,7 @@ pub struct HostPlan {
     /// DNS servers; empty means those of resolv.conf.
     pub dns_servers: Vec<SocketAddr>,
     /// Whom we believe when documents are fetched.
-    pub roots: Roots,
-    /// What their file looked like.
-    pub roots_seen: Option<Sight>,
+    pub roots: Believed,
 }
 
 /// The operator's door as meant.
@@ -170,7 +167,6 @@ impl HostPlan {
             records,
             traces,
             dns_servers: dns_servers?,
-            roots_seen: roots.as_ref().and_then(|roots| roots_seen(roots, files)),
             roots: roots?,
         })
     }
@@ -235,13 +231,6 @@ fn watch(config: ReloadConfig, report: &mut Report) -> Option<Option<Duration>> 
 /// Files may lie on a network.
 const WATCH_MIN: Duration = Duration::from_millis(10);
 
-fn roots_seen(roots: &Roots, files: &Files) -> Option<Sight> {
-    match roots {
-        Roots::File(path) => files.sight(path),
-        Roots::WebPki => None,
-    }
-}
-
 fn dns_servers(config: &DnsConfig, report: &mut Report) -> Option<Vec<SocketAddr>> {
     let mut servers = Vec::with_capacity(config.servers.len());
     for (index, text) in config.servers.iter().enumerate() {
@@ -257,12 +246,11 @@ fn dns_servers(config: &DnsConfig, report: &mut Report) -> Option<Vec<SocketAddr
     (servers.len() == config.servers.len()).then_some(servers)
 }
 
-/// The bundle is read once here, so that a missing one is told by `check` and not by the first fetch.
-fn roots(config: TrustRootsConfig, files: &Files, report: &mut Report) -> Option<Roots> {
-    let Some(file) = config.ca_file else { return Some(Roots::WebPki) };
-    let roots = Roots::File(files.watched(file));
-    match roots.load() {
-        Ok(_) => Some(roots),
+/// The bundle is read here and nowhere else, so that a missing one is told by `check`, and what was checked is what is believed.
+fn roots(config: TrustRootsConfig, files: &Files, report: &mut Report) -> Option<Believed> {
+    let roots = config.ca_file.map_or(Roots::WebPki, |file| Roots::File(files.watched(file)));
+    match Believed::read(&roots) {
+        Ok(believed) => Some(believed),
         Err(fault) => {
             report.complain("roots.ca_file", format!("{}: {}", fault.file, fault.what), fault.remedy);
             None

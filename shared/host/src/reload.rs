@@ -17,7 +17,7 @@ use telemetry::names::{label, metric};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use wire::fetch::Former;
+use wire::fetch::Fetcher;
 
 use crate::answer::{text, whole};
 use crate::boot::START_MAX;
@@ -284,28 +284,21 @@ impl<T: Tier> Reloader<T> {
         host.keep_tls_of(&self.standing.borrow().host);
         let (host, plan) = (Arc::new(host), Arc::new(checked.tier));
         self.last += 1;
-        let control = Control { generation: self.last, ..self.control.clone() };
-        let before = Arc::clone(&self.standing.borrow().tier);
-        // Before the start, for a new issuer may be proved by the new roots alone.
-        let former = match self.believe(&host) {
-            Ok(former) => former,
+        // A new issuer may be proved by the new roots alone.
+        let fetcher = match self.fetcher(&host) {
+            Ok(fetcher) => fetcher,
             Err(what) => return Verdict::Refused(vec![what]),
         };
+        let control = Control { generation: self.last, fetcher: Arc::clone(&fetcher), ..self.control.clone() };
+        let before = Arc::clone(&self.standing.borrow().tier);
         let tier = match start::<T>(Arc::clone(&plan), before, control.clone()).await {
             Ok(tier) => tier,
-            Err(what) => {
-                if let Some(former) = former {
-                    self.control.fetcher.go_back_to(former);
-                }
-                return Verdict::Refused(vec![what]);
-            }
+            Err(what) => return Verdict::Refused(vec![what]),
         };
         if let Err(what) = self.give(Generation { tier: Arc::clone(&tier), host: Arc::clone(&host), control }).await {
-            if let Some(former) = former {
-                self.control.fetcher.go_back_to(former);
-            }
             return Verdict::Refused(vec![what]);
         }
+        fetcher.settle();
         self.connections.set(host.limits.connections_max);
         let plaintext_before: Vec<bool> = self.standing.borrow().host.listeners.iter().map(|plan| plan.is_plaintext()).collect();
         for (plan, _) in host.listeners.iter().zip(plaintext_before).filter(|(plan, was)| plan.is_plaintext() && !was) {
@@ -332,13 +325,13 @@ impl<T: Tier> Reloader<T> {
         Verdict::Adopted
     }
 
-    /// Believes the roots of `host` where they have changed; gives what was believed before, for the case that the generation does not start.
-    fn believe(&self, host: &HostPlan) -> Result<Option<Former>, String> {
-        if self.standing.borrow().host.roots_seen == host.roots_seen && self.standing.borrow().host.roots == host.roots {
-            return Ok(None);
+    /// By what a generation of `host` fetches: where its roots have changed, by those alone, while what serves goes on by the former ones.
+    fn fetcher(&self, host: &HostPlan) -> Result<Arc<Fetcher>, String> {
+        let shared = &self.control.fetcher;
+        if self.standing.borrow().host.roots == host.roots {
+            return Ok(Arc::clone(shared));
         }
-        let former = self.control.fetcher.believe(&host.roots);
-        former.map(Some).map_err(|fault| format!("{} {}; {}", fault.file, fault.what, fault.remedy))
+        shared.ahead(&host.roots).map(Arc::new).map_err(|fault| format!("{} {}; {}", fault.file, fault.what, fault.remedy))
     }
 
     /// Gives a generation to every worker. Where one cannot serve by it, all are given the former one again.

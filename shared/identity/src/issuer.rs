@@ -50,7 +50,7 @@ pub(crate) struct Issuer {
     pub(crate) plan: IssuerPlan,
     pub(crate) keys: Live<Option<KeySet>>,
     /// Where documents are fetched; a newer configuration may bring another one.
-    pub(crate) source: Live<Arc<dyn KeySource>>,
+    pub(crate) source: Arc<dyn KeySource>,
     pub(crate) measures: IssuerMeasures,
     desk: Mutex<Desk>,
     wake: Notify,
@@ -85,15 +85,7 @@ pub(crate) enum Settled {
 
 impl Issuer {
     pub(crate) fn new(plan: IssuerPlan, source: Arc<dyn KeySource>, measures: IssuerMeasures) -> Self {
-        Self {
-            plan,
-            keys: Live::new(None),
-            source: Live::new(source),
-            measures,
-            desk: Mutex::default(),
-            wake: Notify::new(),
-            finished: watch::Sender::new(0),
-        }
+        Self { plan, keys: Live::new(None), source, measures, desk: Mutex::default(), wake: Notify::new(), finished: watch::Sender::new(0) }
     }
 
     /// Takes over the keys of a former issuer, which are good for this one too: also while it does not answer, a change of terms refuses nobody
@@ -103,13 +95,6 @@ impl Issuer {
             self.keys.store(Some(set.under_other_terms()));
             self.measures.holds(set.len());
             self.desk().fetched_at_s = former.desk().fetched_at_s;
-        }
-    }
-
-    /// From the next fetch on, documents come from `source`.
-    pub(crate) fn fetch_from(&self, source: &Arc<dyn KeySource>) {
-        if !Arc::ptr_eq(&**self.source.load(), source) {
-            self.source.store(Arc::clone(source));
         }
     }
 

@@ -18,10 +18,9 @@ use crate::source;
 pub(crate) async fn keep(issuer: Arc<Issuer>, clock: Clock, mut alive: watch::Receiver<()>) {
     loop {
         issuer.begin();
-        let source = issuer.source.load_full();
         let outcome = tokio::select! {
             _ = alive.changed() => return,
-            outcome = source::read(&issuer.plan, &**source) => outcome,
+            outcome = source::read(&issuer.plan, &*issuer.source) => outcome,
         };
         settle(&issuer, outcome, &clock);
         let next = Instant::now() + jittered(issuer.rest());

@@ -45,7 +45,8 @@ impl Issuers {
     /// The issuers of a newer configuration. Indexes, wherever they are asked for, are places in `plans`.
     ///
     /// An issuer that is as it was keeps its keys and its refresher; if all are, the very same issuers are given back. One whose terms alone have
-    /// changed begins with the keys it has, under which every token is proved anew; any other begins with none.
+    /// changed begins with the keys it has, under which every token is proved anew; any other begins with none. Whoever stays fetches by what it has,
+    /// for the newer configuration may not come to serve.
     #[must_use]
     pub fn after(
         before: Option<&Arc<Self>>,
@@ -69,14 +70,12 @@ impl Issuers {
         if let Some(before) = before
             && before.issuers.iter().map(|issuer| &issuer.plan).eq(&plans)
         {
-            before.issuers.iter().for_each(|issuer| issuer.fetch_from(&source));
             return Arc::clone(before);
         }
         let families = before.map_or_else(|| IssuerFamilies::of(metrics), |before| before.families.clone());
         let (mut issuers, mut refreshers) = (Vec::new(), Vec::new());
         for plan in plans {
             if let Some((issuer, refresher)) = before.and_then(|before| before.find(|former| *former == plan)) {
-                issuer.fetch_from(&source);
                 issuers.push(Arc::clone(issuer));
                 refreshers.push(Arc::clone(refresher));
                 continue;

@@ -202,7 +202,7 @@ async fn labels_stay_while_any_configuration_has_the_issuer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_issuer_that_stays_fetches_by_the_newer_configurations_resolver() {
+async fn an_issuer_that_stays_fetches_by_what_it_has_for_the_newer_configuration_may_not_come_to_serve() {
     let (life, next) = (Life::new(), Script::new());
     life.script.serve(JWKS, keys(&Signer::p256()));
     next.serve(JWKS, keys(&Signer::p256()));
@@ -211,5 +211,5 @@ async fn an_issuer_that_stays_fetches_by_the_newer_configurations_resolver() {
     assert!(Arc::ptr_eq(&first, &life.load_from(Some(&first), &[("demo", &at(JWKS))], &next)));
     let fetches = life.script.fetches();
     sleep(Duration::from_secs(301)).await;
-    assert_eq!((life.script.fetches(), next.fetches()), (fetches, 1));
+    assert_eq!((life.script.fetches(), next.fetches()), (fetches + 1, 0));
 }

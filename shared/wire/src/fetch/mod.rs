@@ -29,7 +29,7 @@ use crate::resolver::Names;
 use crate::resolver::dialler::Dialler;
 use crate::tls::fault::CertificateFault;
 use crate::tls::provider::{TlsMinimum, provider};
-use crate::tls::roots::Roots;
+use crate::tls::roots::Believed;
 
 /// How long name, connection and handshake may take together.
 pub const CONNECT_MS_MAX: u64 = 5_000;
@@ -43,12 +43,11 @@ const IDLE_SECONDS_MAX: u64 = 60;
 #[derive(Clone)]
 pub struct Fetcher {
     client: Live<Client>,
+    /// What this one believes while the others do not yet.
+    ahead: Option<Live<Option<Client>>>,
     names: Arc<Names>,
     limits: FetchLimits,
 }
-
-/// What a fetcher believed before it was told otherwise.
-pub struct Former(Client);
 
 /// How long a fetch may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,34 +68,36 @@ impl Fetcher {
     /// A fetcher that resolves by `names` and believes `roots`.
     ///
     /// # Errors
-    /// When the roots cannot be used.
-    pub fn new(names: Arc<Names>, roots: &Roots) -> Result<Self, CertificateFault> {
+    /// When the client for it cannot be set up.
+    pub fn new(names: Arc<Names>, roots: &Believed) -> Result<Self, CertificateFault> {
         Self::within(names, roots, FetchLimits::default())
     }
 
     /// As [`Fetcher::new`], with other limits.
     ///
     /// # Errors
-    /// When the roots cannot be used.
-    pub fn within(names: Arc<Names>, roots: &Roots, limits: FetchLimits) -> Result<Self, CertificateFault> {
-        Ok(Self { client: Live::new(client(&names, roots, limits)?), names, limits })
+    /// When the client for it cannot be set up.
+    pub fn within(names: Arc<Names>, roots: &Believed, limits: FetchLimits) -> Result<Self, CertificateFault> {
+        Ok(Self { client: Live::new(client(&names, roots, limits)?), ahead: None, names, limits })
     }
 
-    /// Believes `roots` from the next fetch on, and no others; connections that are open under the former ones are not used again. Gives
-    /// what was believed before, for [`Fetcher::go_back_to`].
+    /// A fetcher for what is only about to be: it believes `roots`, and nothing changes for this one until [`Fetcher::settle`].
     ///
     /// # Errors
-    /// When the roots cannot be used; then the former ones stay.
-    pub fn believe(&self, roots: &Roots) -> Result<Former, CertificateFault> {
+    /// When the client for it cannot be set up.
+    pub fn ahead(&self, roots: &Believed) -> Result<Self, CertificateFault> {
         let next = client(&self.names, roots, self.limits)?;
-        let former = Former(self.client());
-        self.client.store(next);
-        Ok(former)
+        Ok(Self { ahead: Some(Live::new(Some(next))), ..self.clone() })
     }
 
-    /// Believes again what `former` believed, whatever its file says by now.
-    pub fn go_back_to(&self, former: Former) {
-        self.client.store(former.0);
+    /// What this one believes all do from the next fetch on, those too that it was made from; connections that are open under the former roots are
+    /// not used again. From here on it is as any other.
+    pub fn settle(&self) {
+        let Some(ahead) = &self.ahead else { return };
+        if let Some(client) = Option::clone(&ahead.load()) {
+            self.client.store(client);
+            ahead.store(None);
+        }
     }
 
     /// Fetches a JSON document of at most `bytes_max` bytes; `http` is refused unless `allow_http`.
@@ -113,12 +114,13 @@ impl Fetcher {
     /// The client itself, for exporters that bring their own requests. Addresses that are refused stay refused where they come from names.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::clone(&self.client.load())
+        let ahead = self.ahead.as_ref().and_then(|ahead| Option::clone(&ahead.load()));
+        ahead.unwrap_or_else(|| Client::clone(&self.client.load()))
     }
 }
 
 /// A client that resolves by `names` and believes `roots`.
-fn client(names: &Arc<Names>, roots: &Roots, limits: FetchLimits) -> Result<Client, CertificateFault> {
+fn client(names: &Arc<Names>, roots: &Believed, limits: FetchLimits) -> Result<Client, CertificateFault> {
     let setup = |error: &dyn fmt::Display| {
         CertificateFault::new("", format!("the client for fetches cannot be set up: {error}"), "check the trusted roots")
     };
@@ -126,7 +128,7 @@ fn client(names: &Arc<Names>, roots: &Roots, limits: FetchLimits) -> Result<Clie
     let mut tls = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(TlsMinimum::Tls12.versions())
         .map_err(|error| setup(&error))?
-        .with_root_certificates(roots.load()?)
+        .with_root_certificates(roots.store())
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Client::builder()

@@ -27,7 +27,7 @@ use crate::tasks::Tasks;
 use crate::tls::certificate::Certificate;
 use crate::tls::forge::{Ca, Folder, Leaf, NOW};
 use crate::tls::provider::TlsMinimum;
-use crate::tls::roots::Roots;
+use crate::tls::roots::{Believed, Roots};
 use crate::tls::server::{ServerTerms, ServerTls};
 
 const LIMIT: usize = 1024;
@@ -123,7 +123,7 @@ impl http_body::Body for Endless {
 }
 
 fn fetcher(names: Names, roots: &Roots) -> Fetcher {
-    Fetcher::new(Arc::new(names), roots).unwrap()
+    Fetcher::new(Arc::new(names), &Believed::read(roots).unwrap()).unwrap()
 }
 
 fn plain() -> Fetcher {
@@ -221,7 +221,7 @@ async fn names_are_resolved_by_our_service_and_may_not_lead_to_refused_addresses
 #[tokio::test]
 async fn a_server_that_is_silent_or_not_there_is_given_up() {
     let documents = Documents::start(None).await;
-    let hasty = Fetcher::within(Arc::new(Names::servers(&[])), &Roots::WebPki, HASTY).unwrap();
+    let hasty = Fetcher::within(Arc::new(Names::servers(&[])), &Believed::read(&Roots::WebPki).unwrap(), HASTY).unwrap();
     assert_eq!(code(&hasty, &documents.url("/silent")).await, "timeout");
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let fault = plain().get_json(&format!("http://{gone}/keys?code=hush"), LIMIT, true).await.unwrap_err();
@@ -245,6 +245,15 @@ async fn over_tls_only_the_given_roots_are_believed() {
     assert_eq!(fetcher(names(), &roots).get_json(&url, LIMIT, false).await.unwrap(), "{\"keys\":[]}");
     let fault = fetcher(names(), &Roots::WebPki).get_json(&url, LIMIT, false).await.unwrap_err();
     assert_eq!(fault.to_string(), "the TLS handshake failed: peer-certificate-untrusted");
+    // Roots that are about to be believed are those of whoever starts with them, until they serve; then they are everybody's.
+    let web = fetcher(names(), &Roots::WebPki);
+    let exporter = web.clone();
+    let next = web.ahead(&Believed::read(&roots).unwrap()).unwrap();
+    assert_eq!((code(&next, &url).await, code(&exporter, &url).await), ("ok", "tls-failed"));
+    next.settle();
+    assert_eq!((code(&next, &url).await, code(&exporter, &url).await), ("ok", "ok"));
+    web.ahead(&Believed::read(&Roots::WebPki).unwrap()).unwrap().settle();
+    assert_eq!((code(&next, &url).await, code(&exporter, &url).await), ("tls-failed", "tls-failed"), "what has settled follows the others");
     let other = url.replace("issuer", "other");
     let fault = fetcher(names(), &roots).get_json(&other, LIMIT, false).await.unwrap_err();
     assert_eq!(fault.to_string(), "the TLS handshake failed: tls-peer-knows-no-such-name");

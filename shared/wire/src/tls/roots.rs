@@ -3,6 +3,7 @@
 //! In: a bundle of CA certificates in PEM, or the wish for the public roots of the web. Out: a store for rustls. Refuses: a file without
 //! a certificate. Never: asks the machine for its own roots, for a `FROM scratch` image has none and fails late.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,6 +32,36 @@ impl Roots {
             Self::WebPki => Ok(Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })),
             Self::File(path) => from_file(path),
         }
+    }
+}
+
+/// Trusted authorities as they were read; equal where their certificates are, whatever file they came from.
+#[derive(Clone)]
+pub struct Believed(Arc<RootCertStore>);
+
+impl Believed {
+    /// Reads `roots`, once.
+    ///
+    /// # Errors
+    /// As [`Roots::load`].
+    pub fn read(roots: &Roots) -> Result<Self, CertificateFault> {
+        roots.load().map(Self)
+    }
+
+    pub(crate) fn store(&self) -> Arc<RootCertStore> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl PartialEq for Believed {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.roots == other.0.roots
+    }
+}
+
+impl fmt::Debug for Believed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Believed({})", self.0.len())
     }
 }
 

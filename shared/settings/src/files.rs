@@ -244,7 +244,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        let (sender, receiver) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         std::thread::spawn(move || {
             let files = Files::of(&folder);
             let said = files.read("pipe", 6).unwrap_err();

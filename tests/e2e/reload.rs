@@ -427,7 +427,7 @@ fn a_bad_drop_in_is_set_aside_and_the_rest_loads() {
     says("GET /billing/orders", "200 users");
 
     // Mended by its team, and by nobody else.
-    rig.folder.write("routes.d/billing.yaml", &team.replace("path: \"/billing/\"", "path: \"/bills/\""));
+    rig.folder.write("routes.d/billing.yaml", &team.replace("\"/billing/", "\"/bills/"));
     until("all is well", || (aside() < 1.0).then_some(()));
     says("GET /bills/1", "200 billing");
     assert!(!ready(&rig.routing).contains("drop-in"));

@@ -97,13 +97,14 @@ fn whoever_leaves_reads_nothing_again_and_says_nothing_more_to_its_manager() {
     let (status, body) = process.reload();
     assert!(status == 422 && body["complaints"][0].as_str().unwrap().starts_with("the process is leaving"), "{body}");
     // Long enough for the file to be looked at often.
-    std::thread::sleep(Duration::from_millis(300));
+    manager.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut nothing = [0; 512];
+    assert!(manager.recv(&mut nothing).is_err(), "{}", String::from_utf8_lossy(&nothing));
     assert!(!process.admin("/metrics").1.contains("gateway_config_reloads_total{outcome"), "nothing was read");
     process.gate.open.send_replace(true);
     assert_eq!(busy.read().unwrap().body, "slow");
     assert_eq!(process.end().0, Departure::Drained);
     manager.set_nonblocking(true).unwrap();
-    let mut nothing = [0; 512];
     assert!(manager.recv(&mut nothing).is_err(), "{}", String::from_utf8_lossy(&nothing));
 }
 

@@ -55,12 +55,8 @@ fn successors(snapshots: &[ServiceSnapshot]) -> Vec<Health> {
 }
 
 fn is_answered(snapshot: &ServiceSnapshot) -> bool {
-    let is_definite = snapshot.failure.as_ref().is_some_and(|failure| DEFINITE.contains(&failure.code));
-    is_definite || !snapshot.endpoints.is_empty()
+    snapshot.failure.as_ref().is_some_and(|failure| failure.definite) || !snapshot.endpoints.is_empty()
 }
-
-/// The failures of discovery by which a name service says that there is nothing (`wire::resolver::fault`).
-const DEFINITE: [&str; 2] = ["no-such-name", "no-records"];
 
 fn of(snapshot: &ServiceSnapshot, ready: bool) -> Health {
     let detail = match (&snapshot.failure, snapshot.endpoints.len()) {
@@ -96,6 +92,7 @@ mod tests {
     use upstream::config::{DiscoverConfig, ServiceConfig};
     use upstream::lookup::{Addresses, Lookup, LookupFault, Targets};
     use upstream::snapshot::{EndpointSnapshot, FailureSnapshot};
+    use wire::resolver::fault::NameFault;
     use wire::tasks::Tasks;
 
     use super::*;
@@ -129,7 +126,7 @@ mod tests {
         Service::start(plan, &Arc::new(Silent), &tasks, &Clock::system(), &Metrics::new())
     }
 
-    fn service(instances: usize, failure: Option<&'static str>) -> ServiceSnapshot {
+    fn service(instances: usize, failure: Option<LookupFault>) -> ServiceSnapshot {
         let endpoint = |number| EndpointSnapshot {
             address: format!("10.0.0.{number}:80"),
             host: None,
@@ -142,7 +139,7 @@ mod tests {
             name: "orders".to_owned(),
             generation: 1,
             refreshed_at_ms: None,
-            failure: failure.map(|code| FailureSnapshot { code, since_ms: 0 }),
+            failure: failure.map(|LookupFault { code, definite }| FailureSnapshot { code, since_ms: 0, definite }),
             connections: 0,
             endpoints: (0..instances).map(endpoint).collect(),
             handed_down: false,
@@ -152,11 +149,14 @@ mod tests {
     #[test]
     fn a_successor_is_ready_once_every_service_was_answered_for() {
         let ready = |other: ServiceSnapshot| successors(&[service(2, None), other]).iter().all(|health| health.ready);
-        assert!(ready(service(1, None)) && ready(service(1, Some("timeout"))));
-        assert!(ready(service(0, Some("no-records"))) && ready(service(0, Some("no-such-name"))), "nothing is an answer");
-        for unanswered in [None, Some("timeout"), Some("server-failure")] {
+        let fault = |fault: NameFault| Some(LookupFault { code: fault.code(), definite: fault.is_definite() });
+        assert!(ready(service(1, None)) && ready(service(1, fault(NameFault::Timeout))));
+        for nothing in [NameFault::NoRecords, NameFault::NoSuchName, NameFault::NotAName] {
+            assert!(ready(service(0, fault(nothing.clone()))), "{nothing:?} is an answer");
+        }
+        for unanswered in [None, fault(NameFault::Timeout), fault(NameFault::ServerFailure("SERVFAIL".to_owned()))] {
             assert!(!ready(service(0, unanswered)), "{unanswered:?}");
         }
-        assert!(!successors(&[service(0, Some("no-records"))])[0].ready, "without any instance the tier is of no use");
+        assert!(!successors(&[service(0, fault(NameFault::NoRecords))])[0].ready, "without any instance the tier is of no use");
     }
 }

@@ -134,7 +134,7 @@ impl Service {
             name: self.plan.name.to_string(),
             generation: set.generation(),
             refreshed_at_ms: news.refreshed_at_ms,
-            failure: news.failure.map(|(fault, since_ms)| FailureSnapshot { code: fault.code, since_ms }),
+            failure: news.failure.map(|(fault, since_ms)| FailureSnapshot { code: fault.code, since_ms, definite: fault.definite }),
             connections: self.ceiling().open(),
             handed_down: set.is_handed_down(),
             endpoints: set

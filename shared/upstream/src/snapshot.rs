@@ -29,6 +29,9 @@ pub struct FailureSnapshot {
     pub code: &'static str,
     /// When it began, in Unix milliseconds.
     pub since_ms: u64,
+    /// Whether a name service said for certain that there is nothing, as [`crate::lookup::LookupFault`] has it.
+    #[serde(skip)]
+    pub definite: bool,
 }
 
 /// One instance at one moment.

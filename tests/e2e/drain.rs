@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tests::rig::Rig;
-use tests::rig::client::{Identity, Line, Version};
 use tests::rig::wait::until;
 
 use crate::BINARIES;
@@ -14,15 +13,8 @@ fn a_tier_that_leaves_finishes_what_it_began() {
         let rig = Rig::two_tier(&BINARIES);
         let leaving = if name == "security" { &rig.security } else { &rig.routing };
         let editor = rig.editor();
-        let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" };
         std::thread::scope(|scope| {
-            let slow = scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-                runtime.block_on(async {
-                    let mut line = Line::open(rig.door(), &identity, Version::H1).await.expect("a connection");
-                    line.exchange(rig.knock("GET /orders/1?delay_ms=1500").with(&editor).request()).await
-                })
-            });
+            let slow = scope.spawn(|| rig.knock("GET /orders/1?delay_ms=1500").with(&editor).try_go());
             until("the slow request is under way", || (leaving.metric("gateway_requests_in_flight") >= 1.0).then_some(()));
             leaving.terminate();
             until("readiness fails while the request goes on", || leaving.ask("/readyz").filter(|(status, _)| *status == 503));
@@ -42,15 +34,8 @@ fn a_request_that_outlives_the_deadline_does_not_keep_the_process() {
         .security("drain: { wait: 200ms, deadline: 5s }", "drain: { wait: 0s, deadline: 300ms }")
         .raise(&BINARIES);
     let editor = rig.editor();
-    let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" };
     std::thread::scope(|scope| {
-        let slow = scope.spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-            runtime.block_on(async {
-                let mut line = Line::open(rig.door(), &identity, Version::H2).await.expect("a connection");
-                line.exchange(rig.knock("GET /orders/1?delay_ms=15000").with(&editor).h2().request()).await
-            })
-        });
+        let slow = scope.spawn(|| rig.knock("GET /orders/1?delay_ms=15000").with(&editor).h2().try_go());
         until("the slow request is under way", || (rig.security.metric("gateway_requests_in_flight") >= 1.0).then_some(()));
         let begun = std::time::Instant::now();
         rig.security.terminate();

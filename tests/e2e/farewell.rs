@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tests::rig::Rig;
-use tests::rig::client::{EXCHANGE_MAX, Identity, handshake};
+use tests::rig::client::{EXCHANGE_MAX, handshake};
 use tests::rig::process::Process;
 use tests::rig::scene::Scene;
 use tests::rig::wait::until;
@@ -54,7 +54,7 @@ async fn reads_head(end: &mut (impl AsyncRead + Unpin)) -> String {
 
 /// Opens a WebSocket; gives the client's end.
 async fn opens(rig: &Rig) -> impl AsyncRead + AsyncWrite + Unpin {
-    let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" };
+    let identity = rig.identity();
     let mut client = handshake(rig.door(), &identity, &[b"http/1.1"]).await.expect("a connection");
     let ask = format!(
         "GET /orders/1 HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",

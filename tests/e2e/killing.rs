@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Method;
 use tests::rig::Rig;
-use tests::rig::client::{Identity, Line, Version};
+use tests::rig::client::{Line, Version};
 
 use crate::BINARIES;
 
@@ -17,7 +17,7 @@ const CLIENTS: usize = 8;
 fn an_instance_that_dies_loses_no_get_and_repeats_no_post() {
     let rig = Rig::two_tier(&BINARIES);
     let editor = rig.editor();
-    let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" };
+    let identity = rig.identity();
     let done = AtomicUsize::new(0);
 
     let outcomes: Vec<(String, u16)> = std::thread::scope(|scope| {

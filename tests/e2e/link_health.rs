@@ -309,7 +309,7 @@ fn a_replica_that_is_killed_loses_no_get_and_repeats_no_post() {
     let second = second_replica(&rig);
     publish(&rig, &[1, 2]);
     let editor = rig.editor();
-    let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" };
+    let identity = rig.identity();
     let done = AtomicUsize::new(0);
     let outcomes: Vec<(String, Ended)> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tests::rig::Rig;
-use tests::rig::client::{Identity, handshake};
+use tests::rig::client::handshake;
 use tests::rig::wait::until;
 
 use crate::BINARIES;
@@ -90,7 +90,7 @@ fn connections_have_records_of_their_own() {
 fn a_head_that_cannot_be_read_is_told_by_its_request_and_its_connection() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let rig = Rig::two_tier(&BINARIES);
-    let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" };
+    let identity = rig.identity();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     let answer = runtime.block_on(async {
         let mut stream = handshake(rig.door(), &identity, &[b"http/1.1"]).await.expect("a connection");

@@ -9,7 +9,7 @@ use gwctl::stage::link_key::LinkKey;
 use http::Request;
 use http_body_util::Full;
 use tests::rig::Rig;
-use tests::rig::client::{Identity, Line, Version, handshake};
+use tests::rig::client::{Line, Version, handshake};
 use tests::rig::process::Process;
 use tests::rig::reply::Reply;
 use tests::rig::scene::Scene;
@@ -48,7 +48,7 @@ struct Lasting {
 impl Lasting {
     fn open(rig: &Rig, version: Version) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" };
+        let identity = rig.identity();
         let line = runtime.block_on(Line::open(rig.door(), &identity, version)).expect("a connection");
         Self { runtime, line }
     }
@@ -61,7 +61,7 @@ impl Lasting {
 /// The leaf that the front door shows.
 fn leaf(rig: &Rig) -> Vec<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" };
+    let identity = rig.identity();
     let stream = runtime.block_on(handshake(rig.door(), &identity, &[b"http/1.1"])).expect("a handshake");
     stream.get_ref().1.peer_certificates().and_then(<[_]>::first).expect("a leaf").to_vec()
 }

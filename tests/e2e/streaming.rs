@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tests::rig::Rig;
-use tests::rig::client::{Identity, handshake};
+use tests::rig::client::handshake;
 use tests::rig::scene::Scene;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -46,7 +46,7 @@ impl Body for Zeros {
 fn two_hundred_mebibytes_pass_in_bounded_memory() {
     let rig = Rig::two_tier(&BINARIES);
     let editor = rig.editor();
-    let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" };
+    let identity = rig.identity();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     let port = rig.door().port();
     for h2 in [false, true] {
@@ -103,7 +103,7 @@ fn a_body_over_its_ceiling_is_refused_whether_it_says_so_or_not() {
 fn a_websocket_passes_through_both_tiers() {
     let rig = Rig::two_tier(&BINARIES);
     let editor = rig.editor();
-    let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" };
+    let identity = rig.identity();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     runtime.block_on(async {
         let mut stream = handshake(rig.door(), &identity, &[b"http/1.1"]).await.expect("a connection");
@@ -134,7 +134,7 @@ fn a_websocket_passes_through_both_tiers() {
 #[test]
 fn trailers_of_an_instance_reach_the_client() {
     let rig = Rig::two_tier(&BINARIES);
-    let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" };
+    let identity = rig.identity();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     let editor = rig.editor();
     let trailers = runtime.block_on(async {

@@ -24,10 +24,6 @@ use crate::BINARIES;
 
 const CLIENTS: usize = 6;
 
-fn identity(rig: &Rig) -> Identity {
-    Identity { ca_pem: rig.certificates.ca_pem(), leaf: None, server: "localhost" }
-}
-
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
@@ -45,7 +41,7 @@ impl Load {
     /// Runs clients beside `act`, and gives what they were told.
     fn beside(rig: &Rig, act: impl FnOnce(&Self)) -> Told {
         let load = Self { stop: AtomicBool::new(false), answered: AtomicUsize::new(0) };
-        let (editor, door, identity) = (rig.editor(), rig.door(), identity(rig));
+        let (editor, door, identity) = (rig.editor(), rig.door(), rig.identity());
         std::thread::scope(|scope| {
             let clients: Vec<_> = (0..CLIENTS)
                 .map(|client| {
@@ -152,7 +148,7 @@ fn whoever_waits_to_be_accepted_at_the_switch_is_served_by_the_successor() {
     const WAITING: usize = 16;
     let rig = Rig::two_tier(&BINARIES);
     let editor = rig.editor();
-    let identity = identity(&rig);
+    let identity = rig.identity();
     rig.knock("GET /orders/1").with(&editor).check("200 orders");
     for version in [Version::H1, Version::H2] {
         let door = rig.door();
@@ -389,14 +385,8 @@ fn what_is_reloaded_while_a_successor_starts_is_not_lost() {
 fn whoever_has_handed_over_and_is_asked_to_leave_finishes_what_it_began() {
     let rig = Rig::two_tier(&BINARIES);
     let editor = rig.editor();
-    let identity = identity(&rig);
     std::thread::scope(|scope| {
-        let slow = scope.spawn(|| {
-            runtime().block_on(async {
-                let mut line = Line::open(rig.door(), &identity, Version::H1).await.expect("a connection");
-                line.exchange(rig.knock("GET /orders/1?delay_ms=3000").with(&editor).request()).await
-            })
-        });
+        let slow = scope.spawn(|| rig.knock("GET /orders/1?delay_ms=3000").with(&editor).try_go());
         until("the slow request is under way", || (rig.routing.metric("gateway_requests_in_flight") >= 1.0).then_some(()));
         let former = rig.routing.pid();
         rig.routing.upgrade();
@@ -413,14 +403,8 @@ fn whoever_has_handed_over_and_is_asked_to_leave_finishes_what_it_began() {
 fn a_successor_that_dies_while_the_former_one_drains_is_followed_by_another_one() {
     let rig = Rig::two_tier(&BINARIES);
     let editor = rig.editor();
-    let identity = identity(&rig);
     std::thread::scope(|scope| {
-        let slow = scope.spawn(|| {
-            runtime().block_on(async {
-                let mut line = Line::open(rig.door(), &identity, Version::H1).await.expect("a connection");
-                line.exchange(rig.knock("GET /orders/1?delay_ms=4000").with(&editor).request()).await
-            })
-        });
+        let slow = scope.spawn(|| rig.knock("GET /orders/1?delay_ms=4000").with(&editor).try_go());
         until("the slow request is under way", || (rig.security.metric("gateway_requests_in_flight") >= 1.0).then_some(()));
         rig.security.upgrade();
         rig.security.signal("KILL");

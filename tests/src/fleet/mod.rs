@@ -19,9 +19,7 @@ use std::time::{Duration, Instant};
 use gwctl::stage::dns_server::DnsServer;
 use gwctl::stage::issuer::{Issuer, user};
 use gwctl::stage::link_key::LinkKey;
-use gwctl::stage::token_key::TokenKey;
 use gwctl::stage::zone_handle::ZoneHandle;
-use settings::clock::Clock;
 
 use crate::fleet::event::{Event, What};
 use crate::fleet::scene::Surroundings;
@@ -69,7 +67,7 @@ impl Fleet {
         let key = LinkKey::new(Some("link-1")).unwrap_or_else(|fault| panic!("{fault}"));
         folder.write("link.pem", key.pem());
         folder.write("link.jwks.json", &key.jwks().unwrap_or_else(|fault| panic!("{fault}")));
-        let issuer = issuer(&stage);
+        let issuer = stage.issuer();
 
         let mut addresses = Addresses::new();
         let seats = [Tier::Security, Tier::Routing].into_iter().flat_map(Tier::seats).chain((0..INSTANCES).map(Seat::Instance));
@@ -290,19 +288,6 @@ impl Fleet {
     pub fn folder(&self) -> &Folder {
         &self.folder
     }
-}
-
-fn issuer(stage: &Stage) -> Issuer {
-    let (listener, address) = stage.listen((Ipv4Addr::LOCALHOST, 0).into());
-    let key = TokenKey::new().unwrap_or_else(|fault| panic!("{fault}"));
-    let issuer = Issuer::new(&format!("http://{address}"), key, Clock::system());
-    stage.handle().spawn({
-        let issuer = issuer.clone();
-        async move {
-            let _ = issuer.serve(listener, std::future::pending()).await;
-        }
-    });
-    issuer
 }
 
 fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {

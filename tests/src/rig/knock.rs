@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::Full;
 
 use crate::rig::Rig;
-use crate::rig::client::{Identity, Line, Version};
+use crate::rig::client::{Line, Version};
 use crate::rig::reply::Reply;
 
 /// A request that is not yet sent.
@@ -84,7 +84,7 @@ impl<'a> Knock<'a> {
     /// # Errors
     /// The connection broke or was refused.
     pub fn try_go(&self) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
-        let identity = Identity { ca_pem: self.rig.certificates.ca_pem(), leaf: None, server: "localhost" };
+        let identity = self.rig.identity();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let mut line = Line::open(self.rig.door(), &identity, self.version).await?;

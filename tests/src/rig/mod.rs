@@ -27,6 +27,7 @@ use serde_json::Value;
 
 use crate::rig::binaries::Binaries;
 use crate::rig::certificates::Certificates;
+use crate::rig::client::Identity;
 use crate::rig::folder::Folder;
 use crate::rig::instances::Instances;
 use crate::rig::knock::Knock;
@@ -84,6 +85,12 @@ impl Rig {
     pub fn token(&self, name: &str, life_s: i64) -> String {
         let user = user(name).unwrap_or_else(|| panic!("the issuer knows no user {name}"));
         self.issuer.mint(user, user.scopes, life_s).unwrap_or_else(|fault| panic!("the token of {name} cannot be made: {fault}"))
+    }
+
+    /// A client that knows the rig's authority and has no certificate of its own.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity { ca_pem: self.certificates.ca_pem(), leaf: None, server: "localhost" }
     }
 
     /// Where clients connect.

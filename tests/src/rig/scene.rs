@@ -5,11 +5,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use gwctl::stage::dns_server::DnsServer;
-use gwctl::stage::issuer::Issuer;
 use gwctl::stage::link_key::LinkKey;
-use gwctl::stage::token_key::TokenKey;
 use gwctl::stage::zone_handle::ZoneHandle;
-use settings::clock::Clock;
 
 use crate::rig::Rig;
 use crate::rig::binaries::Binaries;
@@ -68,15 +65,7 @@ impl Scene {
         folder.write("link.pem", key.pem());
         folder.write("link.jwks.json", &key.jwks().unwrap_or_else(|fault| panic!("{fault}")));
 
-        let (listener, address) = stage.listen((Ipv4Addr::LOCALHOST, 0).into());
-        let token_key = TokenKey::new().unwrap_or_else(|fault| panic!("{fault}"));
-        let issuer = Issuer::new(&format!("http://{address}"), token_key, Clock::system());
-        stage.handle().spawn({
-            let issuer = issuer.clone();
-            async move {
-                let _ = issuer.serve(listener, std::future::pending()).await;
-            }
-        });
+        let issuer = stage.issuer();
 
         let instances = Instances::default();
         let mut zone_text = String::from("routing-gw.demo. 1 A 127.0.0.1\n");

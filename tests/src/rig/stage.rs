@@ -1,9 +1,12 @@
 //! A thread with a runtime of its own, on which issuer, DNS server and instances run beside the test.
 
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use gwctl::stage::issuer::Issuer;
+use gwctl::stage::token_key::TokenKey;
+use settings::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -53,6 +56,21 @@ impl Stage {
         let bound = listener.local_addr().unwrap_or_else(|fault| panic!("{fault}"));
         let _inside = self.handle.enter();
         (TcpListener::from_std(listener).unwrap_or_else(|fault| panic!("{fault}")), bound)
+    }
+
+    /// An issuer on a free port of loopback, with a key of its own.
+    #[must_use]
+    pub fn issuer(&self) -> Issuer {
+        let (listener, address) = self.listen((Ipv4Addr::LOCALHOST, 0).into());
+        let key = TokenKey::new().unwrap_or_else(|fault| panic!("{fault}"));
+        let issuer = Issuer::new(&format!("http://{address}"), key, Clock::system());
+        self.handle.spawn({
+            let issuer = issuer.clone();
+            async move {
+                let _ = issuer.serve(listener, std::future::pending()).await;
+            }
+        });
+        issuer
     }
 }
 

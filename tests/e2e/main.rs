@@ -18,6 +18,7 @@ mod link_health;
 mod readme;
 mod records;
 mod reload;
+mod secrets;
 mod streaming;
 mod systemd;
 mod traces;

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use contract::assertion::{ASSERTION_BYTES_MAX, KeyFault, Verifier};
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::config::{
+    AdminConfig, DnsConfig, DrainConfig, FetchConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig,
+};
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use schemars::JsonSchema;
@@ -48,6 +50,9 @@ pub struct RoutingConfig {
     /// Which authorities fetched documents and collectors are proved by.
     #[serde(default)]
     pub roots: TrustRootsConfig,
+    /// Where documents may be fetched from.
+    #[serde(default)]
+    pub fetch: FetchConfig,
     /// Ceilings, as at tier 1; what tier 1 adds to a head does not count.
     #[serde(default)]
     pub limits: LimitsConfig,
@@ -124,6 +129,7 @@ impl RoutingConfig {
                 traces: self.traces,
                 dns: self.dns,
                 roots: self.roots,
+                fetch: self.fetch,
             },
             files,
             report,

@@ -4,7 +4,9 @@ pub mod link;
 
 use std::collections::BTreeMap;
 
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::config::{
+    AdminConfig, DnsConfig, DrainConfig, FetchConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig,
+};
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use identity::config::{self, IssuerConfig};
@@ -41,6 +43,9 @@ pub struct SecurityConfig {
     /// Which authorities fetched documents and collectors are proved by.
     #[serde(default)]
     pub roots: TrustRootsConfig,
+    /// Where documents may be fetched from.
+    #[serde(default)]
+    pub fetch: FetchConfig,
     /// Ceilings.
     #[serde(default)]
     pub limits: LimitsConfig,
@@ -134,6 +139,7 @@ impl SecurityConfig {
                 traces: self.traces,
                 dns: self.dns,
                 roots: self.roots,
+                fetch: self.fetch,
             },
             files,
             report,

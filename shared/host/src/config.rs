@@ -203,6 +203,15 @@ pub struct DnsConfig {
     pub servers: Vec<String>,
 }
 
+/// Where the documents that are fetched (discovery, key sets) and trace collectors may lie.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FetchConfig {
+    /// Networks that documents are fetched from although they are link-local or known to hold the credentials of cloud machines, in CIDR form. Nothing
+    /// is fetched from such addresses else, wherever a name or a document leads.
+    pub allow: Vec<String>,
+}
+
 /// Which roots the documents that are fetched (discovery, key sets) and trace collectors must descend from.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

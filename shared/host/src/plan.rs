@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use settings::files::Files;
 use settings::report::Report;
 use settings::units::{Size, Span};
@@ -16,12 +18,13 @@ use telemetry::logs::{LogsConfig, LogsPlan};
 use telemetry::record::config::RecordsConfig;
 use telemetry::record::plan::RecordsPlan;
 use telemetry::traces::config::{TracesConfig, TracesPlan};
+use wire::fetch::FetchTerms;
 use wire::tls::roots::{Believed, Roots};
 
 use crate::address::Address;
 use crate::config::{
-    AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, READY_WITHIN_MAX, READY_WITHIN_MIN, ReloadConfig, TrustRootsConfig,
-    UpgradeConfig,
+    AdminConfig, DnsConfig, DrainConfig, FetchConfig, LimitsConfig, ListenConfig, READY_WITHIN_MAX, READY_WITHIN_MIN, ReloadConfig,
+    TrustRootsConfig, UpgradeConfig,
 };
 use crate::inherit::PREDECESSOR;
 use crate::plan_listener::{self, ListenerPlan};
@@ -55,6 +58,8 @@ pub struct HostSections {
     pub dns: DnsConfig,
     /// `roots`.
     pub roots: TrustRootsConfig,
+    /// `fetch`.
+    pub fetch: FetchConfig,
 }
 
 /// The process as meant.
@@ -84,8 +89,8 @@ pub struct HostPlan {
     pub traces: TracesPlan,
     /// DNS servers; empty means those of resolv.conf.
     pub dns_servers: Vec<SocketAddr>,
-    /// Whom we believe when documents are fetched.
-    pub roots: Believed,
+    /// Whom we believe when documents are fetched, and from where they may come.
+    pub fetch: FetchTerms,
 }
 
 /// The operator's door as meant.
@@ -153,6 +158,7 @@ impl HostPlan {
         let records = sections.records.check("records", files.base(), report);
         let traces = sections.traces.check("traces", report);
         let roots = roots(sections.roots, files, report);
+        let allowed = allowed(&sections.fetch, report);
         let dns_servers = dns_servers(&sections.dns, report);
         Some(Self {
             name: sections.name,
@@ -167,7 +173,7 @@ impl HostPlan {
             records,
             traces,
             dns_servers: dns_servers?,
-            roots: roots?,
+            fetch: FetchTerms { roots: roots?, allowed: allowed? },
         })
     }
 }
@@ -256,6 +262,22 @@ fn roots(config: TrustRootsConfig, files: &Files, report: &mut Report) -> Option
             None
         }
     }
+}
+
+/// The networks that fetches may lead to although they are refused by themselves.
+fn allowed(config: &FetchConfig, report: &mut Report) -> Option<Arc<[IpNet]>> {
+    let mut networks = Vec::with_capacity(config.allow.len());
+    for (index, text) in config.allow.iter().enumerate() {
+        match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+            Ok(network) => networks.push(network),
+            Err(_) => report.complain(
+                &format!("fetch.allow[{index}]"),
+                format!("{text:.80?} is no network"),
+                "write it as in 169.254.169.254/32 or fe80::/10; only addresses that are refused by themselves need it",
+            ),
+        }
+    }
+    (networks.len() == config.allow.len()).then(|| networks.into())
 }
 
 fn admin(config: &AdminConfig, files: &Files, report: &mut Report) -> Option<AdminPlan> {

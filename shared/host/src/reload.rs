@@ -325,13 +325,13 @@ impl<T: Tier> Reloader<T> {
         Verdict::Adopted
     }
 
-    /// By what a generation of `host` fetches: where its roots have changed, by those alone, while what serves goes on by the former ones.
+    /// By what a generation of `host` fetches: where its roots or what is allowed have changed, by those alone, while what serves goes on by the former ones.
     fn fetcher(&self, host: &HostPlan) -> Result<Arc<Fetcher>, String> {
         let shared = &self.control.fetcher;
-        if self.standing.borrow().host.roots == host.roots {
+        if self.standing.borrow().host.fetch == host.fetch {
             return Ok(Arc::clone(shared));
         }
-        shared.ahead(&host.roots).map(Arc::new).map_err(|fault| format!("{} {}; {}", fault.file, fault.what, fault.remedy))
+        shared.ahead(&host.fetch).map(Arc::new).map_err(|fault| format!("{} {}; {}", fault.file, fault.what, fault.remedy))
     }
 
     /// Gives a generation to every worker. Where one cannot serve by it, all are given the former one again.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use host::boot::{Boot, Places, live};
 use host::config::{
-    AdminConfig, CertificateConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TlsConfig, TlsVersion,
+    AdminConfig, CertificateConfig, DnsConfig, DrainConfig, FetchConfig, LimitsConfig, ListenConfig, ReloadConfig, TlsConfig, TlsVersion,
     TrustRootsConfig, UnixConfig, UpgradeConfig,
 };
 use host::drain::Departure;
@@ -197,6 +197,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
         traces: TracesConfig::default(),
         dns: DnsConfig { servers: vec!["127.0.0.1:53".to_owned()] },
         roots: TrustRootsConfig::default(),
+        fetch: FetchConfig::default(),
     };
     let mut report = Report::new();
     let plan = HostPlan::check(sections, &Files::of(folder), &mut report);

@@ -20,6 +20,7 @@ mod records;
 mod reload;
 mod streaming;
 mod systemd;
+mod tls;
 mod traces;
 mod trust;
 mod upgrade;

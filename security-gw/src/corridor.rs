@@ -119,7 +119,7 @@ use crate::access_log;
 use crate::docket::Docket;
 use crate::refusal::Refusal;
 use crate::tier::Worker;
-use crate::{assert, forward, limits, redirect};
+use crate::{assert, authority, forward, limits, redirect};
 
 /// Walks one request through the rooms; it always answers, and its record is written when the answer's body has ended.
 pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
@@ -157,6 +157,8 @@ async fn walk(
     if let Some(origin) = gateway.redirects.get(connection.listener).and_then(Option::as_deref) {
         return Ok(redirect::to(origin, arrived.request.uri()));
     }
+    // Before anything is decided by the host: the connection must have been proved for it.
+    authority::check(&gateway.any_authority, &arrived)?;
     // Before any work that an outsider can make us do.
     let admitted = limits::admit(&gateway.limits, arrived, docket)?;
     // Before anything is decided or sent: who is asking.

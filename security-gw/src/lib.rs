@@ -5,6 +5,7 @@
 pub mod corridor;
 
 pub mod redirect;
+pub mod authority;
 pub mod limits;
 pub mod authenticate;
 pub mod assert;

@@ -36,6 +36,7 @@ const FIRST_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 pub struct SecurityGw {
     pub(crate) door: Door,
     pub(crate) redirects: Vec<Option<String>>,
+    pub(crate) any_authority: Vec<bool>,
     pub(crate) limits: Limits,
     pub(crate) authenticate: Authenticate,
     pub(crate) signer: Arc<Signer>,
@@ -102,6 +103,7 @@ impl Tier for SecurityGw {
         Ok(Arc::new(Self {
             door: Door::new(trust, control.tracing.clone()),
             redirects: plan.redirects.clone(),
+            any_authority: plan.any_authority.clone(),
             limits: Limits::after(before.map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max),
             authenticate: Authenticate::after(before.map(|before| &before.authenticate), plan.rules.clone(), issuers.clone()),
             signer: signer.clone(),

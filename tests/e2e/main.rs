@@ -21,6 +21,7 @@ mod reload;
 mod secrets;
 mod streaming;
 mod systemd;
+mod tls;
 mod traces;
 mod trust;
 mod upgrade;

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use contract::assertion::{ASSERTION_BYTES_MAX, KeyFault, Verifier};
+use host::certificates::CertificateInUse;
 use host::config::{
     AdminConfig, DnsConfig, DrainConfig, FetchConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig,
 };
@@ -24,6 +25,7 @@ use telemetry::logs::LogsConfig;
 use telemetry::record::config::RecordsConfig;
 use telemetry::traces::config::TracesConfig;
 use upstream::config::ServiceConfig;
+use wire::tls::client::ClientTls;
 
 use crate::config::drop_ins::Whole;
 use crate::config::plan::{DropInPlan, RoutingPlan};
@@ -143,6 +145,11 @@ impl RoutingConfig {
             Some(folder) if report.is_clean() => drop_ins::gather(folder, main, files, before.map(|before| &before.drop_ins), report)?,
             _ => Whole::of(main),
         };
+        for service in &whole.services {
+            let shown = service.tls.as_ref().and_then(ClientTls::shows);
+            let used_by = || format!("service {}", service.name);
+            host.certificates.extend(shown.map(|expiry| CertificateInUse { used_by: used_by(), expiry: expiry.clone() }));
+        }
         let plan = RoutingPlan {
             verifier: Arc::new(verifier?),
             services: whole.services,
@@ -165,6 +172,13 @@ fn check_listener(listener: &ListenConfig, index: usize, report: &mut Report) {
             &format!("listen[{index}].tls"),
             "anybody could connect: the listener demands no client certificate",
             "add `clients: {ca: FILE, peers: [\"dns:NAME\"]}` with the name in tier 1's certificate",
+        );
+    }
+    if listener.tls.as_ref().and_then(|tls| tls.clients.as_ref()).is_some_and(|clients| !clients.require) {
+        report.complain(
+            &format!("listen[{index}].tls.clients.require"),
+            "anybody could connect: whoever shows no certificate is let in",
+            "take `require: false` out; tier 2 believes whoever connects to be tier 1",
         );
     }
 }

@@ -4,6 +4,7 @@ pub mod link;
 
 use std::collections::BTreeMap;
 
+use host::certificates::CertificateInUse;
 use host::config::{
     AdminConfig, DnsConfig, DrainConfig, FetchConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig,
 };
@@ -19,6 +20,7 @@ use settings::report::Report;
 use telemetry::logs::LogsConfig;
 use telemetry::record::config::RecordsConfig;
 use telemetry::traces::config::TracesConfig;
+use wire::tls::client::ClientTls;
 
 use crate::authenticate::rules::{RuleConfig, Rules};
 use crate::config::link::{LinkConfig, LinkPlan};
@@ -104,6 +106,8 @@ pub struct SecurityPlan {
     pub link: LinkPlan,
     /// For each listener, where it redirects to, if it does.
     pub redirects: Vec<Option<String>>,
+    /// For each listener, whether it serves hosts that a connection's certificate does not cover.
+    pub any_authority: Vec<bool>,
     /// Requests in flight at most.
     pub in_flight_max: usize,
     /// Bytes of one request body at most.
@@ -124,7 +128,7 @@ impl SecurityConfig {
         let proxies = networks("trust.proxies", &self.trust.proxies, report);
         let trace = networks("trust.trace", &self.trust.trace, report);
         let link = self.link.check(&self.name, files, report);
-        let host = HostPlan::check(
+        let mut host = HostPlan::check(
             HostSections {
                 name: self.name,
                 workers: self.workers,
@@ -144,13 +148,17 @@ impl SecurityConfig {
             files,
             report,
         )?;
+        let link = link?;
+        let shown = link.service.tls.as_ref().and_then(ClientTls::shows);
+        host.certificates.extend(shown.map(|expiry| CertificateInUse { used_by: "link".to_owned(), expiry: expiry.clone() }));
         let plan = SecurityPlan {
             proxies,
             trace,
             issuers: issuers?,
             rules,
-            link: link?,
+            link,
             redirects,
+            any_authority: host.listeners.iter().map(|listener| listener.any_authority).collect(),
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
         };

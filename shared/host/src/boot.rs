@@ -23,6 +23,7 @@ use wire::tasks::Tasks;
 use crate::admin::{self, Admin};
 use crate::bind::{self, Socket};
 use crate::ceiling::Ceiling;
+use crate::certificates::Certificates;
 use crate::deal::{Dealer, Lane};
 use crate::descriptors;
 use crate::drain::{self, Departure, Life, LifeWatch};
@@ -152,6 +153,9 @@ async fn lead<T: Tier>(
         notifier: Arc::clone(&notifier),
     });
     control.tasks.spawn("reload", reloader.run());
+    let mut certificates = Certificates::new(&control.metrics, control.clock.clone());
+    certificates.take(&host);
+    control.tasks.spawn("certificates", certificates.follow(standing.clone()));
     let heritage = Heritage::of(&bound)?;
     bound.set_modes()?;
     let taken = bound.taken();

@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::units::{Size, Span};
 
+use crate::hsts::HstsConfig;
+
 /// One place where connections are accepted.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +30,9 @@ pub struct ListenConfig {
     /// Answers every request with a redirect to this origin, such as `https://gateway.example`, and serves nothing else.
     #[serde(default)]
     pub redirect_to: Option<String>,
+    /// Tells browsers with every answer to come by TLS alone; only with `tls`.
+    #[serde(default)]
+    pub hsts: Option<HstsConfig>,
 }
 
 /// The server's side of TLS.
@@ -36,12 +41,16 @@ pub struct ListenConfig {
 pub struct TlsConfig {
     /// Each is served for the DNS names inside its leaf; a name that none has is refused.
     pub certificates: Vec<CertificateConfig>,
-    /// Demands a client certificate.
+    /// Asks for a client certificate.
     #[serde(default)]
     pub clients: Option<ClientsConfig>,
     /// The lowest version spoken.
     #[serde(default)]
     pub minimum: TlsVersion,
+    /// Serves requests for hosts that the certificate of their connection does not cover, instead of 421. Only behind a CDN or proxy that asks for a name
+    /// of its own by SNI; tier 2 believes its peer's host in any case.
+    #[serde(default)]
+    pub any_authority: bool,
 }
 
 /// A certificate and its key, both in PEM.
@@ -62,6 +71,13 @@ pub struct ClientsConfig {
     pub ca: PathBuf,
     /// Subject alternative names, one of which a client must have: `dns:security-gw.demo`, `uri:spiffe://demo/security-gw`.
     pub peers: Vec<String>,
+    /// Refuses whoever shows no certificate. With `false` they are let in; a certificate that is shown must be good and listed all the same.
+    #[serde(default = "yes")]
+    pub require: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A version of TLS.

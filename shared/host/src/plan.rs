@@ -22,6 +22,7 @@ use wire::fetch::FetchTerms;
 use wire::tls::roots::{Believed, Roots};
 
 use crate::address::Address;
+use crate::certificates::CertificateInUse;
 use crate::config::{
     AdminConfig, DnsConfig, DrainConfig, FetchConfig, LimitsConfig, ListenConfig, READY_WITHIN_MAX, READY_WITHIN_MIN, ReloadConfig,
     TrustRootsConfig, UpgradeConfig,
@@ -91,6 +92,8 @@ pub struct HostPlan {
     pub dns_servers: Vec<SocketAddr>,
     /// Whom we believe when documents are fetched, and from where they may come.
     pub fetch: FetchTerms,
+    /// The certificates that are served and shown, for the gauges of their ends: those of the listeners, and what the tier adds.
+    pub certificates: Vec<CertificateInUse>,
 }
 
 /// The operator's door as meant.
@@ -160,9 +163,11 @@ impl HostPlan {
         let roots = roots(sections.roots, files, report);
         let allowed = allowed(&sections.fetch, report);
         let dns_servers = dns_servers(&sections.dns, report);
+        let listeners = listeners?;
         Some(Self {
             name: sections.name,
-            listeners: listeners?,
+            certificates: in_use(&listeners),
+            listeners,
             admin: admin?,
             drain: DrainPlan { wait: sections.drain.wait.get(), deadline: sections.drain.deadline.get() },
             ready_within: ready_within?,
@@ -194,14 +199,26 @@ fn ready_within(config: UpgradeConfig, report: &mut Report) -> Option<Duration> 
 }
 
 impl HostPlan {
-    /// What a listener's TLS was made from and is made from again stays the same: sessions that clients keep can be resumed after a reload.
+    /// Sessions that clients keep can be resumed after a reload: what a listener's TLS was made from and is made from again stays the same, and another
+    /// one goes on with the keys of its tickets.
     pub(crate) fn keep_tls_of(&mut self, before: &Self) {
         for (now, before) in self.listeners.iter_mut().zip(&before.listeners) {
-            if now.tls == before.tls {
-                now.tls.clone_from(&before.tls);
-            }
+            now.tls = match (now.tls.take(), &before.tls) {
+                (Some(now), Some(before)) if now == *before => Some(before.clone()),
+                (Some(now), Some(before)) => Some(now.resuming(before)),
+                (now, _) => now,
+            };
         }
     }
+}
+
+fn in_use(listeners: &[ListenerPlan]) -> Vec<CertificateInUse> {
+    let of = |listener: &ListenerPlan| {
+        let used_by = format!("listener {}", listener.name);
+        let expiries = listener.tls.iter().flat_map(|tls| tls.expiries().cloned()).collect::<Vec<_>>();
+        expiries.into_iter().map(move |expiry| CertificateInUse { used_by: used_by.clone(), expiry })
+    };
+    listeners.iter().flat_map(of).collect()
 }
 
 fn workers(asked: Option<u32>, report: &mut Report) -> Option<usize> {

@@ -5,19 +5,15 @@
 
 use std::sync::Arc;
 
-use http::Uri;
 use http::uri::Scheme;
-use settings::clock::Clock;
+use http::{HeaderValue, Uri};
 use settings::files::Files;
 use settings::report::Report;
-use wire::tls::certificate::Certificate;
-use wire::tls::clients::ClientAuth;
-use wire::tls::peers::{PeerList, SanPattern};
-use wire::tls::provider::TlsMinimum;
-use wire::tls::server::{ServerTerms, ServerTls};
+use wire::tls::server::ServerTls;
 
 use crate::address::Address;
-use crate::config::{ListenConfig, TlsConfig, TlsVersion, UnixConfig};
+use crate::config::{ListenConfig, UnixConfig};
+use crate::{hsts, plan_tls};
 
 /// A listener as meant.
 #[derive(Clone, Debug)]
@@ -34,6 +30,10 @@ pub struct ListenerPlan {
     pub tls: Option<ServerTls>,
     /// The origin that every request is sent to instead of being served.
     pub redirect_to: Option<String>,
+    /// Whether requests are served for hosts that the certificate of their connection does not cover.
+    pub any_authority: bool,
+    /// `Strict-Transport-Security` of every answer.
+    pub hsts: Option<HeaderValue>,
 }
 
 impl ListenerPlan {
@@ -74,7 +74,8 @@ fn check(config: &ListenConfig, key: &str, files: &Files, report: &mut Report) -
         .map_err(|(what, remedy)| report.complain(&format!("{key}.address"), what, remedy))
         .ok();
     let redirect = redirect(config.redirect_to.as_deref(), key, report);
-    let tls = config.tls.as_ref().map(|tls| server_tls(tls, &format!("{key}.tls"), files, report));
+    let tls = config.tls.as_ref().map(|tls| plan_tls::check(tls, &format!("{key}.tls"), files, report));
+    let hsts = hsts::check(config.hsts, config.tls.is_some(), &format!("{key}.hsts"), report);
     let address = address?;
     let peers = match (&address, &config.unix) {
         (Address::Unix(_), Some(unix)) => unix_peers(unix, &format!("{key}.unix"), report),
@@ -106,7 +107,8 @@ fn check(config: &ListenConfig, key: &str, files: &Files, report: &mut Report) -
         Some(tls) => Some(tls?),
         None => None,
     };
-    Some(ListenerPlan { name: name?, address, mode, uids, tls, redirect_to: redirect? })
+    let any_authority = config.tls.as_ref().is_some_and(|tls| tls.any_authority);
+    Some(ListenerPlan { name: name?, address, mode, uids, tls, redirect_to: redirect?, any_authority, hsts: hsts? })
 }
 
 fn name(name: &str, key: &str, report: &mut Report) -> Option<Arc<str>> {
@@ -179,58 +181,4 @@ fn mode(text: &str, key: &str, report: &mut Report) -> Option<u32> {
             None
         }
     }
-}
-
-fn server_tls(config: &TlsConfig, key: &str, files: &Files, report: &mut Report) -> Option<ServerTls> {
-    let now = Clock::system().now_s();
-    let mut certificates = Vec::new();
-    for (index, pair) in config.certificates.iter().enumerate() {
-        let (chain, private) = (files.watched(&pair.chain), files.watched(&pair.key));
-        match Certificate::load(&chain, &private, now) {
-            Ok(certificate) => certificates.push(certificate),
-            Err(fault) => {
-                let part = if private.as_os_str() == fault.file.as_str() { "key" } else { "chain" };
-                let what = format!("{}: {}", fault.file, fault.what);
-                report.complain(&format!("{key}.certificates[{index}].{part}"), what, fault.remedy);
-            }
-        }
-    }
-    let peers = config.clients.as_ref().map(|clients| {
-        let mut patterns = Vec::new();
-        for (index, text) in clients.peers.iter().enumerate() {
-            match SanPattern::parse(text) {
-                Ok(pattern) => patterns.push(pattern),
-                Err(fault) => report.complain(&format!("{key}.clients.peers[{index}]"), fault.what, fault.remedy),
-            }
-        }
-        if clients.peers.is_empty() {
-            report.complain_of_absence(
-                &format!("{key}.clients.peers"),
-                "no client could ever connect",
-                "list the names of those who may, as in dns:security-gw.demo",
-            );
-        }
-        let whole = !patterns.is_empty() && patterns.len() == clients.peers.len();
-        match ClientAuth::load(&files.watched(&clients.ca), PeerList::new(patterns)) {
-            Ok(auth) => whole.then_some(auth),
-            Err(fault) => {
-                report.complain(&format!("{key}.clients.ca"), format!("{}: {}", fault.file, fault.what), fault.remedy);
-                None
-            }
-        }
-    });
-    // Clients that failed their check must not become "nobody is asked".
-    let clients = match peers {
-        Some(auth) => Some(auth?),
-        None => None,
-    };
-    if certificates.len() != config.certificates.len() {
-        return None;
-    }
-    let minimum = match config.minimum {
-        TlsVersion::V1_2 => TlsMinimum::Tls12,
-        TlsVersion::V1_3 => TlsMinimum::Tls13,
-    };
-    let terms = ServerTerms { certificates, clients, minimum, alpn: vec![b"h2", b"http/1.1"] };
-    ServerTls::new(&terms).map_err(|fault| report.complain(&format!("{key}.certificates"), fault.what, fault.remedy)).ok()
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderValue;
 use settings::clock::Clock;
 use telemetry::record::buffer::RecordBuffer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -48,6 +49,11 @@ impl<T: Tier> Hall<T> {
     /// What a request that begins now is served by.
     pub(crate) fn worker(&self) -> Rc<T::Worker> {
         Rc::clone(&self.stand.borrow().worker)
+    }
+
+    /// What every answer to a request that begins now says of TLS, where its listener is to say so.
+    pub(crate) fn hsts(&self, listener: usize) -> Option<HeaderValue> {
+        self.stand.borrow().plan.listeners.get(listener).and_then(|plan| plan.hsts.clone())
     }
 
     /// What a connection that begins now is let in by.
@@ -159,13 +165,13 @@ struct Unshaken {
 
 /// The handshake within its time.
 async fn shake<IO: AsyncRead + AsyncWrite + Unpin>(tls: ServerTls, io: IO, within: Duration) -> Result<Shaken<IO>, Unshaken> {
-    let stream = match timeout(within, tls.accept(io)).await {
+    let (stream, served_for) = match timeout(within, tls.accept(io)).await {
         Err(_) => return Err(Unshaken { reason: "handshake-timeout", source: None }),
         Ok(Err(fault)) => return Err(Unshaken { reason: fault.reason, source: Some(fault.source) }),
-        Ok(Ok(stream)) => stream,
+        Ok(Ok(accepted)) => accepted,
     };
     let session = stream.get_ref().1;
-    let Some(facts) = facts(session) else { return Err(Unshaken { reason: "tls-failed", source: None }) };
+    let Some(facts) = facts(session, served_for) else { return Err(Unshaken { reason: "tls-failed", source: None }) };
     let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
     Ok((stream, facts, protocol))
 }

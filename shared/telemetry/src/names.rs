@@ -27,6 +27,9 @@ pub mod metric {
     /// Time that TLS handshakes took, by listener.
     pub const HANDSHAKE_DURATION: &str = "gateway_tls_handshake_duration_seconds";
 
+    /// The last second of each certificate that is served or shown, in Unix time, by who uses it and by its first name.
+    pub const CERTIFICATE_NOT_AFTER: &str = "gateway_certificate_not_after_seconds";
+
     /// Verified tokens found in the cache of verified tokens, or not (label `result`).
     pub const TOKEN_CACHE: &str = "gateway_token_cache_total";
     /// Fetches of an issuer's keys, by issuer and result.
@@ -118,6 +121,10 @@ pub mod label {
     pub const ISSUER: &str = "issuer";
     /// A sink of records, as the configuration names it.
     pub const SINK: &str = "sink";
+    /// Who uses a certificate: `listener NAME`, `link`, `service NAME`.
+    pub const USED_BY: &str = "used_by";
+    /// The first name of a certificate, cut to 100 bytes.
+    pub const SUBJECT: &str = "subject";
     /// The tier's name.
     pub const TIER: &str = "tier";
     /// The build's version.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::farewell::Farewell;
 use crate::guard::line::GuardLine;
+use crate::tls::coverage::ServedFor;
 
 /// The facts of one accepted connection. It lives on one worker.
 #[derive(Debug)]
@@ -70,6 +71,8 @@ pub struct TlsFacts {
     pub sni: Option<Arc<str>>,
     /// Who the peer proved to be by certificate.
     pub peer: Option<Arc<PeerIdentity>>,
+    /// What the certificate covers that we served: requests for other hosts were misdirected.
+    pub served_for: ServedFor,
 }
 
 /// What a verified peer certificate says; only a verifier makes one.

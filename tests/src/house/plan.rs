@@ -96,7 +96,7 @@ pub fn plan() -> Plan {
 fn security_gw() -> Tier {
     Tier {
         sources: "security-gw/src",
-        rooms: vec!["redirect", "limits", "authenticate", "assert", "forward", "access_log"],
+        rooms: vec!["redirect", "authority", "limits", "authenticate", "assert", "forward", "access_log"],
         common: vec!["facts", "refusal", "docket"],
         assemblers: vec!["lib", "main", "corridor", "config", "tier", "replicas"],
     }

@@ -174,6 +174,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
             certificates: vec![CertificateConfig { chain: "server.pem".into(), key: "server.key".into() }],
             clients: None,
             minimum: TlsVersion::default(),
+            any_authority: false,
         }
     });
     let sections = HostSections {
@@ -186,6 +187,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
             tls,
             unix: wish.uids.clone().map(|uids| UnixConfig { mode: "0600".to_owned(), uids }),
             redirect_to: None,
+            hsts: None,
         }],
         admin: AdminConfig { address: "127.0.0.1:0".to_owned(), unix: None },
         drain: wish.drain,

@@ -73,7 +73,7 @@ async fn serve(listener: TcpListener, tls: Option<ServerTls>, seen: Seen) {
             let _ = match tls {
                 None => http.serve_connection(TokioIo::new(stream), service).await,
                 Some(tls) => match tls.accept(stream).await {
-                    Ok(stream) => http.serve_connection(TokioIo::new(stream), service).await,
+                    Ok((stream, _)) => http.serve_connection(TokioIo::new(stream), service).await,
                     Err(_) => Ok(()),
                 },
             };

@@ -25,7 +25,7 @@ use crate::arrived::{Arrived, Stamp};
 use crate::body::Body;
 use crate::connection::Connection;
 use crate::exchange::Exchange;
-use crate::guard::{REFUSED_METHOD, authority};
+use crate::guard::{REFUSED_METHOD, authority, list};
 use crate::{forwarded, hop_by_hop};
 
 /// Whom the door believes, and what.
@@ -89,6 +89,9 @@ impl Door {
         }
         if !can_be_forwarded(request.method()) {
             return Err(Reason::MethodNotSupported);
+        }
+        if let Some(fault) = list::fault(&connection.line, request.method(), request.uri(), request.headers()) {
+            return Err(fault.reason());
         }
         let host = one_host(&request)?;
         let path = origin_form(request.uri())?;

@@ -87,11 +87,13 @@ pub(crate) mod head;
 pub(crate) mod held;
 pub mod limits;
 pub mod line;
+pub(crate) mod list;
 pub(crate) mod message;
 pub(crate) mod octets;
 pub(crate) mod pace;
 pub(crate) mod pipe;
 pub(crate) mod request_line;
+pub(crate) mod verdict;
 
 #[cfg(test)]
 mod tests;
@@ -145,9 +147,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
         Self { pipe: Pipe::new(io, limits, line), side: Side::H1(H1::new()) }
     }
 
-    /// Guards an HTTP/2 connection: counts frames, and errs with kind `InvalidData` when they are a flood.
+    /// Guards an HTTP/2 connection: counts frames, and errs with kind `InvalidData` when they are a flood, or when hyper has answered one of
+    /// them with an error of the protocol.
     pub fn h2(io: IO, limits: GuardLimits, line: Arc<GuardLine>) -> Self {
-        let frames = H2::new(limits.h2, Instant::now());
+        let frames = H2::new(limits.h2, limits.h2_head_bytes_max(), Instant::now());
+        line.leave_unread(limits);
         Self { pipe: Pipe::new(io, limits, line), side: Side::H2(Box::new(H2Side { frames, fault: None })) }
     }
 
@@ -173,7 +177,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
         let written = ready!(pipe.poll_write(cx, bytes))?;
         match side {
             Side::H1(h1) => h1.written(bytes),
-            Side::H2(h2) => h2.frames.wrote(bytes.get(..written).unwrap_or(bytes)),
+            Side::H2(h2) => h2.wrote(pipe, &[IoSlice::new(bytes)], written),
         }
         Poll::Ready(Ok(written))
     }
@@ -183,7 +187,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
         let written = ready!(pipe.poll_write_vectored(cx, slices))?;
         match side {
             Side::H1(h1) => h1.written(slices.first().map_or(&[], |slice| slice)),
-            Side::H2(h2) => h2.wrote(slices, written),
+            Side::H2(h2) => h2.wrote(pipe, slices, written),
         }
         Poll::Ready(Ok(written))
     }
@@ -193,7 +197,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().pipe.poll_flush(cx)
+        let Self { pipe, side } = self.get_mut();
+        let flushed = ready!(pipe.poll_flush(cx));
+        match side {
+            Side::H2(h2) => h2.flushed(pipe, cx, flushed),
+            Side::H1(_) => Poll::Ready(flushed),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -242,14 +251,42 @@ impl H2Side {
         out.set_filled(before);
         pipe.line.refuse(fault);
         self.fault = Some(fault);
+        self.part(pipe, cx, fault);
         Poll::Ready(Err(refusal(fault)))
     }
 
-    fn wrote(&mut self, slices: &[IoSlice<'_>], written: usize) {
+    /// Says once why the connection ends, and ends it; nobody waits for a peer that was refused.
+    fn part<IO: AsyncRead + AsyncWrite + Unpin>(&mut self, pipe: &mut Pipe<IO>, cx: &mut Context<'_>, fault: GuardFault) {
+        if let Some(farewell) = self.frames.farewell(fault) {
+            // Whatever comes of it: a part of it is no worse than none.
+            let _ = pipe.poll_write(cx, &farewell);
+        }
+        if pipe.poll_flush(cx).is_ready() {
+            let _ = pipe.poll_shutdown(cx, false);
+        }
+    }
+
+    /// What hyper answers a protocol error with has gone out. It would serve what stands behind a bad stream; but who sends what can be read in
+    /// two ways is not asked for more.
+    fn flushed<IO: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        pipe: &mut Pipe<IO>,
+        cx: &mut Context<'_>,
+        flushed: io::Result<()>,
+    ) -> Poll<io::Result<()>> {
+        let Some(fault) = self.fault else { return Poll::Ready(flushed) };
+        self.part(pipe, cx, fault);
+        Poll::Ready(Err(refusal(fault)))
+    }
+
+    fn wrote<IO>(&mut self, pipe: &Pipe<IO>, slices: &[IoSlice<'_>], written: usize) {
         let mut left = written;
         for slice in slices {
             let now = left.min(slice.len());
-            self.frames.wrote(&slice[..now]);
+            if let Err(fault) = self.frames.wrote(&slice[..now], Instant::now) {
+                pipe.line.refuse(fault);
+                self.fault.get_or_insert(fault);
+            }
             left -= now;
             if left == 0 {
                 break;

@@ -95,7 +95,7 @@ faults! {
     HeadTruncated = "head-truncated" => FramingInvalid,
     /// The peer took nothing of what was to be written for `write_stall_max`.
     Stalled = "stalled" => BodyTimeout,
-    /// An HTTP/2 connection that does not open with the preface (RFC 9113 §3.4).
+    /// An HTTP/2 connection that does not open with the preface and SETTINGS (RFC 9113 §3.4).
     H2PrefaceMalformed = "h2-preface-malformed" => FramingInvalid,
     /// More PING frames than the traffic explains.
     H2FloodPing = "h2-flood-ping" => FramingInvalid,

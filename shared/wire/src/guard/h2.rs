@@ -88,6 +88,8 @@ struct Counts {
     rst_stream: Bucket,
     empty_data: Bucket,
     unknown: Bucket,
+    /// The client has sent the SETTINGS that belong to its preface.
+    opened: bool,
     refused: Bucket,
     /// Bytes that one header block may have, before it is read.
     block_bytes_max: usize,
@@ -116,6 +118,7 @@ impl H2 {
             rst_stream: Bucket::new(limits.rst_stream, now),
             empty_data: Bucket::new(limits.empty_data, now),
             unknown: Bucket::new(limits.unknown, now),
+            opened: false,
             refused: Bucket::new(limits.refused, now),
             block_bytes_max,
             block_bytes: 0,
@@ -174,6 +177,11 @@ impl H2 {
 
 impl Counts {
     fn received(&mut self, frame: Frame, now: &impl Fn() -> Instant) -> Result<(), GuardFault> {
+        // RFC 9113 §3.4; h2 takes any frame for the first.
+        if !self.opened && (frame.kind != SETTINGS || frame.flags & ACK != 0) {
+            return Err(GuardFault::H2PrefaceMalformed);
+        }
+        self.opened = true;
         let limits = self.limits;
         self.in_head_frame = matches!(frame.kind, HEADERS | CONTINUATION);
         let (within, flood) = match frame.kind {
@@ -257,7 +265,7 @@ mod tests {
 
     fn connection(now: Instant) -> H2 {
         let mut h2 = H2::new(H2Limits::default(), BLOCK, now);
-        h2.read(PREFACE, || now).expect("the preface");
+        h2.read(&[&PREFACE[..], &[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]].concat(), || now).expect("the preface");
         h2
     }
 

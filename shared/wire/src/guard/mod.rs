@@ -87,12 +87,12 @@ pub(crate) mod head;
 pub(crate) mod held;
 pub mod limits;
 pub mod line;
-pub(crate) mod list;
 pub(crate) mod message;
 pub(crate) mod octets;
 pub(crate) mod pace;
 pub(crate) mod pipe;
 pub(crate) mod request_line;
+pub(crate) mod unpacked;
 pub(crate) mod verdict;
 
 #[cfg(test)]

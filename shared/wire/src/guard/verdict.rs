@@ -58,7 +58,9 @@ pub(crate) fn verdict(frame: Frame, lead: &[u8]) -> Verdict {
             ENHANCE_YOUR_CALM => Some(flood(lead.get(8..).unwrap_or_default())),
             code => broken(code),
         },
-        HEADERS if frame.flags & END_STREAM != 0 && frame.length <= BARE_ANSWER_BYTES_MAX && is_status(lead) => Some(GuardFault::HeadTooLarge),
+        HEADERS if frame.flags & END_STREAM != 0 && frame.length <= BARE_ANSWER_BYTES_MAX && is_status(lead) => {
+            Some(GuardFault::HeadTooLarge)
+        }
         _ => None,
     };
     fault.map_or(Verdict::Fine, Verdict::Broken)
@@ -165,7 +167,9 @@ mod tests {
 
     #[test]
     fn the_guards_own_farewell_is_read_as_it_is_meant() {
-        for &fault in &[GuardFault::H2ProtocolError, GuardFault::H2FlowControlError, GuardFault::H2FrameSizeError, GuardFault::H2StreamClosed] {
+        for &fault in
+            &[GuardFault::H2ProtocolError, GuardFault::H2FlowControlError, GuardFault::H2FrameSizeError, GuardFault::H2StreamClosed]
+        {
             let bytes = goaway(9, fault);
             assert_eq!((&bytes[..9], &bytes[9..13]), (&b"\0\0\x08\x07\0\0\0\0\0"[..], &9_u32.to_be_bytes()[..]));
             assert_eq!(judged(GOAWAY, 0, &bytes[9..]), Verdict::Broken(fault));

@@ -171,7 +171,7 @@ proptest! {
     #[test]
     fn random_frames_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), cut in any::<Index>()) {
         let now = tokio::time::Instant::now();
-        let whole_input = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &bytes].concat();
+        let whole_input = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".as_slice(), &bytes].concat();
         let mut whole = H2::new(GuardLimits::default().h2, GuardLimits::default().h2_head_bytes_max(), now);
         let verdict = whole.read(&whole_input, || now);
         let mut halves = H2::new(GuardLimits::default().h2, GuardLimits::default().h2_head_bytes_max(), now);

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test that calls them")]
 
 mod check;
+mod corpus_h2;
 mod demo;
 mod discovery;
 mod drain;
 mod failures;
 mod farewell;
+mod floods;
 mod front_door;
 mod golden;
 mod killing;

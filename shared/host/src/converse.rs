@@ -123,7 +123,7 @@ fn h2(plan: &LimitsPlan) -> http2::Builder<Local> {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(plan.streams_max)
-        .max_header_list_size(u32::try_from(plan.head_bytes_max).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(guard_limits(plan).h2_head_bytes_max()).unwrap_or(u32::MAX))
         .adaptive_window(false)
         .initial_stream_window_size(H2_STREAM_WINDOW_BYTES)
         .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES)

@@ -25,7 +25,7 @@ use crate::arrived::{Arrived, Stamp};
 use crate::body::Body;
 use crate::connection::Connection;
 use crate::exchange::Exchange;
-use crate::guard::{REFUSED_METHOD, authority};
+use crate::guard::{REFUSED_METHOD, authority, unpacked};
 use crate::{forwarded, hop_by_hop};
 
 /// Whom the door believes, and what.
@@ -90,6 +90,10 @@ impl Door {
         if !can_be_forwarded(request.method()) {
             return Err(Reason::MethodNotSupported);
         }
+        let scheme = if connection.tls.is_some() { "https" } else { "http" };
+        if let Some(reason) = unpacked::refusal(&connection.line, scheme, request.method(), request.uri(), request.headers()) {
+            return Err(reason);
+        }
         let host = one_host(&request)?;
         let path = origin_form(request.uri())?;
         target::check(path.as_str(), false, request.method() == Method::OPTIONS).map_err(|fault| fault.reason())?;
@@ -104,7 +108,6 @@ impl Door {
         join_cookies(map);
         self.scrub(map, &stamp);
         if let Trust::Edge { .. } = self.trust {
-            let scheme = if connection.tls.is_some() { "https" } else { "http" };
             forwarded::write(map, stamp.client, scheme, Some(host.clone()));
         }
         map.insert(header::HOST, host);

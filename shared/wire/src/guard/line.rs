@@ -4,10 +4,11 @@
 //! and `settled`. It never holds bytes of the connection, and never a lock while anything waits.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::guard::fault::GuardFault;
+use crate::guard::limits::GuardLimits;
 
 /// No request on the connection has asked to leave HTTP.
 const UPGRADE_NONE: u8 = 0;
@@ -27,6 +28,8 @@ pub struct GuardLine {
     bytes_out: AtomicU64,
     heads: AtomicU64,
     upgrade: AtomicU8,
+    /// What heads are measured by that the guard cannot read.
+    unread: OnceLock<GuardLimits>,
     reader: Mutex<Option<Waker>>,
 }
 
@@ -87,6 +90,17 @@ impl GuardLine {
         let place = fault as u8 + 1;
         // Losing the race is fine: the first fault is the one that explains the rest.
         let _ = self.refusal.compare_exchange(0, place, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The ceilings of heads that pass the guard packed, and have to be measured once they are read: those of HTTP/2.
+    pub(crate) fn unread(&self) -> Option<&GuardLimits> {
+        self.unread.get()
+    }
+
+    /// Heads pass the guard packed on this connection.
+    pub(crate) fn leave_unread(&self, limits: GuardLimits) {
+        // Set once, by the one guard of the connection.
+        let _ = self.unread.set(limits);
     }
 
     pub(crate) fn count_in(&self, bytes: usize) {

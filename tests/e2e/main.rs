@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test that calls them")]
 
+mod abuse;
 mod check;
 mod demo;
 mod discovery;
 mod drain;
 mod failures;
 mod farewell;
+mod footprint;
 mod front_door;
 mod golden;
 mod killing;

@@ -1,5 +1,6 @@
-//! What tests are made of: the rig that starts both tiers as processes, the fleet with two of each, the ledger, the raw client, and the house rules.
+//! What tests are made of: the rig that starts both tiers as processes, the fleet with two of each, the ledger, the raw client, the crowd, and the house rules.
 
+pub mod crowd;
 pub mod fleet;
 pub mod house;
 pub mod ledger;

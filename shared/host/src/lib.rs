@@ -40,6 +40,7 @@ mod worker;
 
 mod serve;
 mod converse;
+mod rest;
 mod answer;
 mod streamed;
 mod story;

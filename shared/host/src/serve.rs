@@ -137,7 +137,8 @@ where
     };
     let shaken = tokio::select! {
         biased;
-        shaken = shake(tls, io, entry.limits.handshake) => shaken,
+        // In a box, for what a handshake needs is not needed after it.
+        shaken = Box::pin(shake(tls, io, entry.limits.handshake)) => shaken,
         why = entrant.open.stopped() => return entrant.story.end(Ending::calm(why), None),
     };
     match shaken {
@@ -149,7 +150,8 @@ where
     }
 }
 
-type Shaken<IO> = (tokio_rustls::server::TlsStream<IO>, TlsFacts, Protocol);
+/// The stream is in a box, because everything that it is handed through keeps a place for it.
+type Shaken<IO> = (Box<tokio_rustls::server::TlsStream<IO>>, TlsFacts, Protocol);
 
 /// A handshake that came to nothing.
 struct Unshaken {
@@ -167,7 +169,7 @@ async fn shake<IO: AsyncRead + AsyncWrite + Unpin>(tls: ServerTls, io: IO, withi
     let session = stream.get_ref().1;
     let Some(facts) = facts(session) else { return Err(Unshaken { reason: "tls-failed", source: None }) };
     let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
-    Ok((stream, facts, protocol))
+    Ok((Box::new(stream), facts, protocol))
 }
 
 /// What a connection keeps of the plan that it was let in by.

@@ -57,6 +57,8 @@ pub struct Open {
     rests_since: Cell<Instant>,
     word: Cell<Word>,
     closing: Rc<Cell<bool>>,
+    /// Whether it is to give back what it is served with until somebody asks again.
+    cools: Cell<bool>,
     /// The place of the listener that let it in.
     listener: usize,
     /// Whether that listener lets in others by now.
@@ -96,6 +98,9 @@ pub const CLOSING_REST: Duration = Duration::from_secs(1);
 /// [`CLOSING_REST`], because no answer is held up by it and the drain is.
 pub const FAREWELL: Duration = Duration::from_secs(5);
 
+/// How long an HTTP/1 connection keeps what it is served with after a request: the next one often comes at once.
+pub const WARM: Duration = Duration::from_secs(1);
+
 /// The open connections of one worker.
 #[derive(Debug)]
 pub struct Roster {
@@ -131,6 +136,7 @@ impl Roster {
             rests_since: Cell::new(Instant::now()),
             word: Cell::new(Word::GoOn),
             closing: Rc::clone(&self.closing),
+            cools: Cell::new(false),
             listener,
             dismissed: Cell::new(false),
             waker: RefCell::new(None),
@@ -219,6 +225,9 @@ impl Roster {
         if open.stage.get() != Stage::Http || open.in_flight.get() > 0 {
             return;
         }
+        if rested >= WARM && !open.has_goaway.get() && !open.cools.replace(true) {
+            open.wake();
+        }
         let silent = open.requests.get() == 0 && open.line.bytes_in() == 0;
         let stalled = open.streams.stalled() > 0;
         let (rest, why) = match (leaves, silent) {
@@ -267,9 +276,23 @@ impl Open {
     /// Gives the connection a word.
     pub fn ask(&self, word: Word) {
         self.word.set(word);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Whether it rests, for so long that it is to keep nothing but its socket and TLS. Only for a conversation that has just been polled and waits.
+    pub(crate) fn is_cold(&self) -> bool {
+        self.cools.get() && self.is_resting() && self.line.is_quiet()
+    }
+
+    /// It keeps nothing more that it could give back.
+    pub(crate) fn has_cooled(&self) {
+        self.cools.set(true);
     }
 
     /// Why it was asked to end, if it was.
@@ -338,6 +361,7 @@ impl Open {
     #[must_use]
     pub fn request(self: &Rc<Self>) -> Flight {
         self.requests.set(self.requests.get() + 1);
+        self.cools.set(false);
         self.in_flight.set(self.in_flight.get() + 1);
         Flight(Rc::clone(self))
     }

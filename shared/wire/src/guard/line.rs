@@ -3,7 +3,7 @@
 //! In: what the guard counts and refuses. Out: the same to whoever holds the `Arc`, and two words back to the guard: `upgraded`
 //! and `settled`. It never holds bytes of the connection, and never a lock while anything waits.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -27,6 +27,7 @@ pub struct GuardLine {
     bytes_out: AtomicU64,
     heads: AtomicU64,
     upgrade: AtomicU8,
+    quiet: AtomicBool,
     reader: Mutex<Option<Waker>>,
 }
 
@@ -58,6 +59,13 @@ impl GuardLine {
         self.heads.load(Ordering::Relaxed)
     }
 
+    /// Whether an HTTP/1 connection stands between two messages, as far as the guard knows: all that was read was whole and was handed on, nothing
+    /// more has come, and nothing waits to be written. Who is served meanwhile the guard cannot know.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
     /// The corridor says, just before it returns a 101: what follows the request is not HTTP. The guard passes it through.
     ///
     /// Without effect when no request has asked for an upgrade (`Connection: upgrade` with `Upgrade`, RFC 9110 §7.8).
@@ -87,6 +95,10 @@ impl GuardLine {
         let place = fault as u8 + 1;
         // Losing the race is fine: the first fault is the one that explains the rest.
         let _ = self.refusal.compare_exchange(0, place, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    pub(crate) fn set_quiet(&self, quiet: bool) {
+        self.quiet.store(quiet, Ordering::Relaxed);
     }
 
     pub(crate) fn count_in(&self, bytes: usize) {

@@ -22,7 +22,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::BINARIES;
 
 /// Deadlines that a test can wait for.
-const LIMITS: &str = "workers: 2\nlimits: { handshake: 2s, head: 2s, body: 2s, idle: 2s }";
+const LIMITS: &str = "workers: 2\nlimits: { handshake: 2s, head: 2s, body: 2s, idle: 60s }";
 
 /// Slow clients of one kind.
 const SLOW: usize = 24;

@@ -15,6 +15,8 @@ mod ledger;
 mod ledger_changes;
 mod link;
 mod link_health;
+mod overload;
+mod proxy_protocol;
 mod readme;
 mod records;
 mod reload;

@@ -16,13 +16,14 @@ use tests::rig::wait::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio_rustls::client::TlsStream;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_rustls::client::TlsStream;
 
 use crate::BINARIES;
 
 /// Deadlines that a test can wait for.
-const LIMITS: &str = "workers: 2\nlimits: { handshake: 2s, head: 2s, body: 2s, idle: 60s }";
+const LIMITS: &str =
+    "workers: 2\nlimits: { handshake: 2s, head: 2s, body: 2s, body_grace: 2s, idle: 60s, connections_per_address_max: 10000 }";
 
 /// Slow clients of one kind.
 const SLOW: usize = 24;
@@ -64,10 +65,27 @@ fn a_head_that_dribbles_is_answered_with_408() {
     let rig = Scene::default().security("workers: 2", LIMITS).raise(&BINARIES);
     let witness = Witness::watch(&rig);
     let clients = be_slow(&rig, "GET /public/slow HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", Pace::Sends);
-    check_over(&rig, witness, clients.iter().map(|client| client.port), "head-timeout");
+    check_over(&rig, witness, clients.iter().map(|client| client.port), |record| record["gateway.reason"] == "head-timeout");
     for answer in answers(&rig, clients) {
         assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"reason\":\"head-timeout\""), "{answer}");
     }
+}
+
+#[test]
+fn a_body_that_dribbles_is_answered_with_408() {
+    let rig = Scene::default().security("workers: 2", LIMITS).raise(&BINARIES);
+    let witness = Witness::watch(&rig);
+    let clients = be_slow(&rig, "POST /public/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", Pace::Sends);
+    let ports: Vec<_> = clients.iter().map(|client| client.port).collect();
+    for answer in answers(&rig, clients) {
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"reason\":\"body-timeout\""), "{answer}");
+    }
+    // It was a request, so that the reason stands in its record; its connection was closed behind the answer.
+    until("each has its record", || {
+        let timeouts = rig.records().into_iter().filter(|record| record["gateway.reason"] == "body-timeout").count();
+        (timeouts == SLOW).then_some(())
+    });
+    check_over(&rig, witness, ports.into_iter(), |record| record["gateway.end"].is_string());
 }
 
 #[test]
@@ -77,9 +95,12 @@ fn an_answer_that_is_taken_byte_by_byte_or_not_at_all_is_broken_off() {
     let request = "GET /public/slow?download=100000000 HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut clients = be_slow(&rig, request, Pace::Takes);
     clients.extend(be_slow(&rig, request, Pace::Rests));
-    check_over(&rig, witness, clients.iter().map(|client| client.port), "stalled");
+    check_over(&rig, witness, clients.iter().map(|client| client.port), |record| record["gateway.reason"] == "stalled");
     let records = rig.records();
-    assert!(records.iter().filter(|record| record["url.path"] == "/public/slow").count() >= clients.len(), "each has its record: {records:?}");
+    assert!(
+        records.iter().filter(|record| record["url.path"] == "/public/slow").count() >= clients.len(),
+        "each has its record: {records:?}"
+    );
 }
 
 #[test]
@@ -100,7 +121,7 @@ fn a_thousand_half_open_handshakes_are_ended_and_disturb_nobody() {
             Ok(port)
         }
     });
-    check_over(&rig, witness, ports.into_iter(), "handshake-timeout");
+    check_over(&rig, witness, ports.into_iter(), |record| record["gateway.reason"] == "handshake-timeout");
 }
 
 /// Has [`SLOW`] clients send `start` and then be slow.
@@ -185,12 +206,12 @@ fn hello(rig: &Rig) -> Vec<u8> {
     hello
 }
 
-/// Every one of these clients has a record with this reason, the witness was served all the while, and nothing is left of them.
+/// Every one of these clients has a connection record that tells `why`, the witness was served all the while, and nothing is left of them.
 #[track_caller]
-fn check_over(rig: &Rig, witness: Witness, ports: impl Iterator<Item = u16>, reason: &str) {
+fn check_over(rig: &Rig, witness: Witness, ports: impl Iterator<Item = u16>, why: fn(&Value) -> bool) {
     let missing: BTreeSet<u64> = ports.map(u64::from).collect();
-    until(&format!("every record says {reason}"), || {
-        let told = |record: &Value| (record["gateway.reason"] == reason).then(|| record["client.port"].as_u64()).flatten();
+    until("every one of them was ended with its reason", || {
+        let told = |record: &Value| why(record).then(|| record["client.port"].as_u64()).flatten();
         let told: BTreeSet<_> = rig.events("security").iter().filter_map(told).collect();
         missing.is_subset(&told).then_some(())
     });

@@ -21,7 +21,8 @@ const ASKED_BYTES_MAX: u64 = 224 * MIB;
 
 #[test]
 fn five_thousand_idle_clients_cost_little_disturb_nobody_and_leave_nothing() {
-    let scene = Scene::default().security("workers: 2", "workers: 2\nlimits: { head: 300s, idle: 300s }");
+    let scene =
+        Scene::default().security("workers: 2", "workers: 2\nlimits: { head: 300s, idle: 300s, connections_per_address_max: 10000 }");
     let rig = scene.raise(&BINARIES);
     // What the first requests of a process make for good is no client's.
     let witness = Witness::watch(&rig);

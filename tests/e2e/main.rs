@@ -17,6 +17,8 @@ mod ledger;
 mod ledger_changes;
 mod link;
 mod link_health;
+mod overload;
+mod proxy_protocol;
 mod readme;
 mod records;
 mod reload;

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use contract::assertion::{ASSERTION_BYTES_MAX, KeyFault, Verifier};
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::limits_config::LimitsConfig;
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use schemars::JsonSchema;
@@ -144,6 +145,8 @@ impl RoutingConfig {
             drop_ins: whole.drop_ins,
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
+            target_bytes_max: host.limits.target_bytes_max,
+            body_rate: host.limits.body_rate,
         };
         Some(Checked { host, tier: plan, aside: whole.aside })
     }

@@ -4,7 +4,8 @@ pub mod link;
 
 use std::collections::BTreeMap;
 
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::limits_config::LimitsConfig;
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use identity::config::{self, IssuerConfig};
@@ -17,6 +18,7 @@ use settings::report::Report;
 use telemetry::logs::LogsConfig;
 use telemetry::record::config::RecordsConfig;
 use telemetry::traces::config::TracesConfig;
+use wire::body_rate::BodyRate;
 
 use crate::authenticate::rules::{RuleConfig, Rules};
 use crate::config::link::{LinkConfig, LinkPlan};
@@ -103,6 +105,10 @@ pub struct SecurityPlan {
     pub in_flight_max: usize,
     /// Bytes of one request body at most.
     pub body_bytes_max: u64,
+    /// Bytes of one request target at most.
+    pub target_bytes_max: usize,
+    /// How slowly a request body may come.
+    pub body_rate: BodyRate,
 }
 
 fn default_name() -> String {
@@ -147,6 +153,8 @@ impl SecurityConfig {
             redirects,
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
+            target_bytes_max: host.limits.target_bytes_max,
+            body_rate: host.limits.body_rate,
         };
         Some(Checked { host, tier: plan, aside: Vec::new() })
     }

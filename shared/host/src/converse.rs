@@ -24,7 +24,7 @@ use wire::guard::Guard;
 use wire::guard::limits::GuardLimits;
 
 use crate::answer::{answer, guarded, text};
-use crate::plan::LimitsPlan;
+use crate::plan_limits::LimitsPlan;
 use crate::rest::talk_when_called;
 use crate::roster::{Open, STREAM_STALLED, Stage, Word};
 use crate::serve::Hall;
@@ -97,8 +97,10 @@ fn guard_limits(plan: &LimitsPlan) -> GuardLimits {
     GuardLimits {
         head_bytes_max: plan.head_bytes_max,
         headers_max: plan.headers_max,
+        target_bytes_max: plan.target_bytes_max,
         head_time_max: plan.head,
         write_stall_max: plan.body,
+        h2: plan.h2,
         ..GuardLimits::default()
     }
 }

@@ -10,7 +10,9 @@ pub mod tier;
 
 pub mod address;
 pub mod config;
+pub mod limits_config;
 pub mod plan;
+pub mod plan_limits;
 pub mod plan_listener;
 pub mod shown;
 pub mod load;
@@ -35,6 +37,9 @@ pub mod succession;
 mod handover;
 
 mod ceiling;
+mod accept_rate;
+mod addresses;
+mod relief;
 pub mod deal;
 mod worker;
 

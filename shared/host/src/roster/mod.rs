@@ -101,6 +101,15 @@ pub const FAREWELL: Duration = Duration::from_secs(5);
 /// How long an HTTP/1 connection keeps what it is served with after a request: the next one often comes at once.
 pub const WARM: Duration = Duration::from_secs(1);
 
+/// Why a connection was ended that rested when others waited for its place.
+pub const DISPLACED: &str = "displaced";
+
+/// Who has rested for less is between two requests, and makes no room.
+pub const ROOM_REST_MIN: Duration = Duration::from_secs(1);
+
+/// One of so many resting connections makes room at once.
+const ROOM_SHARE: usize = 64;
+
 /// The open connections of one worker.
 #[derive(Debug)]
 pub struct Roster {
@@ -213,6 +222,22 @@ impl Roster {
         }
     }
 
+    /// Since when the connection rests that rests longest, of those that may have to make room.
+    pub(crate) fn rests_longest_since(&self, now: Instant) -> Option<Instant> {
+        self.open.borrow().values().filter(|open| open.may_make_room(now)).map(|open| open.rests_since.get()).min()
+    }
+
+    /// Asks those that rest longest to finish, one of [`ROOM_SHARE`] and one at least, because others wait to come in. Since when the next one rests.
+    pub(crate) fn make_room(&self, now: Instant) -> Option<Instant> {
+        let open = self.open.borrow();
+        let mut resting: Vec<&Rc<Open>> = open.values().filter(|open| open.may_make_room(now)).collect();
+        let number = (resting.len() / ROOM_SHARE).max(1).min(resting.len());
+        resting.sort_unstable_by_key(|open| open.rests_since.get());
+        let (asked, left) = resting.split_at(number);
+        asked.iter().for_each(|open| open.finish(DISPLACED, now));
+        left.first().map(|open| open.rests_since.get())
+    }
+
     fn look_at(&self, open: &Open, may: Rest, now: Instant) {
         let rested = now.saturating_duration_since(open.rests_since.get());
         let leaves = open.leaves();
@@ -239,12 +264,7 @@ impl Roster {
         };
         let farewell = if leaves.is_some() && open.has_goaway.get() { CLOSING_REST } else { FAREWELL };
         match open.word.get() {
-            Word::GoOn if rested >= rest => {
-                // From here the time for the farewell counts.
-                open.rests_since.set(now);
-                // hyper finishes a connection that has had no request yet only after its first one.
-                open.ask(if open.requests.get() == 0 && !open.has_goaway.get() { Word::Stop(why) } else { Word::Finish(why) });
-            }
+            Word::GoOn if rested >= rest => open.finish(why, now),
             // A slow reader of an answer that we are done with is still at it; one that lets an answer stand is not, whatever else it sends.
             Word::Finish(_) if open.bytes_moved() && !stalled => open.rests_since.set(now),
             Word::Finish(why) if rested >= farewell => open.ask(Word::Stop(why)),
@@ -254,6 +274,20 @@ impl Roster {
 }
 
 impl Open {
+    /// Asks a connection that rests to end.
+    fn finish(&self, why: &'static str, now: Instant) {
+        // From here the time for the farewell counts.
+        self.rests_since.set(now);
+        // hyper finishes a connection that has had no request yet only after its first one.
+        self.ask(if self.requests.get() == 0 && !self.has_goaway.get() { Word::Stop(why) } else { Word::Finish(why) });
+    }
+
+    /// Whether it rests, and has for a while.
+    fn may_make_room(&self, now: Instant) -> bool {
+        let rests = self.stage.get() == Stage::Http && self.is_resting() && self.word.get() == Word::GoOn && self.leaves().is_none();
+        rests && now.saturating_duration_since(self.rests_since.get()) >= ROOM_REST_MIN
+    }
+
     /// Waits until the connection is asked to end at once, and tells why.
     pub async fn stopped(&self) -> &'static str {
         std::future::poll_fn(|cx| match self.word(cx) {

@@ -148,6 +148,7 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
             refusal.answer(&stamp)
         }
     };
+    account.body_in.answered.set(true);
     response.headers_mut().insert(headers::TRAIL.clone(), trail.encode());
     account.follow(response)
 }

@@ -89,7 +89,9 @@ impl Tier for RoutingGw {
             verifier,
             routes: Routes::new(table, facts),
             health: health::Health::new(Self::NAME, control.life.clone(), control.generation, services.clone()),
-            limits: Limits::after(before.as_ref().map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max),
+            limits: Limits::after(before.as_ref().map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max)
+                .with_targets(plan.target_bytes_max)
+                .with_body_rate(plan.body_rate),
             accounts: Accounts::new(Arc::new(RequestMetrics::new(&control.metrics)), control.tracing.clone()),
             services,
         }))

@@ -134,6 +134,7 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
             refusal.answer(&stamp)
         }
     };
+    record.docket().body_in.answered.set(true);
     // hyper takes the body out of an answer to HEAD in HTTP/1 alone; in HTTP/2 a client would break the stream off for it (RFC 9110 §9.3.2).
     if record.docket().method == Method::HEAD {
         *response.body_mut() = Body::Empty;

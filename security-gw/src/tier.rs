@@ -104,7 +104,9 @@ impl Tier for SecurityGw {
             door: Door::new(trust, control.tracing.clone()),
             redirects: plan.redirects.clone(),
             any_authority: plan.any_authority.clone(),
-            limits: Limits::after(before.map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max),
+            limits: Limits::after(before.map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max)
+                .with_targets(plan.target_bytes_max)
+                .with_body_rate(plan.body_rate),
             authenticate: Authenticate::after(before.map(|before| &before.authenticate), plan.rules.clone(), issuers.clone()),
             signer: signer.clone(),
             link,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test that calls them")]
 
+mod abuse;
 mod check;
 mod corpus_h2;
 mod demo;
@@ -10,6 +11,7 @@ mod drain;
 mod failures;
 mod farewell;
 mod floods;
+mod footprint;
 mod front_door;
 mod golden;
 mod killing;
@@ -17,6 +19,8 @@ mod ledger;
 mod ledger_changes;
 mod link;
 mod link_health;
+mod overload;
+mod proxy_protocol;
 mod readme;
 mod records;
 mod reload;

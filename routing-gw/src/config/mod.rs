@@ -12,9 +12,8 @@ use std::sync::Arc;
 
 use contract::assertion::{ASSERTION_BYTES_MAX, KeyFault, Verifier};
 use host::certificates::CertificateInUse;
-use host::config::{
-    AdminConfig, DnsConfig, DrainConfig, FetchConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig,
-};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::limits_config::LimitsConfig;
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use schemars::JsonSchema;
@@ -157,6 +156,8 @@ impl RoutingConfig {
             drop_ins: whole.drop_ins,
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
+            target_bytes_max: host.limits.target_bytes_max,
+            body_rate: host.limits.body_rate,
         };
         Some(Checked { host, tier: plan, aside: whole.aside })
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use contract::assertion::Verifier;
 use upstream::plan::ServicePlan;
+use wire::body_rate::BodyRate;
 
 use crate::config::routes::RoutePlan;
 
@@ -23,6 +24,10 @@ pub struct RoutingPlan {
     pub in_flight_max: usize,
     /// Bytes of one request body at most.
     pub body_bytes_max: u64,
+    /// Bytes of one request target at most.
+    pub target_bytes_max: usize,
+    /// How slowly a request body may come.
+    pub body_rate: BodyRate,
 }
 
 /// The services and routes of one team.

@@ -5,9 +5,8 @@ pub mod link;
 use std::collections::BTreeMap;
 
 use host::certificates::CertificateInUse;
-use host::config::{
-    AdminConfig, DnsConfig, DrainConfig, FetchConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig,
-};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::limits_config::LimitsConfig;
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use identity::config::{self, IssuerConfig};
@@ -20,6 +19,7 @@ use settings::report::Report;
 use telemetry::logs::LogsConfig;
 use telemetry::record::config::RecordsConfig;
 use telemetry::traces::config::TracesConfig;
+use wire::body_rate::BodyRate;
 use wire::tls::client::ClientTls;
 
 use crate::authenticate::rules::{RuleConfig, Rules};
@@ -112,6 +112,10 @@ pub struct SecurityPlan {
     pub in_flight_max: usize,
     /// Bytes of one request body at most.
     pub body_bytes_max: u64,
+    /// Bytes of one request target at most.
+    pub target_bytes_max: usize,
+    /// How slowly a request body may come.
+    pub body_rate: BodyRate,
 }
 
 fn default_name() -> String {
@@ -161,6 +165,8 @@ impl SecurityConfig {
             any_authority: host.listeners.iter().map(|listener| listener.any_authority).collect(),
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
+            target_bytes_max: host.limits.target_bytes_max,
+            body_rate: host.limits.body_rate,
         };
         Some(Checked { host, tier: plan, aside: Vec::new() })
     }

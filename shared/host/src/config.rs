@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use settings::units::{Size, Span};
+use settings::units::Span;
 
 use crate::hsts::HstsConfig;
 
@@ -33,6 +33,17 @@ pub struct ListenConfig {
     /// Tells browsers with every answer to come by TLS alone; only with `tls`.
     #[serde(default)]
     pub hsts: Option<HstsConfig>,
+    /// Load balancers that tell whose connection they pass on, by a PROXY header before TLS.
+    #[serde(default)]
+    pub proxy_protocol: Option<ProxyProtocolConfig>,
+}
+
+/// Who tells the client's address by the PROXY protocol, version 1 or 2.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyProtocolConfig {
+    /// Networks of the load balancers, such as `10.0.0.0/8`. Every connection from them must begin with a PROXY header, and one from elsewhere must not.
+    pub from: Vec<String>,
 }
 
 /// The server's side of TLS.
@@ -165,49 +176,6 @@ pub struct ReloadConfig {
 impl Default for ReloadConfig {
     fn default() -> Self {
         Self { watch: Some(Span::secs(1)) }
-    }
-}
-
-/// The ceilings of a process. Numbers are per process unless they say otherwise.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitsConfig {
-    /// How long a TLS handshake may take.
-    pub handshake: Span,
-    /// How long a request head may take from its first byte, and how long a new connection may wait with it.
-    pub head: Span,
-    /// How long a client may take nothing of an answer that waits for it: what it does not read for so long is broken off.
-    pub body: Span,
-    /// How long a connection may rest without a request.
-    pub idle: Span,
-    /// Open client connections; at the ceiling nothing more is accepted until one ends.
-    pub connections_max: u32,
-    /// Bytes of one request head.
-    pub head_bytes_max: Size,
-    /// Header fields of one request head.
-    pub headers_max: u32,
-    /// Concurrent HTTP/2 streams of one connection.
-    pub streams_max: u32,
-    /// Bytes of one request body; the tier's `limits` room enforces it.
-    pub body_bytes_max: Size,
-    /// Requests in flight; the tier's `limits` room enforces it.
-    pub in_flight_max: u32,
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        Self {
-            handshake: Span::secs(10),
-            head: Span::secs(10),
-            body: Span::secs(30),
-            idle: Span::secs(75),
-            connections_max: 10_000,
-            head_bytes_max: Size::kib(32),
-            headers_max: 100,
-            streams_max: 100,
-            body_bytes_max: Size::mib(1024),
-            in_flight_max: 10_000,
-        }
     }
 }
 

@@ -5,7 +5,6 @@
 //! Never: binds; that is `listen`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use settings::files::Files;
 use settings::report::Report;
-use settings::units::{Size, Span};
+use settings::units::Span;
 use telemetry::logs::{LogsConfig, LogsPlan};
 use telemetry::record::config::RecordsConfig;
 use telemetry::record::plan::RecordsPlan;
@@ -24,10 +23,12 @@ use wire::tls::roots::{Believed, Roots};
 use crate::address::Address;
 use crate::certificates::CertificateInUse;
 use crate::config::{
-    AdminConfig, DnsConfig, DrainConfig, FetchConfig, LimitsConfig, ListenConfig, READY_WITHIN_MAX, READY_WITHIN_MIN, ReloadConfig,
-    TrustRootsConfig, UpgradeConfig,
+    AdminConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, READY_WITHIN_MAX, READY_WITHIN_MIN, ReloadConfig, TrustRootsConfig,
+    UpgradeConfig,
 };
 use crate::inherit::PREDECESSOR;
+use crate::limits_config::LimitsConfig;
+use crate::plan_limits::{self, LimitsPlan};
 use crate::plan_listener::{self, ListenerPlan};
 
 /// The sections that every tier's file has, as written.
@@ -116,22 +117,6 @@ pub struct DrainPlan {
     pub deadline: Duration,
 }
 
-/// The ceilings as meant; the units and scopes are those of [`LimitsConfig`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // Each field says what the field of the same name in `LimitsConfig` says.
-pub struct LimitsPlan {
-    pub handshake: Duration,
-    pub head: Duration,
-    pub body: Duration,
-    pub idle: Duration,
-    pub connections_max: usize,
-    pub head_bytes_max: usize,
-    pub headers_max: usize,
-    pub streams_max: u32,
-    pub body_bytes_max: u64,
-    pub in_flight_max: usize,
-}
-
 /// Mode of an admin socket that says nothing about it: ours alone.
 const ADMIN_MODE_DEFAULT: u32 = 0o600;
 
@@ -149,7 +134,7 @@ impl HostPlan {
             );
         }
         let workers = workers(sections.workers, report);
-        let limits = limits(&sections.limits, report);
+        let limits = plan_limits::check(&sections.limits, report);
         let ready_within = ready_within(sections.upgrade, report);
         let watch = watch(sections.reload, report);
         let admin = admin(&sections.admin, files, report);
@@ -326,52 +311,6 @@ fn admin(config: &AdminConfig, files: &Files, report: &mut Report) -> Option<Adm
     };
     Some(AdminPlan { address, mode, uids })
 }
-
-fn limits(config: &LimitsConfig, report: &mut Report) -> Option<LimitsPlan> {
-    let mut sound = true;
-    let mut at_least = |key: &str, enough: bool, value: &dyn fmt::Display, least: &dyn fmt::Display| {
-        if !enough {
-            report.complain(&format!("limits.{key}"), format!("{value} would let nothing through"), format!("write {least} or more"));
-            sound = false;
-        }
-    };
-    for (key, span) in [("handshake", config.handshake), ("head", config.head), ("body", config.body), ("idle", config.idle)] {
-        at_least(key, span >= SPAN_MIN, &span, &SPAN_MIN);
-    }
-    let head = config.head_bytes_max;
-    at_least("head_bytes_max", head >= HEAD_BYTES_MIN, &head, &HEAD_BYTES_MIN);
-    for (key, number, least) in [
-        ("connections_max", config.connections_max, 1),
-        ("headers_max", config.headers_max, 8),
-        ("streams_max", config.streams_max, 1),
-        ("in_flight_max", config.in_flight_max, 1),
-    ] {
-        at_least(key, number >= least, &number, &least);
-    }
-    if head > HEAD_BYTES_CEILING {
-        report.complain("limits.head_bytes_max", "a head of that size is an attack", format!("write at most {HEAD_BYTES_CEILING}"));
-        sound = false;
-    }
-    sound.then_some(LimitsPlan {
-        handshake: config.handshake.get(),
-        head: config.head.get(),
-        body: config.body.get(),
-        idle: config.idle.get(),
-        connections_max: config.connections_max as usize,
-        head_bytes_max: usize::try_from(config.head_bytes_max.get()).unwrap_or(usize::MAX),
-        headers_max: config.headers_max as usize,
-        streams_max: config.streams_max,
-        body_bytes_max: config.body_bytes_max.get(),
-        in_flight_max: config.in_flight_max as usize,
-    })
-}
-
-/// No service has a use for heads above one mebibyte, and each connection may hold one.
-const HEAD_BYTES_CEILING: Size = Size::mib(1);
-/// Less than this no browser keeps to.
-const HEAD_BYTES_MIN: Size = Size::kib(1);
-/// Below, a network alone would use up the time.
-const SPAN_MIN: Span = Span::millis(10);
 
 /// Two listeners with one name cannot be told apart in a record; two with one address cannot both be bound.
 fn clashes(admin: &AdminPlan, listeners: &[ListenerPlan], report: &mut Report) {

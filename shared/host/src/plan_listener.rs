@@ -1,18 +1,19 @@
 //! One listener as meant: its address, its certificates, its peers.
 //!
 //! In: the entries of `listen`. Out: a [`ListenerPlan`] each, certificates and keys loaded. Refuses: plaintext on TCP that nobody allowed,
-//! a Unix socket that says nothing about who may connect, redirects to what is no origin. Never: binds.
+//! a Unix socket that says nothing about who may connect, redirects to what is no origin, proxies that are everybody or nobody. Never: binds.
 
 use std::sync::Arc;
 
 use http::uri::Scheme;
 use http::{HeaderValue, Uri};
+use ipnet::IpNet;
 use settings::files::Files;
 use settings::report::Report;
 use wire::tls::server::ServerTls;
 
 use crate::address::Address;
-use crate::config::{ListenConfig, UnixConfig};
+use crate::config::{ListenConfig, ProxyProtocolConfig, UnixConfig};
 use crate::{hsts, plan_tls};
 
 /// A listener as meant.
@@ -34,6 +35,8 @@ pub struct ListenerPlan {
     pub any_authority: bool,
     /// `Strict-Transport-Security` of every answer.
     pub hsts: Option<HeaderValue>,
+    /// Networks of proxies that tell by a PROXY header whose connection they pass on, and must; empty for none.
+    pub proxies: Vec<IpNet>,
 }
 
 impl ListenerPlan {
@@ -49,7 +52,8 @@ impl ListenerPlan {
             (Some(now), Some(before)) => now.asks_clients_as(before),
             (now, before) => now.is_none() == before.is_none(),
         };
-        same_tls && before.uids.iter().all(|uid| self.uids.contains(uid))
+        // Whose connections the proxies pass on was believed to those that were listed then.
+        same_tls && self.proxies == before.proxies && before.uids.iter().all(|uid| self.uids.contains(uid))
     }
 }
 
@@ -76,6 +80,7 @@ fn check(config: &ListenConfig, key: &str, files: &Files, report: &mut Report) -
     let redirect = redirect(config.redirect_to.as_deref(), key, report);
     let tls = config.tls.as_ref().map(|tls| plan_tls::check(tls, &format!("{key}.tls"), files, report));
     let hsts = hsts::check(config.hsts, config.tls.is_some(), &format!("{key}.hsts"), report);
+    let proxies = proxies(config.proxy_protocol.as_ref(), address.as_ref(), &format!("{key}.proxy_protocol"), report);
     let address = address?;
     let peers = match (&address, &config.unix) {
         (Address::Unix(_), Some(unix)) => unix_peers(unix, &format!("{key}.unix"), report),
@@ -108,7 +113,32 @@ fn check(config: &ListenConfig, key: &str, files: &Files, report: &mut Report) -
         None => None,
     };
     let any_authority = config.tls.as_ref().is_some_and(|tls| tls.any_authority);
-    Some(ListenerPlan { name: name?, address, mode, uids, tls, redirect_to: redirect?, any_authority, hsts: hsts? })
+    Some(ListenerPlan { name: name?, address, mode, uids, tls, redirect_to: redirect?, any_authority, hsts: hsts?, proxies: proxies? })
+}
+
+/// The networks whose connections begin with a PROXY header; none without the section.
+fn proxies(config: Option<&ProxyProtocolConfig>, address: Option<&Address>, key: &str, report: &mut Report) -> Option<Vec<IpNet>> {
+    let Some(config) = config else { return Some(Vec::new()) };
+    if let Some(Address::Unix(_)) = address {
+        report.complain(key, "a Unix socket has no addresses to believe", "take the section out; unix.uids says who may connect");
+        return None;
+    }
+    if config.from.is_empty() {
+        report.complain_of_absence(&format!("{key}.from"), "nobody may tell", "list the networks of the load balancers, as in 10.0.0.0/8");
+        return None;
+    }
+    let mut networks = Vec::with_capacity(config.from.len());
+    for (index, text) in config.from.iter().enumerate() {
+        let key = format!("{key}.from[{index}]");
+        match text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from)) {
+            Some(network) if network.prefix_len() == 0 => {
+                report.complain(&key, "everybody could say to be anybody", "list the networks of the load balancers alone");
+            }
+            Some(network) => networks.push(network),
+            None => report.complain(&key, format!("{text:.80?} is no network"), "write it as in 10.0.0.0/8 or fd00::/8"),
+        }
+    }
+    (networks.len() == config.from.len()).then_some(networks)
 }
 
 fn name(name: &str, key: &str, report: &mut Report) -> Option<Arc<str>> {

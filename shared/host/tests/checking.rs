@@ -12,9 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::address::Address;
-use host::config::{
-    AdminConfig, DnsConfig, DrainConfig, FetchConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig,
-};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::limits_config::LimitsConfig;
 use host::plan::{HostPlan, HostSections};
 use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};

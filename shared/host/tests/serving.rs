@@ -5,8 +5,8 @@ mod rig;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use host::config::LimitsConfig;
 use host::drain::Departure;
+use host::limits_config::LimitsConfig;
 use serde_json::Value;
 use settings::units::Span;
 

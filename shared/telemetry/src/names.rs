@@ -24,6 +24,8 @@ pub mod metric {
     pub const ACCEPT_FAILURES: &str = "gateway_accept_failures_total";
     /// Times that accepting waited because the ceiling of connections was reached.
     pub const ACCEPT_PAUSES: &str = "gateway_accept_pauses_total";
+    /// Times that accepting waited because more connections came in a second than may.
+    pub const ACCEPT_THROTTLES: &str = "gateway_accept_throttles_total";
     /// Time that TLS handshakes took, by listener.
     pub const HANDSHAKE_DURATION: &str = "gateway_tls_handshake_duration_seconds";
 

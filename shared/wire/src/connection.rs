@@ -17,8 +17,10 @@ pub struct Connection {
     pub listener: usize,
     /// The name of the listener, for records and metrics.
     pub listener_name: Arc<str>,
-    /// Who is at the other end of the socket.
+    /// Who is at the other end: of the socket, or of the connection that a believed proxy told of by a PROXY header.
     pub peer: PeerAddress,
+    /// The proxy at the other end of the socket, where it has told who the peer is.
+    pub proxy: Option<SocketAddr>,
     /// The address that was connected to, where there is one.
     pub local: Option<SocketAddr>,
     /// What the handshake agreed on; `None` on plain connections.

@@ -229,6 +229,7 @@ mod tests {
             listener: 0,
             listener_name: "test".into(),
             peer: PeerAddress::Tcp(([127, 0, 0, 1], 1).into()),
+            proxy: None,
             local: None,
             tls: None,
             protocol: Protocol::Http2,

@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 
 use host::boot::{Boot, Places, live};
 use host::config::{
-    AdminConfig, CertificateConfig, DnsConfig, DrainConfig, FetchConfig, LimitsConfig, ListenConfig, ReloadConfig, TlsConfig, TlsVersion,
+    AdminConfig, CertificateConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, ReloadConfig, TlsConfig, TlsVersion,
     TrustRootsConfig, UnixConfig, UpgradeConfig,
 };
 use host::drain::Departure;
 use host::inherit::Inherited;
+use host::limits_config::LimitsConfig;
 use host::load::Loader;
 use host::notify::Notifier;
 use host::orders::{Order, Orders};
@@ -188,6 +189,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
             unix: wish.uids.clone().map(|uids| UnixConfig { mode: "0600".to_owned(), uids }),
             redirect_to: None,
             hsts: None,
+            proxy_protocol: None,
         }],
         admin: AdminConfig { address: "127.0.0.1:0".to_owned(), unix: None },
         drain: wish.drain,

@@ -3,7 +3,7 @@
 //! In: what the guard counts and refuses. Out: the same to whoever holds the `Arc`, and two words back to the guard: `upgraded`
 //! and `settled`. It never holds bytes of the connection, and never a lock while anything waits.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -30,6 +30,7 @@ pub struct GuardLine {
     upgrade: AtomicU8,
     /// What heads are measured by that the guard cannot read.
     unread: OnceLock<GuardLimits>,
+    quiet: AtomicBool,
     reader: Mutex<Option<Waker>>,
 }
 
@@ -59,6 +60,13 @@ impl GuardLine {
     #[must_use]
     pub fn heads(&self) -> u64 {
         self.heads.load(Ordering::Relaxed)
+    }
+
+    /// Whether an HTTP/1 connection stands between two messages, as far as the guard knows: all that was read was whole and was handed on, nothing
+    /// more has come, and nothing waits to be written. Who is served meanwhile the guard cannot know.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
     }
 
     /// The corridor says, just before it returns a 101: what follows the request is not HTTP. The guard passes it through.
@@ -101,6 +109,10 @@ impl GuardLine {
     pub(crate) fn leave_unread(&self, limits: GuardLimits) {
         // Set once, by the one guard of the connection.
         let _ = self.unread.set(limits);
+    }
+
+    pub(crate) fn set_quiet(&self, quiet: bool) {
+        self.quiet.store(quiet, Ordering::Relaxed);
     }
 
     pub(crate) fn count_in(&self, bytes: usize) {

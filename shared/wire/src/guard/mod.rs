@@ -168,6 +168,26 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
         Self { pipe: Pipe::new(io, limits, line), side: Side::H2(Box::new(H2Side { frames, fault: None })) }
     }
 
+    /// Waits until an HTTP/1 peer speaks that stands between two messages, and keeps what it says until it is read; `false` when it has ended
+    /// instead. So nobody needs a buffer, or hyper, for a peer that only sits there.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn poll_called(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let Self { pipe, side } = self;
+        match side {
+            Side::H1(h1) => h1.poll_called(pipe, cx),
+            Side::H2(_) => Poll::Ready(Ok(true)),
+        }
+    }
+
+    /// Takes back what hyper had read of an HTTP/1 connection and not used, when [`GuardLine::is_quiet`]: it is what is read next.
+    pub fn give_back(&mut self, bytes: &[u8]) {
+        if let Side::H1(h1) = &mut self.side {
+            h1.give_back(bytes);
+        }
+    }
+
     /// What is guarded.
     pub fn get_ref(&self) -> &IO {
         self.pipe.get_ref()

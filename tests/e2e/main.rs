@@ -10,6 +10,7 @@ mod failures;
 mod farewell;
 mod front_door;
 mod golden;
+mod keys;
 mod killing;
 mod ledger;
 mod ledger_changes;

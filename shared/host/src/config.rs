@@ -28,6 +28,10 @@ pub struct ListenConfig {
     /// Answers every request with a redirect to this origin, such as `https://gateway.example`, and serves nothing else.
     #[serde(default)]
     pub redirect_to: Option<String>,
+    /// Answers `GET /.well-known/jwks.json` with the public keys by which this tier's word can be checked, and serves nothing else. Whoever can change
+    /// the answer on its way can forge that word, so it needs `tls`, a Unix socket or `allow_plaintext`.
+    #[serde(default)]
+    pub publish_keys: bool,
 }
 
 /// The server's side of TLS.

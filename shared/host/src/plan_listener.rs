@@ -74,6 +74,13 @@ fn check(config: &ListenConfig, key: &str, files: &Files, report: &mut Report) -
         .map_err(|(what, remedy)| report.complain(&format!("{key}.address"), what, remedy))
         .ok();
     let redirect = redirect(config.redirect_to.as_deref(), key, report);
+    if config.publish_keys && config.redirect_to.is_some() {
+        report.complain(
+            &format!("{key}.publish_keys"),
+            "one listener cannot publish keys and redirect",
+            "take one of `publish_keys` and `redirect_to` away",
+        );
+    }
     let tls = config.tls.as_ref().map(|tls| server_tls(tls, &format!("{key}.tls"), files, report));
     let address = address?;
     let peers = match (&address, &config.unix) {

@@ -186,6 +186,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
             tls,
             unix: wish.uids.clone().map(|uids| UnixConfig { mode: "0600".to_owned(), uids }),
             redirect_to: None,
+            publish_keys: false,
         }],
         admin: AdminConfig { address: "127.0.0.1:0".to_owned(), unix: None },
         drain: wish.drain,

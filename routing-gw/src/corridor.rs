@@ -64,29 +64,53 @@
 //! }
 //! ```
 //!
-//! `forward` demands `Permitted`:
+//! `introduce` demands `Permitted`:
 //!
 //! ```
-//! use std::rc::Rc;
-//! use contract::trail::Trail;
-//! use routing_gw::{facts::Permitted, forward, refusal::Refusal};
-//! use upstream::pool::Pools;
-//! use wire::{body::Body, exchange::Exchange};
-//! async fn right(pools: &Rc<Pools>, permitted: Exchange<Permitted>, trail: &mut Trail) -> Result<http::Response<Body>, Refusal> {
-//!     forward::send(pools, permitted, trail).await
+//! use contract::identity_token::IdentitySigner;
+//! use identity::signed::SignedCache;
+//! use routing_gw::{facts::{Introduced, Permitted}, introduce, refusal::Refusal};
+//! use wire::exchange::Exchange;
+//! fn right(cache: &SignedCache<IdentitySigner>, permitted: Exchange<Permitted>) -> Result<Exchange<Introduced>, Refusal> {
+//!     introduce::sign(cache, permitted, 0)
 //! }
 //! ```
 //!
 //! Without `authorize`, a request has only `Routed`:
 //!
 //! ```compile_fail,E0308
+//! use contract::identity_token::IdentitySigner;
+//! use identity::signed::SignedCache;
+//! use routing_gw::{facts::{Introduced, Routed}, introduce, refusal::Refusal};
+//! use wire::exchange::Exchange;
+//! fn authorize_left_out(cache: &SignedCache<IdentitySigner>, routed: Exchange<Routed>) -> Result<Exchange<Introduced>, Refusal> {
+//!     introduce::sign(cache, routed, 0)
+//! }
+//! ```
+//!
+//! `forward` demands `Introduced`:
+//!
+//! ```
 //! use std::rc::Rc;
 //! use contract::trail::Trail;
-//! use routing_gw::{facts::Routed, forward, refusal::Refusal};
+//! use routing_gw::{facts::Introduced, forward, refusal::Refusal};
 //! use upstream::pool::Pools;
 //! use wire::{body::Body, exchange::Exchange};
-//! async fn authorize_left_out(pools: &Rc<Pools>, routed: Exchange<Routed>, trail: &mut Trail) -> Result<http::Response<Body>, Refusal> {
-//!     forward::send(pools, routed, trail).await
+//! async fn right(pools: &Rc<Pools>, introduced: Exchange<Introduced>, trail: &mut Trail) -> Result<http::Response<Body>, Refusal> {
+//!     forward::send(pools, introduced, trail).await
+//! }
+//! ```
+//!
+//! Without `introduce`, a request has only `Permitted`:
+//!
+//! ```compile_fail,E0308
+//! use std::rc::Rc;
+//! use contract::trail::Trail;
+//! use routing_gw::{facts::Permitted, forward, refusal::Refusal};
+//! use upstream::pool::Pools;
+//! use wire::{body::Body, exchange::Exchange};
+//! async fn introduce_left_out(pools: &Rc<Pools>, permitted: Exchange<Permitted>, trail: &mut Trail) -> Result<http::Response<Body>, Refusal> {
+//!     forward::send(pools, permitted, trail).await
 //! }
 //! ```
 //!
@@ -122,10 +146,14 @@ use wire::connection::Connection;
 use crate::account::Account;
 use crate::refusal::Refusal;
 use crate::tier::Worker;
-use crate::{authorize, forward, vouch};
+use crate::{authorize, forward, introduce, vouch};
 
 /// Walks one request through the rooms; it always answers, and the answer carries the Trail for tier 1's record.
 pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
+    // A listener that publishes keys faces services and strangers: nothing that only tier 1 may ask or say counts on it.
+    if worker.gateway.publishes.get(connection.listener).is_some_and(|publishes| *publishes) {
+        return worker.gateway.published(&request, worker.clock.now_s());
+    }
     // Before everything: tier 1 asks how this tier does, and must be answered also when it is full. No client's request: tier 1 scrubs the header.
     if let Some(answer) = worker.gateway.health.answer(&request) {
         return answer;
@@ -167,7 +195,9 @@ async fn walk(
     // Before any work; the place is held until the answer's body has ended.
     account.place = Some(gateway.limits.admit(&mut arrived.request, &account.body_in).map_err(Refusal::Limit)?);
     // Before anything is told about routes: tier 1 alone is believed.
-    let vouched = vouch::verify(&gateway.verifier, &worker.vouches, arrived, worker.clock.now_s())?;
+    let now = worker.clock.now_s();
+    let verifier = gateway.trusted.verifier().ok_or(Refusal::KeysUnavailable)?;
+    let vouched = vouch::verify(&verifier, &worker.vouches, arrived, now)?;
     // What is asked for decides which policy speaks.
     let routed = gateway.routes.find(vouched)?;
     trail.route = Some(routed.known.route().name.to_string());
@@ -175,6 +205,8 @@ async fn walk(
     let permitted = authorize::decide(&worker.decisions, routed)?;
     trail.decision = Some(permitted.known.decision().to_string());
     trail.service = Some(permitted.known.route().service.name().to_owned());
+    // Only of a caller who may do this is a service told.
+    let introduced = introduce::sign(&worker.identities, permitted, now)?;
     // Last: an instance answers.
-    forward::send(&worker.pools, permitted, trail).await
+    forward::send(&worker.pools, introduced, trail).await
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::caller::Caller;
+use contract::identity_token::IdentitySigner;
+use http::HeaderValue;
 use upstream::service::Service;
 use wire::arrived::Arrived;
 
@@ -25,6 +27,8 @@ pub struct RouteFacts {
     pub timeout: Duration,
     /// Claims that instances of the service see as headers.
     pub claim_headers: Vec<(http::HeaderName, Box<str>)>,
+    /// Signs this tier's own word on the caller, where the route says so.
+    pub identity: Option<Arc<IdentitySigner>>,
 }
 
 /// Tier 1 vouches for the caller.
@@ -48,6 +52,13 @@ pub struct Permitted {
     decision: DecisionId,
 }
 
+/// The instance can be told who is asking.
+#[derive(Debug)]
+pub struct Introduced {
+    permitted: Permitted,
+    identity: Option<HeaderValue>,
+}
+
 impl Vouched {
     pub(crate) fn new(arrived: Arrived, caller: Arc<Caller>) -> Self {
         Self { arrived, caller }
@@ -61,7 +72,7 @@ impl Routed {
 
     /// Who is asking.
     #[must_use]
-    pub fn caller(&self) -> &Caller {
+    pub fn caller(&self) -> &Arc<Caller> {
         &self.vouched.caller
     }
 
@@ -79,7 +90,7 @@ impl Permitted {
 
     /// Who is asking.
     #[must_use]
-    pub fn caller(&self) -> &Caller {
+    pub fn caller(&self) -> &Arc<Caller> {
         self.routed.caller()
     }
 
@@ -99,5 +110,23 @@ impl Permitted {
     #[must_use]
     pub fn arrived(&self) -> &Arrived {
         &self.routed.vouched.arrived
+    }
+}
+
+impl Introduced {
+    pub(crate) fn new(permitted: Permitted, identity: Option<HeaderValue>) -> Self {
+        Self { permitted, identity }
+    }
+
+    /// Who may do what.
+    #[must_use]
+    pub fn permitted(&self) -> &Permitted {
+        &self.permitted
+    }
+
+    /// This tier's own word on the caller, for the instance.
+    #[must_use]
+    pub fn identity(&self) -> Option<&HeaderValue> {
+        self.identity.as_ref()
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use contract::assertion::AssertionFault;
+use contract::assertion::{AssertionFault, KeyFault};
 use contract::problem::Problem;
 use contract::reason::Reason;
 use http::{HeaderValue, Method, Response, header};
@@ -44,6 +44,10 @@ pub enum Refusal {
         /// The decision.
         decision: DecisionId,
     },
+    /// Tier 1's keys have never been fetched.
+    KeysUnavailable,
+    /// The instance cannot be told who is asking.
+    Identity(KeyFault),
     /// No instance gave an answer.
     Upstream(SendFault),
 }
@@ -60,6 +64,11 @@ impl Refusal {
             Self::MethodNotAllowed(_) => Reason::MethodNotAllowed,
             Self::AuthenticationRequired { .. } => Reason::AuthenticationRequired,
             Self::NotPermitted { .. } => Reason::NotPermitted,
+            Self::KeysUnavailable => Reason::KeysUnavailable,
+            // The credential ended on its way here.
+            Self::Identity(KeyFault::CallerExpired) => Reason::TokenExpired,
+            Self::Identity(KeyFault::TooLarge) => Reason::TokenTooLarge,
+            Self::Identity(_) => Reason::InternalError,
             Self::Upstream(fault) => fault.reason(),
         }
     }
@@ -75,6 +84,8 @@ impl Refusal {
             | Self::Assertion(_)
             | Self::NoRoute
             | Self::MethodNotAllowed(_)
+            | Self::KeysUnavailable
+            | Self::Identity(_)
             | Self::Upstream(_) => None,
         }
     }
@@ -84,6 +95,11 @@ impl Refusal {
     pub fn answer(&self, stamp: &Stamp) -> Response<Body> {
         if let Self::AssertionMissing | Self::Assertion(_) = self {
             tracing::warn!(request_id = %stamp.request_id, reason = %self.reason(), "a peer's word on a caller was not believed; see `vouch` here and `link` at tier 1");
+        }
+        if let Self::Identity(fault) = self
+            && self.reason() == Reason::InternalError
+        {
+            tracing::error!(request_id = %stamp.request_id, %fault, "no service can be told who is asking; check assertions.signing_key");
         }
         let decision = self.decision().map(|(_, decision)| decision.to_string());
         let trace_id = stamp.trace.trace_id_hex();

@@ -45,10 +45,10 @@
 //! `sign` demands `Identified`:
 //!
 //! ```
-//! use security_gw::{assert::{self, AssertionCache}, facts::{Asserted, Identified}, refusal::Refusal};
+//! use security_gw::{assert, facts::{Asserted, Identified}, refusal::Refusal};
 //! use contract::assertion::Signer;
 //! use wire::exchange::Exchange;
-//! fn right(signer: &Signer, cache: &AssertionCache, identified: Exchange<Identified>) -> Result<Exchange<Asserted>, Refusal> {
+//! fn right(signer: &Arc<Signer>, cache: &SignedCache<Signer>, identified: Exchange<Identified>) -> Result<Exchange<Asserted>, Refusal> {
 //!     assert::sign(signer, cache, identified, 0)
 //! }
 //! ```
@@ -56,10 +56,10 @@
 //! Without `authenticate`, a request has only `Admitted`:
 //!
 //! ```compile_fail,E0308
-//! use security_gw::{assert::{self, AssertionCache}, facts::{Admitted, Asserted}, refusal::Refusal};
+//! use security_gw::{assert, facts::{Admitted, Asserted}, refusal::Refusal};
 //! use contract::assertion::Signer;
 //! use wire::exchange::Exchange;
-//! fn authenticate_left_out(signer: &Signer, cache: &AssertionCache, admitted: Exchange<Admitted>) -> Result<Exchange<Asserted>, Refusal> {
+//! fn authenticate_left_out(signer: &Arc<Signer>, cache: &SignedCache<Signer>, admitted: Exchange<Admitted>) -> Result<Exchange<Asserted>, Refusal> {
 //!     assert::sign(signer, cache, admitted, 0)
 //! }
 //! ```
@@ -111,6 +111,7 @@ use std::rc::Rc;
 use contract::headers;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
+use identity::published;
 use wire::arrived::Stamp;
 use wire::body::Body;
 use wire::connection::Connection;
@@ -160,10 +161,14 @@ async fn walk(
     }
     // Before anything is decided by the host: the connection must have been proved for it.
     authority::check(&gateway.any_authority, &arrived)?;
+    // Nor does one that only publishes this tier's keys.
+    let now = worker.clock.now_s();
+    if gateway.publishes.get(connection.listener).is_some_and(|publishes| *publishes) {
+        return Ok(published::answer(&gateway.keys, &arrived.request, now));
+    }
     // Before any work that an outsider can make us do.
     let admitted = limits::admit(&gateway.limits, arrived, docket)?;
     // Before anything is decided or sent: who is asking.
-    let now = worker.clock.now_s();
     let identified = gateway.authenticate.identify(&worker.tokens, admitted, now, docket).await?;
     // Only what was proved is signed.
     let asserted = assert::sign(&gateway.signer, &worker.assertions, identified, now)?;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::assertion::Signer;
+use contract::signing_keys::SigningKeys;
 use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use identity::cache::{TOKENS_MAX_DEFAULT, TokenCache};
 use identity::issuers::Issuers;
+use identity::signed::SignedCache;
 use settings::clock::Clock;
 use settings::files::Files;
 use settings::report::Report;
@@ -23,7 +25,6 @@ use wire::door::{Door, Trust};
 use wire::limits::Limits;
 
 use crate::access_log::AccessLog;
-use crate::assert::AssertionCache;
 use crate::authenticate::Authenticate;
 use crate::config::{SecurityConfig, SecurityPlan};
 use crate::corridor::corridor;
@@ -37,6 +38,8 @@ pub struct SecurityGw {
     pub(crate) door: Door,
     pub(crate) redirects: Vec<Option<String>>,
     pub(crate) any_authority: Vec<bool>,
+    pub(crate) publishes: Vec<bool>,
+    pub(crate) keys: Arc<SigningKeys>,
     pub(crate) limits: Limits,
     pub(crate) authenticate: Authenticate,
     pub(crate) signer: Arc<Signer>,
@@ -53,7 +56,7 @@ pub struct Worker {
     pub(crate) clock: Clock,
     pub(crate) access_log: AccessLog,
     pub(crate) tokens: Rc<TokenCache>,
-    pub(crate) assertions: Rc<AssertionCache>,
+    pub(crate) assertions: Rc<SignedCache<Signer>>,
     pub(crate) pools: Rc<Pools>,
 }
 
@@ -104,6 +107,8 @@ impl Tier for SecurityGw {
             door: Door::new(trust, control.tracing.clone()),
             redirects: plan.redirects.clone(),
             any_authority: plan.any_authority.clone(),
+            publishes: plan.publishes.clone(),
+            keys: plan.link.keys.clone(),
             limits: Limits::after(before.map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max)
                 .with_targets(plan.target_bytes_max)
                 .with_body_rate(plan.body_rate),
@@ -118,8 +123,9 @@ impl Tier for SecurityGw {
     }
 
     fn worker(self: &Arc<Self>, seat: Seat, before: Option<&Rc<Worker>>) -> Worker {
-        // Other issuers may prove other callers; under another key every assertion is signed anew.
+        // Other issuers may prove other callers.
         let same_issuers = before.filter(|before| Arc::ptr_eq(&before.gateway.issuers, &self.issuers));
+        // Under other keys every assertion is signed anew, and what was signed by the former ones takes no room.
         let same_signer = before.filter(|before| Arc::ptr_eq(&before.gateway.signer, &self.signer));
         Worker {
             gateway: self.clone(),

@@ -14,6 +14,7 @@ mod floods;
 mod footprint;
 mod front_door;
 mod golden;
+mod keys;
 mod killing;
 mod ledger;
 mod ledger_changes;

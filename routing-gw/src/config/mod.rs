@@ -1,6 +1,7 @@
 //! routing-gw's configuration as written, and the checks that need more than one room.
 
 pub mod drop_ins;
+pub mod keys;
 pub mod plan;
 mod rivals;
 pub mod routes;
@@ -8,9 +9,8 @@ mod side_files;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use contract::assertion::{ASSERTION_BYTES_MAX, KeyFault, Verifier};
+use contract::assertion::ASSERTION_BYTES_MAX;
 use host::certificates::CertificateInUse;
 use host::config::{AdminConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
 use host::limits_config::LimitsConfig;
@@ -27,6 +27,7 @@ use upstream::config::ServiceConfig;
 use wire::tls::client::ClientTls;
 
 use crate::config::drop_ins::Whole;
+use crate::config::keys::{AssertionsConfig, check_vouch};
 use crate::config::plan::{DropInPlan, RoutingPlan};
 use crate::config::routes::RouteConfig;
 use crate::tier::RoutingGw;
@@ -36,7 +37,7 @@ use crate::vouch::VouchConfig;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoutingConfig {
-    /// What this tier is called in traces.
+    /// What this tier is called in traces, and in what it signs for services.
     #[serde(default = "default_name")]
     pub name: String,
     /// Threads that serve; the number of cores when absent.
@@ -77,6 +78,8 @@ pub struct RoutingConfig {
     pub traces: TracesConfig,
     /// Whom this tier believes.
     pub vouch: VouchConfig,
+    /// This tier's own signed word on callers, for services; a route says `assert` to have it.
+    pub assertions: Option<AssertionsConfig>,
     /// The services, by name.
     pub services: BTreeMap<String, ServiceConfig>,
     /// The routes.
@@ -85,9 +88,6 @@ pub struct RoutingConfig {
     /// the rest loads.
     pub drop_ins: Option<PathBuf>,
 }
-
-/// Bytes of a key file at most.
-const KEYS_BYTES_MAX: usize = 256 * 1024;
 
 /// Header fields that tier 1 adds at most, beside what the client sent.
 const LINK_FIELDS: usize = 32;
@@ -102,7 +102,7 @@ impl RoutingConfig {
     /// Checks everything and complains about all that is wrong.
     pub fn check(self, files: &Files, before: Option<&RoutingPlan>, report: &mut Report) -> Option<Checked<RoutingGw>> {
         for (index, listener) in self.listen.iter().enumerate() {
-            check_listener(listener, index, report);
+            check_listener(listener, index, self.assertions.is_some(), report);
         }
         let services: Vec<_> =
             self.services.iter().map(|(name, service)| service.check(&format!("services.{name}"), files, report)).collect();
@@ -113,8 +113,12 @@ impl RoutingConfig {
                 "add a route with a name, a path and a service",
             );
         }
-        let routes = routes::check(&self.routes, self.services.keys().map(String::as_str), report);
-        let verifier = check_vouch(&self.vouch, files, report);
+        let signs = self.assertions.is_some();
+        let routes = routes::check(&self.routes, self.services.keys().map(String::as_str), signs, report);
+        let trusted = check_vouch(&self.vouch, files, report);
+        let keys = self.assertions.as_ref().map(|assertions| assertions.signing_key.check("assertions.signing_key", files, report));
+        let publishes = self.listen.iter().map(|listener| listener.publish_keys).collect();
+        let name = self.name.clone();
         let mut host = HostPlan::check(
             HostSections {
                 name: self.name,
@@ -141,7 +145,9 @@ impl RoutingConfig {
         let main = DropInPlan { services: services.into_iter().collect::<Option<_>>()?, routes };
         let whole = match &self.drop_ins {
             // What is wrong with the main file would be told of each drop-in again.
-            Some(folder) if report.is_clean() => drop_ins::gather(folder, main, files, before.map(|before| &before.drop_ins), report)?,
+            Some(folder) if report.is_clean() => {
+                drop_ins::gather(folder, main, signs, files, before.map(|before| &before.drop_ins), report)?
+            }
             _ => Whole::of(main),
         };
         for service in &whole.services {
@@ -149,8 +155,16 @@ impl RoutingConfig {
             let used_by = || format!("service {}", service.name);
             host.certificates.extend(shown.map(|expiry| CertificateInUse { used_by: used_by(), expiry: expiry.clone() }));
         }
+        // Keys that cannot be read must not become "nobody is vouched for".
+        let keys = match keys {
+            Some(keys) => Some(keys?),
+            None => None,
+        };
         let plan = RoutingPlan {
-            verifier: Arc::new(verifier?),
+            trusted: trusted?,
+            keys,
+            name,
+            publishes,
             services: whole.services,
             routes: whole.routes,
             drop_ins: whole.drop_ins,
@@ -164,11 +178,19 @@ impl RoutingConfig {
 }
 
 /// Tier 2 believes whoever connects to be tier 1, so that each listener must say who may connect.
-fn check_listener(listener: &ListenConfig, index: usize, report: &mut Report) {
+fn check_listener(listener: &ListenConfig, index: usize, signs: bool, report: &mut Report) {
     if listener.redirect_to.is_some() {
         report.complain(&format!("listen[{index}].redirect_to"), "routing-gw faces services, not clients", "redirect at security-gw");
     }
-    if listener.tls.as_ref().is_some_and(|tls| tls.clients.is_none()) {
+    if listener.publish_keys && !signs {
+        report.complain(
+            &format!("listen[{index}].publish_keys"),
+            "this tier has no keys to publish",
+            "add `assertions: { signing_key: { file: FILE } }`, or take the key out; tier 1's keys are published by tier 1",
+        );
+    }
+    // What is published is for everybody, and nobody is believed there.
+    if !listener.publish_keys && listener.tls.as_ref().is_some_and(|tls| tls.clients.is_none()) {
         report.complain(
             &format!("listen[{index}].tls"),
             "anybody could connect: the listener demands no client certificate",
@@ -182,29 +204,4 @@ fn check_listener(listener: &ListenConfig, index: usize, report: &mut Report) {
             "take `require: false` out; tier 2 believes whoever connects to be tier 1",
         );
     }
-}
-
-fn check_vouch(config: &VouchConfig, files: &Files, report: &mut Report) -> Option<Verifier> {
-    if config.issuers.is_empty() {
-        let what = "nobody is believed, so every request would be refused";
-        report.complain_of_absence("vouch.issuers", what, "list the `name` of each security-gw");
-    }
-    for (index, _) in config.issuers.iter().enumerate().filter(|(_, name)| name.is_empty()) {
-        report.complain(&format!("vouch.issuers[{index}]"), "the name is empty", "write the `name` of a security-gw");
-    }
-    if config.audience.is_empty() {
-        report.complain("vouch.audience", "the audience is empty", "write what tier 1 has as `link.audience`");
-    }
-    let verifier = files.read(&config.jwks, KEYS_BYTES_MAX).and_then(|bytes| {
-        match Verifier::new(&bytes, config.issuers.clone(), config.audience.clone()) {
-            Ok(verifier) => Ok(Some(verifier)),
-            // Each name is complained of where it stands.
-            Err(KeyFault::NameEmpty) => Ok(None),
-            Err(fault) => Err(format!("{}: {fault}", files.resolve(&config.jwks).display())),
-        }
-    });
-    verifier
-        .map_err(|what| report.complain("vouch.jwks", what, "write tier 1's public keys there, as `gwctl keys new` does"))
-        .ok()
-        .flatten()
 }

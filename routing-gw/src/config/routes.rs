@@ -12,6 +12,7 @@ use settings::report::Report;
 use settings::units::Span;
 
 use crate::authorize::config::RequireConfig;
+use crate::config::keys::AssertConfig;
 use crate::requirement::Requirement;
 use crate::route::pattern::{Pattern, Segment};
 use crate::route::table::Demands;
@@ -42,6 +43,9 @@ pub struct RouteConfig {
     /// Headers that tell the service a claim of the caller: header name to claim name. They are taken out of what the client sent.
     #[serde(default)]
     pub claim_headers: BTreeMap<String, String>,
+    /// Tells instances who is asking in a signed word of this tier's own, `x-gw-identity`, meant for the service or for another `audience`.
+    #[serde(default, rename = "assert")]
+    pub identity: AssertConfig,
 }
 
 /// A route as meant: everything resolved.
@@ -61,6 +65,8 @@ pub struct RoutePlan {
     pub timeout: Duration,
     /// Headers that tell a claim of the caller.
     pub claim_headers: Vec<(HeaderName, Box<str>)>,
+    /// For whom this tier vouches for the caller, if it does.
+    pub identity: Option<Box<str>>,
 }
 
 /// Routes of one configuration at most.
@@ -69,17 +75,33 @@ pub(crate) const ROUTES_MAX: usize = 100_000;
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 
 /// Checks all routes against each other and against the names of the services.
-pub fn check<'a>(routes: &[RouteConfig], services: impl Iterator<Item = &'a str> + Clone, report: &mut Report) -> Vec<RoutePlan> {
+///
+/// `signs` says whether this tier has keys of its own.
+pub fn check<'a>(
+    routes: &[RouteConfig],
+    services: impl Iterator<Item = &'a str> + Clone,
+    signs: bool,
+    report: &mut Report,
+) -> Vec<RoutePlan> {
     if routes.len() > ROUTES_MAX {
         report.complain("routes", format!("there are {} routes", routes.len()), format!("keep at most {ROUTES_MAX}"));
     }
-    let plans: Vec<Option<RoutePlan>> =
-        routes.iter().enumerate().map(|(index, route)| check_one(route, &format!("routes[{index}]"), services.clone(), report)).collect();
+    let plans: Vec<Option<RoutePlan>> = routes
+        .iter()
+        .enumerate()
+        .map(|(index, route)| check_one(route, &format!("routes[{index}]"), services.clone(), signs, report))
+        .collect();
     complain_about_twins(routes, &plans, report);
     plans.into_iter().flatten().collect()
 }
 
-fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = &'a str>, report: &mut Report) -> Option<RoutePlan> {
+fn check_one<'a>(
+    route: &RouteConfig,
+    key: &str,
+    services: impl Iterator<Item = &'a str>,
+    signs: bool,
+    report: &mut Report,
+) -> Option<RoutePlan> {
     let lawful_name = !route.name.is_empty() && route.name.len() <= 128 && route.name.bytes().all(|byte| byte.is_ascii_graphic());
     if !lawful_name {
         let what = format!("{:.160?} is no name for a route", route.name);
@@ -95,6 +117,7 @@ fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = 
     }
     let methods = methods(&route.methods, key, report);
     let hosts = hosts(&route.hosts, key, report);
+    let identity = route.identity.check(&route.service, signs, &format!("{key}.assert"), report);
     let claim_headers = claim_headers(&route.claim_headers, key, report);
     let requirement = match (&route.require, route.public) {
         (Some(_), true) => {
@@ -124,6 +147,7 @@ fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = 
         requirement: requirement?,
         timeout: route.timeout.map_or(TIMEOUT_DEFAULT, Span::get),
         claim_headers: claim_headers?,
+        identity,
     })
 }
 

@@ -108,6 +108,8 @@ pub struct SecurityPlan {
     pub redirects: Vec<Option<String>>,
     /// For each listener, whether it serves hosts that a connection's certificate does not cover.
     pub any_authority: Vec<bool>,
+    /// For each listener, whether it publishes this tier's keys and serves nothing else.
+    pub publishes: Vec<bool>,
     /// Requests in flight at most.
     pub in_flight_max: usize,
     /// Bytes of one request body at most.
@@ -126,6 +128,7 @@ impl SecurityConfig {
     /// Checks everything and complains about all that is wrong.
     pub fn check(self, files: &Files, report: &mut Report) -> Option<Checked<SecurityGw>> {
         let redirects = self.listen.iter().map(|listener| listener.redirect_to.clone()).collect();
+        let publishes = self.listen.iter().map(|listener| listener.publish_keys).collect();
         let issuers = config::check_all(&self.issuers, "issuers", files, report);
         let names: Vec<&str> = self.issuers.keys().map(String::as_str).collect();
         let rules = Rules::check(&self.rules, &names, report);
@@ -163,6 +166,7 @@ impl SecurityConfig {
             link,
             redirects,
             any_authority: host.listeners.iter().map(|listener| listener.any_authority).collect(),
+            publishes,
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
             target_bytes_max: host.limits.target_bytes_max,

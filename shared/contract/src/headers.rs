@@ -21,6 +21,8 @@ pub static SUBJECT: HeaderName = HeaderName::from_static("x-gw-subject");
 pub static ISSUER: HeaderName = HeaderName::from_static("x-gw-issuer");
 /// The caller's scopes, space separated, told to instances.
 pub static SCOPES: HeaderName = HeaderName::from_static("x-gw-scopes");
+/// Tier 2's own signed word on the caller, told to instances (`contract::identity_token`).
+pub static IDENTITY: HeaderName = HeaderName::from_static("x-gw-identity");
 /// The id of the request (`contract::request_id`).
 pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C Trace Context, level 2.
@@ -120,7 +122,7 @@ mod tests {
 
     #[test]
     fn all_names_of_the_link_are_reserved() {
-        for name in [&ASSERTION, &TRAIL, &TREATY, &HEALTH, &SUBJECT, &ISSUER, &SCOPES] {
+        for name in [&ASSERTION, &TRAIL, &TREATY, &HEALTH, &SUBJECT, &ISSUER, &SCOPES, &IDENTITY] {
             assert!(is_reserved(name), "{name}");
         }
         for name in [&REQUEST_ID, &TRACEPARENT, &TRACESTATE, &BAGGAGE, &FORWARDED, &X_FORWARDED_FOR, &X_REAL_IP] {

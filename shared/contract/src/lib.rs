@@ -13,8 +13,10 @@ pub mod trace_context;
 
 pub mod assertion;
 pub mod caller;
+pub mod identity_token;
 pub mod json;
 pub mod jws;
+pub mod signing_keys;
 
 pub mod trail;
 

@@ -36,6 +36,10 @@ pub struct ListenConfig {
     /// Load balancers that tell whose connection they pass on, by a PROXY header before TLS.
     #[serde(default)]
     pub proxy_protocol: Option<ProxyProtocolConfig>,
+    /// Answers `GET /.well-known/jwks.json` with the public keys by which this tier's word can be checked, and serves nothing else. Whoever can change
+    /// the answer on its way can forge that word, so it needs `tls`, a Unix socket or `allow_plaintext`.
+    #[serde(default)]
+    pub publish_keys: bool,
 }
 
 /// Who tells the client's address by the PROXY protocol, version 1 or 2.

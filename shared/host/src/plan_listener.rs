@@ -81,6 +81,13 @@ fn check(config: &ListenConfig, key: &str, files: &Files, report: &mut Report) -
     let tls = config.tls.as_ref().map(|tls| plan_tls::check(tls, &format!("{key}.tls"), files, report));
     let hsts = hsts::check(config.hsts, config.tls.is_some(), &format!("{key}.hsts"), report);
     let proxies = proxies(config.proxy_protocol.as_ref(), address.as_ref(), &format!("{key}.proxy_protocol"), report);
+    if config.publish_keys && config.redirect_to.is_some() {
+        report.complain(
+            &format!("{key}.publish_keys"),
+            "one listener cannot publish keys and redirect",
+            "take one of `publish_keys` and `redirect_to` away",
+        );
+    }
     let address = address?;
     let peers = match (&address, &config.unix) {
         (Address::Unix(_), Some(unix)) => unix_peers(unix, &format!("{key}.unix"), report),

@@ -76,7 +76,7 @@ pub fn plan() -> Plan {
             ("gwctl", tiers_too),
             ("tests", all),
         ],
-        exempt_from_admission: vec!["identity"],
+        exempt_from_admission: vec![],
         pure: ("contract", vec!["base64", "http", "jsonwebtoken", "serde", "serde_json", "thiserror"]),
         banned_packages: vec![
             ("ring", "one crypto library is audited, patched and measured: aws-lc-rs"),
@@ -105,8 +105,8 @@ fn security_gw() -> Tier {
 fn routing_gw() -> Tier {
     Tier {
         sources: "routing-gw/src",
-        rooms: vec!["health", "vouch", "route", "authorize", "forward", "account"],
-        common: vec!["facts", "refusal", "decision", "requirement"],
+        rooms: vec!["health", "vouch", "route", "authorize", "introduce", "forward", "account"],
+        common: vec!["facts", "refusal", "decision", "requirement", "trusted"],
         assemblers: vec!["lib", "main", "corridor", "config", "tier", "services"],
     }
 }
@@ -120,5 +120,6 @@ fn facts() -> Vec<Fact> {
         fact("routing-gw/src/facts.rs", "Vouched", "routing-gw/src/vouch"),
         fact("routing-gw/src/facts.rs", "Routed", "routing-gw/src/route"),
         fact("routing-gw/src/facts.rs", "Permitted", "routing-gw/src/authorize"),
+        fact("routing-gw/src/facts.rs", "Introduced", "routing-gw/src/introduce"),
     ]
 }

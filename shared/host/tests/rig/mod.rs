@@ -190,6 +190,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
             redirect_to: None,
             hsts: None,
             proxy_protocol: None,
+            publish_keys: false,
         }],
         admin: AdminConfig { address: "127.0.0.1:0".to_owned(), unix: None },
         drain: wish.drain,

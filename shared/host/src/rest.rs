@@ -6,7 +6,16 @@
 //!
 //! # What a connection costs
 //!
-//! Growth of tier 1 by 5000 idle HTTP/1 connections over TLS, each: see `tests/e2e/footprint.rs`, which prints both figures.
+//! Growth of tier 1's resident memory by 5000 HTTP/1 connections over TLS 1.3, divided by their number, in a debug build:
+//!
+//! | | before a first request | after one request each |
+//! |---|---|---|
+//! | hyper for the whole life of a connection | 48.7 KiB | not measured |
+//! | hyper from a call to the next rest | 13 to 14 KiB | 18.5 to 21 KiB |
+//!
+//! Of the former, 20 KiB were the place of an answer to be, 13 KiB the task (with the handshake in it), 16 KiB hyper's buffers. What is left is rustls,
+//! which keeps a read buffer of 4 KiB, the task, and what the allocator does not give back. It costs a request that ends a rest three allocations and
+//! a copy of its head; the others pay two relaxed stores. To measure again: `cargo test -p tests --test e2e footprint -- --nocapture`.
 
 use std::error::Error;
 use std::future::poll_fn;

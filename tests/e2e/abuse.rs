@@ -15,6 +15,7 @@ use tests::rig::scene::Scene;
 use tests::rig::wait::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::client::TlsStream;
@@ -138,7 +139,7 @@ fn be_slow(rig: &Rig, start: &'static str, pace: Pace) -> Vec<Slow> {
             let mut line = greet(stream, Arc::clone(&terms), "localhost").await.expect("a handshake");
             line.write_all(start.as_bytes()).await.expect("the beginning is taken");
             line.flush().await.expect("the beginning is taken");
-            clients.push(Slow { port, answer: tokio::spawn(go_on(line, pace)) });
+            clients.push(Slow { port, answer: Handle::current().spawn(go_on(line, pace)) });
         }
         clients
     })

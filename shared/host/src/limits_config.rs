@@ -95,6 +95,8 @@ pub struct H2Config {
     pub empty_data: AllowanceConfig,
     /// Frames of types without meaning here.
     pub unknown: AllowanceConfig,
+    /// Streams that had to be refused because as many were open as may be.
+    pub refused: AllowanceConfig,
     /// CONTINUATION frames in a row; 5 by default.
     pub continuations_max: Option<u32>,
 }

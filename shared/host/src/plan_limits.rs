@@ -157,6 +157,7 @@ fn h2(config: &H2Config, bounds: &mut Bounds<'_>) -> H2Limits {
         rst_stream: allowance("rst_stream", config.rst_stream, known.rst_stream, 1),
         empty_data: allowance("empty_data", config.empty_data, known.empty_data, 1),
         unknown: allowance("unknown", config.unknown, known.unknown, 1),
+        refused: allowance("refused", config.refused, known.refused, 1),
         continuations_max: config.continuations_max.unwrap_or(known.continuations_max),
     };
     bounds.at_least("h2.continuations_max", &limits.continuations_max, &1);

@@ -197,24 +197,32 @@ pub(crate) enum Talk {
 pub(crate) async fn drive<C: Conversation>(mut conversation: Pin<&mut C>, open: &Open, may_rest: fn(&Open) -> bool) -> Option<Talk> {
     let mut told = false;
     poll_fn(|cx: &mut Context<'_>| {
-        match open.word(cx) {
-            Word::GoOn => {}
-            Word::Stop(why) => return Poll::Ready(Some(Talk::Stopped(why))),
-            Word::Finish(_) if told => {}
-            Word::Finish(_) => {
-                told = true;
-                conversation.as_mut().finish();
-            }
+        let word = open.word(cx);
+        if let Word::Stop(why) = word {
+            return Poll::Ready(Some(Talk::Stopped(why)));
         }
-        match guarded(cx, |cx| conversation.as_mut().poll(cx)) {
-            Poll::Ready(Ok(Ok(()))) => Poll::Ready(Some(Talk::Ended)),
-            Poll::Ready(Ok(Err(error))) => Poll::Ready(Some(Talk::Broke(error))),
-            Poll::Ready(Err(panic)) => Poll::Ready(Some(Talk::Panicked(text(&*panic).to_owned()))),
+        let mut polled = poll_once(conversation.as_mut(), cx);
+        // Behind the poll, so that a request that has come already is begun, and answered.
+        if let (Poll::Pending, Word::Finish(_), false) = (&polled, word, told) {
+            told = true;
+            conversation.as_mut().finish();
+            polled = poll_once(conversation.as_mut(), cx);
+        }
+        match polled {
+            Poll::Ready(end) => Poll::Ready(Some(end)),
             Poll::Pending if may_rest(open) => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
     })
     .await
+}
+
+fn poll_once<C: Conversation>(conversation: Pin<&mut C>, cx: &mut Context<'_>) -> Poll<Talk> {
+    guarded(cx, |cx| conversation.poll(cx)).map(|end| match end {
+        Ok(Ok(())) => Talk::Ended,
+        Ok(Err(error)) => Talk::Broke(error),
+        Err(panic) => Talk::Panicked(text(&*panic).to_owned()),
+    })
 }
 
 /// What the record says.

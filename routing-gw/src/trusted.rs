@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use wire::fetch::Fetcher;
 
 /// Bytes of tier 1's key set at most.
-pub const KEYS_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const KEYS_BYTES_MAX: usize = 256 * 1024;
 
 /// How long a start waits for the first set; what is missing then is told by `/readyz`.
 const FIRST_SET_WITHIN: Duration = Duration::from_secs(3);

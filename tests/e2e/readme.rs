@@ -25,7 +25,8 @@ fn blocks(readme: &str, language: &str) -> Vec<String> {
 fn the_configurations_of_the_readme_are_lawful() {
     let rig = Rig::two_tier(&BINARIES);
     for name in ["link", "services"] {
-        let keys = Command::new(BINARIES.gwctl).args(["keys", "new", "--name", name, "--dir"]).arg(rig.folder.path()).output().expect("it runs");
+        let keys =
+            Command::new(BINARIES.gwctl).args(["keys", "new", "--name", name, "--dir"]).arg(rig.folder.path()).output().expect("it runs");
         assert!(keys.status.success(), "{}", String::from_utf8_lossy(&keys.stderr));
     }
     let blocks = blocks(&readme(), "yaml");

@@ -100,7 +100,9 @@ pub fn rotate(place: Place<'_>, kid: Option<&str>) -> Result<ExitCode, Fault> {
     let turned = turn(place, &key, Clock::system().now_s())?;
     match turned.begins_in {
         0 => say(format_args!("{} signs at once, because no other key did", key.kid())),
-        seconds => say(format_args!("{} signs in {seconds} s; until then every replica and everybody who checks reads the files", key.kid())),
+        seconds => {
+            say(format_args!("{} signs in {seconds} s; until then every replica and everybody who checks reads the files", key.kid()))
+        }
     }
     for kid in &turned.dropped {
         say(format_args!("{kid} has ended and is gone"));
@@ -121,7 +123,8 @@ fn turn(place: Place<'_>, key: &LinkKey, now: u64) -> Result<Turned, Fault> {
     let set = read(&private_path)?;
     let set = set.ok_or_else(|| Fault::new(format!("there is no {}", private_path.display()), "make it with `gwctl keys new`"))?;
     // What no tier could read must not be made worse.
-    let broken = |why: &dyn std::fmt::Display| Fault::new(format!("{}: {why}", private_path.display()), "put the former file back in its place");
+    let broken =
+        |why: &dyn std::fmt::Display| Fault::new(format!("{}: {why}", private_path.display()), "put the former file back in its place");
     let known = SigningKeys::from_jwks(written(&set).as_bytes()).map_err(|fault| broken(&fault))?;
     let begins_in = if known.signs_at(now) { OVERLAP_SECONDS } else { 0 };
     let begins = now + begins_in;

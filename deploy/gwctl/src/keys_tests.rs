@@ -77,7 +77,10 @@ fn a_rotation_publishes_signs_ends_and_drops_in_that_order() {
     assert_eq!(folder.keys("link.jwks.json"), [others.clone(), public("one", Some(NOW + 240)), public("two", None)]);
     // Another one soon after leaves the end of the first where it is.
     folder.turn("three", NOW + 10);
-    assert_eq!(folder.keys("link.jwks.json"), [others.clone(), public("one", Some(NOW + 240)), public("two", Some(NOW + 250)), public("three", None)]);
+    assert_eq!(
+        folder.keys("link.jwks.json"),
+        [others.clone(), public("one", Some(NOW + 240)), public("two", Some(NOW + 250)), public("three", None)]
+    );
     let turned = folder.turn("four", NOW + 245);
     assert_eq!(turned.dropped, ["one"]);
     let kids: Vec<_> = folder.keys("link-signing.jwks.json").into_iter().map(|(kid, ..)| kid).collect();

@@ -87,14 +87,7 @@ impl DropIn {
 /// Reads every drop-in of `folder`. `None` when the folder itself is at fault, which is a complaint about the main file.
 ///
 /// `signs` says whether this tier has keys of its own.
-pub fn gather(
-    folder: &Path,
-    main: DropInPlan,
-    signs: bool,
-    files: &Files,
-    before: Option<&Served>,
-    report: &mut Report,
-) -> Option<Whole> {
+pub fn gather(folder: &Path, main: DropInPlan, signs: bool, files: &Files, before: Option<&Served>, report: &mut Report) -> Option<Whole> {
     let names = files.list(folder, ".yaml", DROP_INS_MAX).map_err(|what| {
         report.complain("drop_ins", what, "name a folder that exists and that this user may read, or take the key out");
     });

@@ -83,7 +83,11 @@ impl AssertConfig {
             Self::For(AudienceConfig { audience }) => audience,
         };
         if audience.is_empty() {
-            report.complain(&format!("{key}.audience"), "the audience is empty", "write the `aud` that the service demands, or `assert: true`");
+            report.complain(
+                &format!("{key}.audience"),
+                "the audience is empty",
+                "write the `aud` that the service demands, or `assert: true`",
+            );
         }
         if !signs {
             let remedy = "add `assertions: { signing_key: { file: FILE } }` with keys that `gwctl keys new` makes";

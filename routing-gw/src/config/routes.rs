@@ -86,8 +86,11 @@ pub fn check<'a>(
     if routes.len() > ROUTES_MAX {
         report.complain("routes", format!("there are {} routes", routes.len()), format!("keep at most {ROUTES_MAX}"));
     }
-    let plans: Vec<Option<RoutePlan>> =
-        routes.iter().enumerate().map(|(index, route)| check_one(route, &format!("routes[{index}]"), services.clone(), signs, report)).collect();
+    let plans: Vec<Option<RoutePlan>> = routes
+        .iter()
+        .enumerate()
+        .map(|(index, route)| check_one(route, &format!("routes[{index}]"), services.clone(), signs, report))
+        .collect();
     complain_about_twins(routes, &plans, report);
     plans.into_iter().flatten().collect()
 }

@@ -42,9 +42,7 @@ mod tests {
     #[test]
     fn only_the_one_document_is_there() {
         let keys = SigningKeys::from_jwks(SET).expect("keys");
-        let ask = |method: &str, target: &str| {
-            answer(&keys, &Request::builder().method(method).uri(target).body(()).expect("request"), 0)
-        };
+        let ask = |method: &str, target: &str| answer(&keys, &Request::builder().method(method).uri(target).body(()).expect("request"), 0);
         for (method, target, found) in [
             ("GET", PATH, true),
             ("HEAD", PATH, true),

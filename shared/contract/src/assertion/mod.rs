@@ -287,7 +287,8 @@ impl Verifier {
         if compact.typ.as_deref() != Some(TYP) {
             return Err(AssertionFault::Malformed);
         }
-        let trusted = compact.kid.as_ref().and_then(|kid| self.keys.get(kid)).filter(|trusted| trusted.until.is_none_or(|until| now < until));
+        let trusted =
+            compact.kid.as_ref().and_then(|kid| self.keys.get(kid)).filter(|trusted| trusted.until.is_none_or(|until| now < until));
         let TrustedKey { key, until } = trusted.ok_or(AssertionFault::KeyUnknown)?;
         match crypto::verify(compact.signature, compact.signing_input.as_bytes(), key, Algorithm::EdDSA) {
             Ok(true) => self.judge(compact.claims, now).map(|vouch| vouch.until(*until)),

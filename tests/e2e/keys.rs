@@ -180,12 +180,10 @@ fn a_published_end_ends_a_key_without_a_reload() {
     rig.folder.write("link.jwks.json", &set(&[other["keys"][0].clone(), timed(key.jwk().expect("a key"), None, Some(ends))]));
     rig.routing.reload();
     let link = rig.routing.listener("link");
-    let mut before = 0;
     until("the key has ended", || {
         let (begun, said, ended) = (now(), ask_by(&rig, link, &key).says(), now());
         if ended < ends {
             assert_eq!(said, "200 orders");
-            before += 1;
         }
         (begun >= ends).then(|| assert_eq!(said, "403 assertion-key-unknown"))
     });
@@ -280,7 +278,7 @@ fn an_instance_proves_who_asks_by_the_keys_that_tier_two_publishes() {
 /// Tier 1 publishes its keys; its listener has the certificate of a name that the zone knows.
 fn publishing() -> Scene {
     let listener = "  - { name: keys, address: \"127.0.0.1:0\", publish_keys: true, tls: { certificates: [ { chain: routing-gw.pem, key: routing-gw.key } ] } }\n";
-    quiet().security("admin:", &format!("{listener}admin:")).routing("dns:", "roots: { ca_file: ca.pem }\ndns:")
+    quiet().security("admin:", &format!("{listener}admin:")).routing("dns: {", "roots: { ca_file: ca.pem }\ndns: {")
 }
 
 fn url(port: u16) -> String {

@@ -18,6 +18,7 @@ pub mod refusal;
 pub mod requirement;
 
 mod services;
+mod split_views;
 
 pub mod config;
 pub mod tier;

@@ -29,6 +29,7 @@ use crate::health;
 use crate::route::Routes;
 use crate::route::table::Table;
 use crate::services;
+use crate::split_views::SplitViews;
 use crate::vouch::VouchCache;
 
 /// What all workers share.
@@ -39,6 +40,7 @@ pub struct RoutingGw {
     pub(crate) health: health::Health,
     pub(crate) limits: Limits,
     pub(crate) accounts: Accounts,
+    pub(crate) split_views: SplitViews,
     pub(crate) services: Vec<Arc<Service>>,
 }
 
@@ -80,6 +82,8 @@ impl Tier for RoutingGw {
                 service: Arc::clone(service),
                 requirement: route.requirement.clone(),
                 timeout: route.timeout,
+                body_bytes_max: route.body_bytes_max,
+                allow_encoded_slashes: route.allow_encoded_slashes,
                 claim_headers: route.claim_headers.clone(),
             }));
         }
@@ -91,6 +95,7 @@ impl Tier for RoutingGw {
             health: health::Health::new(Self::NAME, control.life.clone(), control.generation, services.clone()),
             limits: Limits::after(before.as_ref().map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max),
             accounts: Accounts::new(Arc::new(RequestMetrics::new(&control.metrics)), control.tracing.clone()),
+            split_views: SplitViews::after(before.as_ref().map(|before| &before.split_views), &control.metrics),
             services,
         }))
     }

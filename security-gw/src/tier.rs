@@ -28,6 +28,7 @@ use crate::authenticate::Authenticate;
 use crate::config::{SecurityConfig, SecurityPlan};
 use crate::corridor::corridor;
 use crate::replicas;
+use crate::rule::table::Rules;
 
 /// How long the start waits for the first keys and the first replicas; what is missing then is told by `/readyz`.
 const FIRST_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
@@ -36,6 +37,7 @@ const FIRST_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 pub struct SecurityGw {
     pub(crate) door: Door,
     pub(crate) redirects: Vec<Option<String>>,
+    pub(crate) rules: Rules,
     pub(crate) limits: Limits,
     pub(crate) authenticate: Authenticate,
     pub(crate) signer: Arc<Signer>,
@@ -102,8 +104,9 @@ impl Tier for SecurityGw {
         Ok(Arc::new(Self {
             door: Door::new(trust, control.tracing.clone()),
             redirects: plan.redirects.clone(),
+            rules: plan.rules.clone(),
             limits: Limits::after(before.map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max),
-            authenticate: Authenticate::after(before.map(|before| &before.authenticate), plan.rules.clone(), issuers.clone()),
+            authenticate: Authenticate::after(before.map(|before| &before.authenticate), issuers.clone()),
             signer: signer.clone(),
             link,
             link_timeout: plan.link.timeout,

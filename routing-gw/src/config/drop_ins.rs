@@ -85,7 +85,14 @@ impl DropIn {
 }
 
 /// Reads every drop-in of `folder`. `None` when the folder itself is at fault, which is a complaint about the main file.
-pub fn gather(folder: &Path, main: DropInPlan, files: &Files, before: Option<&Served>, report: &mut Report) -> Option<Whole> {
+pub fn gather(
+    folder: &Path,
+    main: DropInPlan,
+    body_bytes_max: u64,
+    files: &Files,
+    before: Option<&Served>,
+    report: &mut Report,
+) -> Option<Whole> {
     let names = files.list(folder, ".yaml", DROP_INS_MAX).map_err(|what| {
         report.complain("drop_ins", what, "name a folder that exists and that this user may read, or take the key out");
     });
@@ -93,7 +100,7 @@ pub fn gather(folder: &Path, main: DropInPlan, files: &Files, before: Option<&Se
     let mut drop_ins = Vec::new();
     for name in names.ok()? {
         let mut report = Report::new();
-        let plan = read(&folder.join(&name), files, &taken, &mut report).filter(|_| report.is_clean());
+        let plan = read(&folder.join(&name), body_bytes_max, files, &taken, &mut report).filter(|_| report.is_clean());
         let former = before.and_then(|before| before.get(&name)).filter(|former| taken.leaves_room_for(former)).cloned();
         drop_ins.push(DropIn { name, plan: plan.or_else(|| former.clone()), former, report });
     }
@@ -115,7 +122,7 @@ pub fn gather(folder: &Path, main: DropInPlan, files: &Files, before: Option<&Se
     Some(whole)
 }
 
-fn read(path: &Path, files: &Files, taken: &Taken, report: &mut Report) -> Option<DropInPlan> {
+fn read(path: &Path, body_bytes_max: u64, files: &Files, taken: &Taken, report: &mut Report) -> Option<DropInPlan> {
     let shown = files.resolve(path).display().to_string();
     let beside = files.within(path.parent().unwrap_or(Path::new("")));
     let text = match side_files::outside(path.file_name().map(Path::new).unwrap_or(path), &beside) {
@@ -143,7 +150,7 @@ fn read(path: &Path, files: &Files, taken: &Taken, report: &mut Report) -> Optio
         services.push(if inside { service.check(&key, &beside, report) } else { None });
     }
     let known = config.services.keys().chain(&taken.services).map(String::as_str);
-    let routes = routes::check(&config.routes, known, report);
+    let routes = routes::check(&config.routes, known, body_bytes_max, report);
     // Only as long as none was left out do places in the plan say places in the file.
     if routes.len() == config.routes.len() {
         for (index, route) in routes.iter().enumerate() {

@@ -107,7 +107,7 @@ impl RoutingConfig {
                 "add a route with a name, a path and a service",
             );
         }
-        let routes = routes::check(&self.routes, self.services.keys().map(String::as_str), report);
+        let routes = routes::check(&self.routes, self.services.keys().map(String::as_str), self.limits.body_bytes_max.get(), report);
         let verifier = check_vouch(&self.vouch, files, report);
         let mut host = HostPlan::check(
             HostSections {
@@ -134,7 +134,9 @@ impl RoutingConfig {
         let main = DropInPlan { services: services.into_iter().collect::<Option<_>>()?, routes };
         let whole = match &self.drop_ins {
             // What is wrong with the main file would be told of each drop-in again.
-            Some(folder) if report.is_clean() => drop_ins::gather(folder, main, files, before.map(|before| &before.drop_ins), report)?,
+            Some(folder) if report.is_clean() => {
+                drop_ins::gather(folder, main, host.limits.body_bytes_max, files, before.map(|before| &before.drop_ins), report)?
+            }
             _ => Whole::of(main),
         };
         let plan = RoutingPlan {

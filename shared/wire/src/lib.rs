@@ -14,6 +14,8 @@ pub mod hop_by_hop;
 pub mod limits;
 pub mod places;
 pub mod resolver;
+pub mod seen;
 pub mod tasks;
 pub mod tls;
 pub mod upgrade;
+pub mod withheld;

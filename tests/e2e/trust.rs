@@ -131,8 +131,8 @@ fn trailers_hold_nothing_that_a_head_may_not() {
     let answer = runtime.block_on(async {
         let mut stream = client::handshake(rig.door(), &rig.identity(), &[b"http/1.1"]).await.expect("a connection");
         let head = "POST /public/x HTTP/1.1\r\nhost: localhost\r\nte: trailers\r\nconnection: close, te\r\ntransfer-encoding: chunked\r\n\
-                    trailer: x-gw-subject, x_forwarded_for, x-original-url, x-sum\r\n\r\n";
-        let body = "1\r\na\r\n0\r\nx-gw-subject: forged\r\nx_forwarded_for: forged\r\nx-original-url: forged\r\nx-sum: kept\r\n\r\n";
+                    trailer: x_gw_subject, x_forwarded_for, x-original-url, x-sum\r\n\r\n";
+        let body = "1\r\na\r\n0\r\nx_gw_subject: forged\r\nx_forwarded_for: forged\r\nx-original-url: forged\r\nx-sum: kept\r\n\r\n";
         stream.write_all(format!("{head}{body}").as_bytes()).await.expect("sent");
         let mut answer = Vec::new();
         let read = tokio::time::timeout(client::EXCHANGE_MAX, stream.read_to_end(&mut answer));

@@ -136,6 +136,7 @@
 use std::rc::Rc;
 
 use contract::headers;
+use contract::reason::Reason;
 use contract::trail::Trail;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -167,6 +168,9 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
         Ok(response) => response,
         Err(refusal) => {
             let reason = refusal.reason();
+            if reason == Reason::SplitView {
+                worker.gateway.split_views.alarm(&stamp, worker.clock.now_s());
+            }
             account.refused = Some(reason);
             trail.reason = Some(reason);
             if let Some((route, decision)) = refusal.decision() {
@@ -191,16 +195,19 @@ async fn walk(
 ) -> Result<Response<Body>, Refusal> {
     let gateway = &worker.gateway;
     // First: tier 2 reads the target as tier 1 did, and refuses what tier 1 should have refused.
-    let mut arrived = gateway.door.enter(request, connection, stamp).map_err(Refusal::Door)?;
+    let arrived = gateway.door.enter(request, connection, stamp)?;
     // Before any work; the place is held until the answer's body has ended.
-    account.place = Some(gateway.limits.admit(&mut arrived.request, &account.body_in).map_err(Refusal::Limit)?);
+    account.place = Some(gateway.limits.place().map_err(Refusal::Limit)?);
     // Before anything is told about routes: tier 1 alone is believed.
     let now = worker.clock.now_s();
     let verifier = gateway.trusted.verifier().ok_or(Refusal::KeysUnavailable)?;
     let vouched = vouch::verify(&verifier, &worker.vouches, arrived, now)?;
     // What is asked for decides which policy speaks.
-    let routed = gateway.routes.find(vouched)?;
+    let mut routed = gateway.routes.find(vouched)?;
     trail.route = Some(routed.known.route().name.to_string());
+    // Before a byte of the body is read: its route says how large it may be.
+    let own_max = routed.known.route().body_bytes_max;
+    gateway.limits.bound(&mut routed.request, &account.body_in, own_max).map_err(Refusal::Limit)?;
     // Deny by default, before an instance hears of it.
     let permitted = authorize::decide(&worker.decisions, routed)?;
     trail.decision = Some(permitted.known.decision().to_string());

@@ -25,6 +25,10 @@ pub struct RouteFacts {
     pub requirement: Requirement,
     /// From arrival to the head of the answer.
     pub timeout: Duration,
+    /// Bytes of one request body at most, where that is less than what the process takes.
+    pub body_bytes_max: Option<u64>,
+    /// Whether `%2F` may stand in the path.
+    pub allow_encoded_slashes: bool,
     /// Claims that instances of the service see as headers.
     pub claim_headers: Vec<(http::HeaderName, Box<str>)>,
     /// Signs this tier's own word on the caller, where the route says so.
@@ -62,6 +66,12 @@ pub struct Introduced {
 impl Vouched {
     pub(crate) fn new(arrived: Arrived, caller: Arc<Caller>) -> Self {
         Self { arrived, caller }
+    }
+
+    /// How it came here.
+    #[must_use]
+    pub fn arrived(&self) -> &Arrived {
+        &self.arrived
     }
 }
 

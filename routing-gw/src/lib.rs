@@ -20,6 +20,7 @@ pub mod requirement;
 mod trusted;
 
 mod services;
+mod split_views;
 
 pub mod config;
 pub mod tier;

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use contract::assertion::{AssertionFault, KeyFault};
 use contract::problem::Problem;
 use contract::reason::Reason;
+use contract::target::TargetFault;
 use http::{HeaderValue, Method, Response, header};
 use upstream::fault::SendFault;
 use wire::arrived::Stamp;
 use wire::body::Body;
+use wire::door::Turned;
 
 use crate::decision::DecisionId;
 use crate::facts::RouteFacts;
@@ -18,8 +20,10 @@ use crate::facts::RouteFacts;
 /// The closed list.
 #[derive(Debug)]
 pub enum Refusal {
-    /// The door: an ambiguous target, host or framing.
+    /// The door: an ambiguous host or framing, or not what tier 1 saw.
     Door(Reason),
+    /// The target is not canonical, or its path has another route to some servers.
+    Target(TargetFault),
     /// All places are taken, or the request body is over its ceiling.
     Limit(Reason),
     /// Tier 1 says nothing of the caller.
@@ -52,12 +56,22 @@ pub enum Refusal {
     Upstream(SendFault),
 }
 
+impl From<Turned> for Refusal {
+    fn from(turned: Turned) -> Self {
+        match turned {
+            Turned::Target(fault) => Self::Target(fault),
+            Turned::Away(reason) => Self::Door(reason),
+        }
+    }
+}
+
 impl Refusal {
     /// The stable code of the refusal.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
             Self::Door(reason) | Self::Limit(reason) => *reason,
+            Self::Target(fault) => fault.reason(),
             Self::AssertionMissing => Reason::AssertionMissing,
             Self::Assertion(fault) => fault.reason(),
             Self::NoRoute => Reason::NoRoute,
@@ -79,6 +93,7 @@ impl Refusal {
         match self {
             Self::AuthenticationRequired { route, decision } | Self::NotPermitted { route, decision } => Some((route, *decision)),
             Self::Door(_)
+            | Self::Target(_)
             | Self::Limit(_)
             | Self::AssertionMissing
             | Self::Assertion(_)

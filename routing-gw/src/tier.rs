@@ -34,6 +34,7 @@ use crate::health;
 use crate::route::Routes;
 use crate::route::table::Table;
 use crate::services;
+use crate::split_views::SplitViews;
 use crate::trusted::Trusted;
 use crate::vouch::VouchCache;
 
@@ -49,6 +50,7 @@ pub struct RoutingGw {
     pub(crate) health: health::Health,
     pub(crate) limits: Limits,
     pub(crate) accounts: Accounts,
+    pub(crate) split_views: SplitViews,
     pub(crate) services: Vec<Arc<Service>>,
 }
 
@@ -90,6 +92,8 @@ impl Tier for RoutingGw {
                 service: Arc::clone(service),
                 requirement: route.requirement.clone(),
                 timeout: route.timeout,
+                body_bytes_max: route.body_bytes_max,
+                allow_encoded_slashes: route.allow_encoded_slashes,
                 claim_headers: route.claim_headers.clone(),
                 identity: terms(route).and_then(|terms| signers.get(&terms)).cloned(),
             }));
@@ -105,9 +109,9 @@ impl Tier for RoutingGw {
             clock: control.clock.clone(),
             routes: Routes::new(table, facts),
             limits: Limits::after(before.as_ref().map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max)
-                .with_targets(plan.target_bytes_max)
                 .with_body_rate(plan.body_rate),
             accounts: Accounts::new(Arc::new(RequestMetrics::new(&control.metrics)), control.tracing.clone()),
+            split_views: SplitViews::after(before.as_ref().map(|before| &before.split_views), &control.metrics),
             services,
         }))
     }

@@ -29,6 +29,7 @@ use crate::authenticate::Authenticate;
 use crate::config::{SecurityConfig, SecurityPlan};
 use crate::corridor::corridor;
 use crate::replicas;
+use crate::rule::table::Rules;
 
 /// How long the start waits for the first keys and the first replicas; what is missing then is told by `/readyz`.
 const FIRST_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
@@ -40,6 +41,7 @@ pub struct SecurityGw {
     pub(crate) any_authority: Vec<bool>,
     pub(crate) publishes: Vec<bool>,
     pub(crate) keys: Arc<SigningKeys>,
+    pub(crate) rules: Rules,
     pub(crate) limits: Limits,
     pub(crate) authenticate: Authenticate,
     pub(crate) signer: Arc<Signer>,
@@ -109,10 +111,10 @@ impl Tier for SecurityGw {
             any_authority: plan.any_authority.clone(),
             publishes: plan.publishes.clone(),
             keys: plan.link.keys.clone(),
+            rules: plan.rules.clone(),
             limits: Limits::after(before.map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max)
-                .with_targets(plan.target_bytes_max)
                 .with_body_rate(plan.body_rate),
-            authenticate: Authenticate::after(before.map(|before| &before.authenticate), plan.rules.clone(), issuers.clone()),
+            authenticate: Authenticate::after(before.map(|before| &before.authenticate), issuers.clone()),
             signer: signer.clone(),
             link,
             link_timeout: plan.link.timeout,

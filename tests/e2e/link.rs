@@ -15,7 +15,7 @@ use tests::rig::wait::until;
 
 use crate::BINARIES;
 
-fn tier1(rig: &Rig) -> Identity {
+pub(crate) fn tier1(rig: &Rig) -> Identity {
     let leaf = rig.certificates.leaf(Purpose::Client, "security-gw.demo");
     Identity {
         ca_pem: rig.certificates.ca_pem(),
@@ -37,7 +37,7 @@ fn ask(rig: &Rig, identity: &Identity, assertion: Option<&str>) -> Result<Reply,
     })
 }
 
-fn editor() -> Caller {
+pub(crate) fn editor() -> Caller {
     Caller {
         subject: "editor".into(),
         issuer: "test".into(),
@@ -48,7 +48,7 @@ fn editor() -> Caller {
     }
 }
 
-fn signer(rig: &Rig, audience: &str) -> Signer {
+pub(crate) fn signer(rig: &Rig, audience: &str) -> Signer {
     let pem = std::fs::read(rig.folder.file("link.pem")).expect("the link key");
     Signer::from_pkcs8_pem(&pem, "link-1".into(), "security-gw".into(), audience.into()).expect("a signer")
 }

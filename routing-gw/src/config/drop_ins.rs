@@ -86,8 +86,16 @@ impl DropIn {
 
 /// Reads every drop-in of `folder`. `None` when the folder itself is at fault, which is a complaint about the main file.
 ///
-/// `signs` says whether this tier has keys of its own.
-pub fn gather(folder: &Path, main: DropInPlan, signs: bool, files: &Files, before: Option<&Served>, report: &mut Report) -> Option<Whole> {
+/// `signs` says whether this tier has keys of its own; `body_bytes_max` is the ceiling of the process.
+pub fn gather(
+    folder: &Path,
+    main: DropInPlan,
+    signs: bool,
+    body_bytes_max: u64,
+    files: &Files,
+    before: Option<&Served>,
+    report: &mut Report,
+) -> Option<Whole> {
     let names = files.list(folder, ".yaml", DROP_INS_MAX).map_err(|what| {
         report.complain("drop_ins", what, "name a folder that exists and that this user may read, or take the key out");
     });
@@ -95,7 +103,7 @@ pub fn gather(folder: &Path, main: DropInPlan, signs: bool, files: &Files, befor
     let mut drop_ins = Vec::new();
     for name in names.ok()? {
         let mut report = Report::new();
-        let plan = read(&folder.join(&name), files, &taken, &mut report).filter(|_| report.is_clean());
+        let plan = read(&folder.join(&name), body_bytes_max, files, &taken, &mut report).filter(|_| report.is_clean());
         let former = before.and_then(|before| before.get(&name)).filter(|former| taken.leaves_room_for(former)).cloned();
         drop_ins.push(DropIn { name, plan: plan.or_else(|| former.clone()), former, report });
     }
@@ -117,7 +125,7 @@ pub fn gather(folder: &Path, main: DropInPlan, signs: bool, files: &Files, befor
     Some(whole)
 }
 
-fn read(path: &Path, files: &Files, taken: &Taken, report: &mut Report) -> Option<DropInPlan> {
+fn read(path: &Path, body_bytes_max: u64, files: &Files, taken: &Taken, report: &mut Report) -> Option<DropInPlan> {
     let shown = files.resolve(path).display().to_string();
     let beside = files.within(path.parent().unwrap_or(Path::new("")));
     let text = match side_files::outside(path.file_name().map(Path::new).unwrap_or(path), &beside) {
@@ -154,7 +162,7 @@ fn read(path: &Path, files: &Files, taken: &Taken, report: &mut Report) -> Optio
         let what = "a drop-in names no audience: its instances could pass for the caller there";
         report.complain(&format!("routes[{index}].assert.audience"), what, "write `assert: true`, which means the service");
     }
-    let routes = routes::check(&config.routes, known, taken.signs, report);
+    let routes = routes::check(&config.routes, known, taken.signs, body_bytes_max, report);
     // Only as long as none was left out do places in the plan say places in the file.
     if routes.len() == config.routes.len() {
         for (index, route) in routes.iter().enumerate() {

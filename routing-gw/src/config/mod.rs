@@ -114,7 +114,8 @@ impl RoutingConfig {
             );
         }
         let signs = self.assertions.is_some();
-        let routes = routes::check(&self.routes, self.services.keys().map(String::as_str), signs, report);
+        let known = self.services.keys().map(String::as_str);
+        let routes = routes::check(&self.routes, known, signs, self.limits.body_bytes_max.get(), report);
         let trusted = check_vouch(&self.vouch, files, report);
         let keys = self.assertions.as_ref().map(|assertions| assertions.signing_key.check("assertions.signing_key", files, report));
         let publishes = self.listen.iter().map(|listener| listener.publish_keys).collect();
@@ -146,7 +147,8 @@ impl RoutingConfig {
         let whole = match &self.drop_ins {
             // What is wrong with the main file would be told of each drop-in again.
             Some(folder) if report.is_clean() => {
-                drop_ins::gather(folder, main, signs, files, before.map(|before| &before.drop_ins), report)?
+                let served = before.map(|before| &before.drop_ins);
+                drop_ins::gather(folder, main, signs, host.limits.body_bytes_max, files, served, report)?
             }
             _ => Whole::of(main),
         };
@@ -170,7 +172,6 @@ impl RoutingConfig {
             drop_ins: whole.drop_ins,
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
-            target_bytes_max: host.limits.target_bytes_max,
             body_rate: host.limits.body_rate,
         };
         Some(Checked { host, tier: plan, aside: whole.aside })

@@ -31,8 +31,6 @@ pub struct RoutingPlan {
     pub in_flight_max: usize,
     /// Bytes of one request body at most.
     pub body_bytes_max: u64,
-    /// Bytes of one request target at most.
-    pub target_bytes_max: usize,
     /// How slowly a request body may come.
     pub body_rate: BodyRate,
 }

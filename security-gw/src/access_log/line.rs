@@ -108,4 +108,5 @@ fn tier2(line: &mut Line<'_>, docket: &Docket) {
     }
     let reason = docket.refused.or(docket.trail.as_ref().and_then(|trail| trail.reason));
     line.opt_str(field::REASON, reason.map(contract::reason::Reason::code));
+    line.opt_str(field::TARGET_FAULT, docket.target_fault.map(contract::target::TargetFault::word));
 }

@@ -20,10 +20,12 @@ use telemetry::logs::LogsConfig;
 use telemetry::record::config::RecordsConfig;
 use telemetry::traces::config::TracesConfig;
 use wire::body_rate::BodyRate;
+use wire::forwarded::Proxies;
 use wire::tls::client::ClientTls;
+use wire::tls::peers::{PeerList, SanPattern};
 
-use crate::authenticate::rules::{RuleConfig, Rules};
 use crate::config::link::{LinkConfig, LinkPlan};
+use crate::rule::table::{RuleConfig, Rules};
 use crate::tier::SecurityGw;
 
 /// The file of security-gw.
@@ -85,7 +87,8 @@ pub struct SecurityConfig {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrustConfig {
-    /// Networks of proxies in front of us, whose `X-Forwarded-For` and `X-Request-ID` are believed: `10.0.0.0/8`.
+    /// Proxies in front of us, whose word on client, scheme and host (`X-Forwarded-For`, `-Proto`, `-Host`, `Forwarded`) and whose `X-Request-ID` are
+    /// believed: networks (`10.0.0.0/8`), or names in the client certificate that they show (`dns:NAME`, `uri:spiffe://…`).
     pub proxies: Vec<String>,
     /// Networks of peers whose `traceparent` is continued.
     pub trace: Vec<String>,
@@ -95,7 +98,7 @@ pub struct TrustConfig {
 #[derive(Clone)]
 pub struct SecurityPlan {
     /// Proxies that are believed.
-    pub proxies: Vec<IpNet>,
+    pub proxies: Proxies,
     /// Peers whose trace is continued.
     pub trace: Vec<IpNet>,
     /// Issuers, in the order that rules refer to.
@@ -114,8 +117,6 @@ pub struct SecurityPlan {
     pub in_flight_max: usize,
     /// Bytes of one request body at most.
     pub body_bytes_max: u64,
-    /// Bytes of one request target at most.
-    pub target_bytes_max: usize,
     /// How slowly a request body may come.
     pub body_rate: BodyRate,
 }
@@ -131,8 +132,8 @@ impl SecurityConfig {
         let publishes = self.listen.iter().map(|listener| listener.publish_keys).collect();
         let issuers = config::check_all(&self.issuers, "issuers", files, report);
         let names: Vec<&str> = self.issuers.keys().map(String::as_str).collect();
-        let rules = Rules::check(&self.rules, &names, report);
-        let proxies = networks("trust.proxies", &self.trust.proxies, report);
+        let rules = Rules::check(&self.rules, &names, self.limits.body_bytes_max.get(), report);
+        let proxies = self.proxies(report);
         let trace = networks("trust.trace", &self.trust.trace, report);
         let link = self.link.check(&self.name, files, report);
         let mut host = HostPlan::check(
@@ -169,19 +170,58 @@ impl SecurityConfig {
             publishes,
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
-            target_bytes_max: host.limits.target_bytes_max,
             body_rate: host.limits.body_rate,
         };
         Some(Checked { host, tier: plan, aside: Vec::new() })
     }
 }
 
+impl SecurityConfig {
+    fn proxies(&self, report: &mut Report) -> Proxies {
+        let (mut networks, mut identities) = (Vec::new(), Vec::new());
+        let shown = self.listen.iter().any(|listener| listener.tls.as_ref().is_some_and(|tls| tls.clients.is_some()));
+        for (index, text) in self.trust.proxies.iter().enumerate() {
+            let key = format!("trust.proxies[{index}]");
+            if text.starts_with("dns:") || text.starts_with("uri:") {
+                match SanPattern::parse(text) {
+                    Ok(_) if !shown => report.complain(
+                        &key,
+                        format!("nobody can be {text:?}: no listener asks for client certificates"),
+                        "add `clients` to the `tls` of the listener that this proxy connects to",
+                    ),
+                    Ok(pattern) => identities.push(pattern),
+                    Err(fault) => report.complain(&key, fault.what, fault.remedy),
+                }
+                continue;
+            }
+            match network(text) {
+                Some(network) if network.prefix_len() == 0 => report.complain(
+                    &key,
+                    format!("{text:?} is everybody: any client could say whose request it is"),
+                    "list the networks of your own proxies",
+                ),
+                Some(network) => networks.push(network),
+                None => report.complain(
+                    &key,
+                    format!("{text:?} is neither a network nor a name in a certificate"),
+                    "write it as in 10.0.0.0/8, fd00::/8, dns:lb.example or uri:spiffe://example/lb",
+                ),
+            }
+        }
+        Proxies::new(networks, PeerList::new(identities))
+    }
+}
+
+/// A network in CIDR form; a bare address is a network of one.
+fn network(text: &str) -> Option<IpNet> {
+    text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
+}
+
 /// Networks as written in CIDR form; a bare address is a network of one.
 fn networks(key: &str, written: &[String], report: &mut Report) -> Vec<IpNet> {
     let mut networks = Vec::with_capacity(written.len());
     for (index, text) in written.iter().enumerate() {
-        let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
-        match network {
+        match network(text) {
             Some(network) => networks.push(network),
             None => report.complain(&format!("{key}[{index}]"), format!("{text:?} is no network"), "write it as in 10.0.0.0/8 or fd00::/8"),
         }

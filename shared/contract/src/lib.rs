@@ -9,6 +9,7 @@ pub mod target;
 
 mod hex;
 pub mod request_id;
+pub mod seen;
 pub mod trace_context;
 
 pub mod assertion;

@@ -13,6 +13,8 @@ pub mod metric {
     pub const REQUEST_DURATION: &str = "gateway_request_duration_seconds";
     /// Requests that a tier answered itself with a refusal, by reason code.
     pub const REFUSALS: &str = "gateway_refusals_total";
+    /// Requests that the two tiers read differently, refused by routing-gw. It never counts unless something between them is wrong.
+    pub const SPLIT_VIEWS: &str = "gateway_split_views_total";
     /// Requests during which a panic was caught and answered with 500.
     pub const PANICS: &str = "gateway_panics_total";
 
@@ -250,6 +252,8 @@ pub mod field {
     pub const TIER2_ATTEMPTS: &str = "gateway.tier2.attempts";
     /// Stable reason code of a refusal; absent where nothing was refused.
     pub const REASON: &str = "gateway.reason";
+    /// What about the target was not canonical, one word: `dot-segment`, `encoded-slash`, `two-readings`…
+    pub const TARGET_FAULT: &str = "gateway.target_fault";
     /// How the answer or the connection ended, one word: `complete`, `client_gone`…
     pub const END: &str = "gateway.end";
 

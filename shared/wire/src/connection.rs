@@ -80,8 +80,10 @@ pub struct TlsFacts {
 /// What a verified peer certificate says; only a verifier makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerIdentity {
-    /// DNS names and URIs of the certificate, as written in it.
+    /// DNS names and URIs of the certificate, as written in it, DNS names first.
     pub names: Vec<String>,
+    /// How many of `names` are DNS names; a URI that looks like one is none.
+    pub dns: usize,
     /// SHA-256 of the certificate in DER.
     pub fingerprint: [u8; 32],
 }

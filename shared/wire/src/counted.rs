@@ -131,8 +131,8 @@ mod tests {
 
     #[test]
     fn trailers_hold_nothing_reserved() {
-        let trailers = ["x-gw-subject", "x_gw_scopes", "x-checksum"]
-            .map(|name| (http::HeaderName::from_static(name), http::HeaderValue::from_static("1")));
+        let trailers = ["x-gw-subject", "x_gw_scopes", "x-forwarded-for", "X_Original_Url", "host", "authorization", "x-checksum"]
+            .map(|name| (http::HeaderName::from_bytes(name.as_bytes()).expect("name"), http::HeaderValue::from_static("1")));
         let body = Body::boxed(Body::Empty.with_trailers(std::future::ready(Some(Ok(trailers.into_iter().collect())))));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
         let collected = runtime.block_on(Counted::new(body, Rc::default(), 10).collect()).expect("body");

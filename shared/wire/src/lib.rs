@@ -16,6 +16,8 @@ pub mod limits;
 pub mod places;
 pub mod proxy_protocol;
 pub mod resolver;
+pub mod seen;
 pub mod tasks;
 pub mod tls;
 pub mod upgrade;
+pub mod withheld;

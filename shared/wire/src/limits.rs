@@ -1,6 +1,6 @@
 //! How much at once, and how much in one body: what both tiers ask of a request before they work for it.
 //!
-//! In: an arrived request. Out: its place among those in flight, and a body with a ceiling. Refuses: `Overloaded`, `TargetTooLong`, `BodyTooLarge`.
+//! In: an arrived request. Out: its place among those in flight, and a body with a ceiling. Refuses: `Overloaded`, `BodyTooLarge`.
 //! Never: queues; beyond the ceiling the answer is immediate, so that a client can go elsewhere.
 
 use std::rc::Rc;
@@ -19,7 +19,6 @@ use crate::places::{Place, Places};
 pub struct Limits {
     places: Places,
     body_bytes_max: u64,
-    target_bytes_max: usize,
     body_rate: Option<BodyRate>,
 }
 
@@ -27,7 +26,7 @@ impl Limits {
     /// `in_flight_max` requests over all workers, `body_bytes_max` bytes in one request body.
     #[must_use]
     pub fn new(in_flight_max: usize, body_bytes_max: u64) -> Self {
-        Self { places: Places::new(in_flight_max), body_bytes_max, target_bytes_max: usize::MAX, body_rate: None }
+        Self { places: Places::new(in_flight_max), body_bytes_max, body_rate: None }
     }
 
     /// The ceilings of a newer configuration: those in flight under `before` count on.
@@ -39,13 +38,6 @@ impl Limits {
         }
     }
 
-    /// With targets of so many bytes at most. The guard holds HTTP/1 to it before; on HTTP/2 it sees no target.
-    #[must_use]
-    pub fn with_targets(mut self, target_bytes_max: usize) -> Self {
-        self.target_bytes_max = target_bytes_max;
-        self
-    }
-
     /// With bodies that come at least so fast until their answer begins.
     #[must_use]
     pub fn with_body_rate(mut self, body_rate: BodyRate) -> Self {
@@ -53,24 +45,30 @@ impl Limits {
         self
     }
 
-    /// Takes a place for the request and counts its body into `count` from now on.
+    /// Takes a place for a request; it is held until what is returned is dropped.
     ///
     /// # Errors
-    /// `Overloaded` when no place is free, `TargetTooLong`, `BodyTooLarge` when the body says that it is too large.
-    pub fn admit(&self, request: &mut Request<Body>, count: &Rc<BodyCount>) -> Result<Place, Reason> {
-        let place = self.places.take().ok_or(Reason::Overloaded)?;
-        if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > self.target_bytes_max) {
-            return Err(Reason::TargetTooLong);
-        }
-        if request.body().size_hint().lower() > self.body_bytes_max {
+    /// `Overloaded` when no place is free.
+    pub fn place(&self) -> Result<Place, Reason> {
+        self.places.take().ok_or(Reason::Overloaded)
+    }
+
+    /// Gives a body its ceiling, that of the process or a lower one of its rule or route, and counts it into `count` from now on. Nothing may have
+    /// been read of it.
+    ///
+    /// # Errors
+    /// `BodyTooLarge` when the body says that it is too large.
+    pub fn bound(&self, request: &mut Request<Body>, count: &Rc<BodyCount>, own_max: Option<u64>) -> Result<(), Reason> {
+        let body_bytes_max = own_max.map_or(self.body_bytes_max, |own| own.min(self.body_bytes_max));
+        if request.body().size_hint().lower() > body_bytes_max {
             return Err(Reason::BodyTooLarge);
         }
         if !request.body().is_empty() {
             let body = std::mem::take(request.body_mut());
-            let body = Counted::new(body, Rc::clone(count), self.body_bytes_max);
+            let body = Counted::new(body, Rc::clone(count), body_bytes_max);
             *request.body_mut() = Body::boxed(if let Some(rate) = self.body_rate { body.paced(rate) } else { body });
         }
-        Ok(place)
+        Ok(())
     }
 }
 
@@ -79,17 +77,20 @@ mod tests {
     use super::*;
 
     fn admit(limits: &Limits, body: &'static str) -> Result<Place, Reason> {
-        limits.admit(&mut Request::new(Body::from(body.as_bytes().to_vec())), &Rc::default())
+        let place = limits.place()?;
+        bound(limits, body, None).map(|()| place)
+    }
+
+    fn bound(limits: &Limits, body: &'static str, own_max: Option<u64>) -> Result<(), Reason> {
+        limits.bound(&mut Request::new(Body::from(body.as_bytes().to_vec())), &Rc::default(), own_max)
     }
 
     #[test]
-    fn a_target_has_a_ceiling() {
-        let limits = Limits::new(2, 10).with_targets(10);
-        for (target, admitted) in [("/23456789?", true), ("/2345678?ab", false)] {
-            let mut request = Request::new(Body::Empty);
-            *request.uri_mut() = target.parse().unwrap();
-            let outcome = limits.admit(&mut request, &Rc::default());
-            assert_eq!(outcome.err(), (!admitted).then_some(Reason::TargetTooLong), "{target}");
+    fn the_lower_ceiling_holds() {
+        let limits = Limits::new(1, 4);
+        for (own_max, longest) in [(None, "4444"), (Some(2), "22"), (Some(9), "4444"), (Some(0), "")] {
+            assert_eq!(bound(&limits, longest, own_max), Ok(()), "{own_max:?}");
+            assert_eq!(bound(&limits, ["1", "333", "55555"][longest.len() / 2], own_max), Err(Reason::BodyTooLarge), "{own_max:?}");
         }
     }
 

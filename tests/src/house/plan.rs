@@ -96,8 +96,8 @@ pub fn plan() -> Plan {
 fn security_gw() -> Tier {
     Tier {
         sources: "security-gw/src",
-        rooms: vec!["redirect", "authority", "limits", "authenticate", "assert", "forward", "access_log"],
-        common: vec!["facts", "refusal", "docket"],
+        rooms: vec!["redirect", "authority", "rule", "limits", "authenticate", "assert", "forward", "access_log"],
+        common: vec!["ask", "facts", "refusal", "docket"],
         assemblers: vec!["lib", "main", "corridor", "config", "tier", "replicas"],
     }
 }
@@ -107,13 +107,14 @@ fn routing_gw() -> Tier {
         sources: "routing-gw/src",
         rooms: vec!["health", "vouch", "route", "authorize", "introduce", "forward", "account"],
         common: vec!["facts", "refusal", "decision", "requirement", "trusted"],
-        assemblers: vec!["lib", "main", "corridor", "config", "tier", "services"],
+        assemblers: vec!["lib", "main", "corridor", "config", "tier", "services", "split_views"],
     }
 }
 
 fn facts() -> Vec<Fact> {
     let fact = |home, name, room| Fact { home, name, constructor: "new", room };
     vec![
+        fact("security-gw/src/facts.rs", "Ruled", "security-gw/src/rule"),
         fact("security-gw/src/facts.rs", "Admitted", "security-gw/src/limits"),
         fact("security-gw/src/facts.rs", "Identified", "security-gw/src/authenticate"),
         fact("security-gw/src/facts.rs", "Asserted", "security-gw/src/assert"),

@@ -40,7 +40,8 @@ pub fn peer(connection: &CommonState) -> Option<Arc<PeerIdentity>> {
     let names = SubjectNames::in_der(leaf)?;
     let mut fingerprint = [0; 32];
     fingerprint.copy_from_slice(digest::digest(&digest::SHA256, leaf).as_ref());
-    Some(Arc::new(PeerIdentity { names: names.dns.into_iter().chain(names.uris).collect(), fingerprint }))
+    let dns = names.dns.len();
+    Some(Arc::new(PeerIdentity { dns, names: names.dns.into_iter().chain(names.uris).collect(), fingerprint }))
 }
 
 /// The suites that our provider has, under their IANA names; rustls prints those of TLS 1.3 otherwise.

@@ -6,7 +6,7 @@
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::{Extension, Router};
@@ -53,7 +53,7 @@ pub(crate) fn open(tasks: &Tasks, router: Router, listener: Listener, plan: Admi
     tasks.spawn("admin", async move {
         let _ended = tell_ended;
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut guests = Guests { router, life, places, connections: JoinSet::new(), reserve: Reserve::default(), gave_up: false };
+        let mut guests = Guests { router, life, places, connections: JoinSet::new(), reserve: Arc::default(), gave_up: false };
         match serve(listener, plan, &mut guests).await {
             Ok(()) => {
                 // Nobody waits for it where the process is about to end anyway.
@@ -72,7 +72,7 @@ struct Guests {
     life: LifeWatch,
     places: Arc<Semaphore>,
     connections: JoinSet<()>,
-    reserve: Reserve,
+    reserve: Arc<Mutex<Reserve>>,
     /// The reserve was given up for the accept that follows.
     gave_up: bool,
 }
@@ -120,7 +120,7 @@ impl Guests {
     async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
         while self.connections.try_join_next().is_some() {}
         if !std::mem::take(&mut self.gave_up) {
-            self.reserve.fill();
+            fill(&self.reserve);
         }
         // It fails when the semaphore is closed, which nobody does.
         Arc::clone(&self.places).acquire_owned().await.ok()
@@ -129,20 +129,29 @@ impl Guests {
     fn admit<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&mut self, peer: Peer, io: IO, place: Option<OwnedSemaphorePermit>) {
         if let Some(place) = place {
             let router = self.router.clone().layer(Extension(peer));
-            self.connections.spawn(talk(router, io, place, self.life.clone()));
+            let (life, reserve) = (self.life.clone(), Arc::clone(&self.reserve));
+            self.connections.spawn(async move {
+                talk(router, io, place, life).await;
+                // In the breath in which its descriptor became free: clients wait for every one.
+                fill(&reserve);
+            });
         }
     }
 
     /// After an accept that failed: the next one follows at once where a descriptor could be given up for it.
     async fn endure(&mut self, error: &io::Error) {
         let exhausted = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
-        if exhausted.contains(&error.raw_os_error()) && self.reserve.give_up() {
+        if exhausted.contains(&error.raw_os_error()) && self.reserve.lock().unwrap_or_else(PoisonError::into_inner).give_up() {
             self.gave_up = true;
             return;
         }
         tracing::warn!(%error, "the admin door could not accept a connection");
         sleep(PAUSE).await;
     }
+}
+
+fn fill(reserve: &Mutex<Reserve>) {
+    reserve.lock().unwrap_or_else(PoisonError::into_inner).fill();
 }
 
 /// The user that this process runs as; root where the kernel does not tell.

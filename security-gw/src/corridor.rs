@@ -109,11 +109,12 @@
 use std::rc::Rc;
 
 use contract::headers;
+use http::header::{self, HeaderValue};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use wire::arrived::Stamp;
 use wire::body::Body;
-use wire::connection::Connection;
+use wire::connection::{Connection, Protocol};
 
 use crate::access_log;
 use crate::docket::Docket;
@@ -131,7 +132,11 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
         Ok(response) => response,
         Err(refusal) => {
             record.docket().refused = Some(refusal.reason());
-            refusal.answer(&stamp)
+            let mut answer = refusal.answer(&stamp);
+            if refusal.is_ambiguous() && connection.protocol == Protocol::Http1 {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
         }
     };
     // hyper takes the body out of an answer to HEAD in HTTP/1 alone; in HTTP/2 a client would break the stream off for it (RFC 9110 §9.3.2).

@@ -128,12 +128,13 @@
 use std::rc::Rc;
 
 use contract::headers;
+use http::header::{self, HeaderValue};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use identity::published;
 use wire::arrived::Stamp;
 use wire::body::Body;
-use wire::connection::Connection;
+use wire::connection::{Connection, Protocol};
 
 use crate::access_log;
 use crate::docket::Docket;
@@ -152,7 +153,11 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
         Err(refusal) => {
             record.docket().refused = Some(refusal.reason());
             record.docket().target_fault = refusal.target_fault();
-            refusal.answer(&stamp)
+            let mut answer = refusal.answer(&stamp);
+            if refusal.is_ambiguous() && connection.protocol == Protocol::Http1 {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
         }
     };
     record.docket().body_in.answered.set(true);

@@ -61,6 +61,15 @@ impl Refusal {
         }
     }
 
+    /// Whether what was sent can be read in two ways. What follows it on an HTTP/1 connection is then believed no more than it: that ends.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(
+            self.reason(),
+            Reason::TargetNotCanonical | Reason::HostMissing | Reason::HostMalformed | Reason::HostMismatch | Reason::FramingInvalid
+        )
+    }
+
     /// The answer to the client.
     #[must_use]
     pub fn answer(&self, stamp: &Stamp) -> Response<Body> {

@@ -4,6 +4,7 @@
 
 mod abuse;
 mod check;
+mod corpus_h1;
 mod corpus_h2;
 mod demo;
 mod discovery;

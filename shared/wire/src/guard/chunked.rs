@@ -8,14 +8,16 @@ use contract::headers::RESERVED_PREFIX;
 
 use crate::guard::fault::GuardFault;
 use crate::guard::field::{self, Line};
+use crate::guard::head::BODY_BYTES_MAX;
 use crate::guard::limits::GuardLimits;
 
 /// More digits overflow 64 bits.
 const SIZE_DIGITS_MAX: u32 = 16;
 
 /// Fields that may not stand in a trailer section (RFC 9110 §6.5.1): they frame, route, authenticate, or change how the body is read.
-const TRAILERS_FORBIDDEN: [&str; 22] = [
+const TRAILERS_FORBIDDEN: [&str; 26] = [
     "authorization",
+    "baggage",
     "cache-control",
     "connection",
     "content-encoding",
@@ -35,9 +37,15 @@ const TRAILERS_FORBIDDEN: [&str; 22] = [
     "te",
     "trailer",
     "traceparent",
+    "tracestate",
     "transfer-encoding",
     "upgrade",
+    "x-real-ip",
+    "x-request-id",
 ];
+
+/// How the names of further ones begin: what the gateway itself says, of the caller and of the client.
+const PREFIXES_FORBIDDEN: [&str; 2] = [RESERVED_PREFIX, "x-forwarded-"];
 
 /// Where in a chunked body the reader stands.
 #[derive(Default)]
@@ -141,7 +149,7 @@ impl At {
                 let digit = char::from(byte).to_digit(16).map_or(0, u64::from);
                 Ok(Self::Size { digits: digits + 1, size: size << 4 | digit })
             }
-            (Self::Size { digits: 1.., size }, b'\r') => Ok(Self::SizeLf { size }),
+            (Self::Size { digits: 1.., size: size @ ..=BODY_BYTES_MAX }, b'\r') => Ok(Self::SizeLf { size }),
             (Self::SizeLf { size: 0 }, b'\n') => Ok(Self::Trailer),
             (Self::SizeLf { size }, b'\n') => Ok(Self::Data { left: size }),
             (Self::DataCr, b'\r') => Ok(Self::DataLf),
@@ -151,10 +159,14 @@ impl At {
     }
 }
 
+/// An underscore counts as a hyphen: there are servers that fold both into one.
 fn is_forbidden(name: &[u8]) -> bool {
-    // The gateway's own header space is nothing that an outsider says, at either end of a message.
-    name.get(..RESERVED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX.as_bytes()))
-        || TRAILERS_FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
+    let begins = |prefix: &str| name.len() >= prefix.len() && name.iter().zip(prefix.bytes()).all(|(&byte, wanted)| fold(byte) == wanted);
+    PREFIXES_FORBIDDEN.into_iter().any(begins) || TRAILERS_FORBIDDEN.into_iter().any(|whole| whole.len() == name.len() && begins(whole))
+}
+
+fn fold(byte: u8) -> u8 {
+    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
 }
 
 #[cfg(test)]
@@ -191,7 +203,7 @@ mod tests {
             assert_eq!(verdict(body.as_bytes()), Ok((body.len(), true)), "{body:?}");
             assert_eq!(verdict(format!("{body}GET").as_bytes()), Ok((body.len(), true)), "{body:?}");
         }
-        assert_eq!(verdict(b"ffffffffffffffff\r\nx"), Ok((19, false)));
+        assert_eq!(verdict(b"7fffffffffffffff\r\nx"), Ok((19, false)));
     }
 
     #[test]
@@ -208,6 +220,8 @@ mod tests {
             "+1\r\n",
             "g\r\n",
             "00000000000000001\r\n",
+            "8000000000000000\r\n",
+            "ffffffffffffffff\r\n",
             "1\r\nxx",
             "1\r\nx\n",
             "1\r\nx\r\r",
@@ -217,6 +231,10 @@ mod tests {
             "0\r\n b: c\r\n",
             "0\r\nContent-Length: 5\r\n",
             "0\r\nX-Gw-Trail: 5\r\n",
+            "0\r\nx_gw_subject: a\r\n",
+            "0\r\nTransfer_Encoding: a\r\n",
+            "0\r\nX-Forwarded-For: a\r\n",
+            "0\r\nX_Forwarded_Proto: a\r\n",
             "0\r\nHOST: a\r\n",
             "0\r\nA: b\n",
         ] {

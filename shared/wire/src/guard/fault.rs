@@ -37,7 +37,7 @@ macro_rules! faults {
 faults! {
     /// Two `Content-Length` fields, equal or not (RFC 9112 §6.3 lets equal ones merge; the next reader may not).
     ContentLengthConflict = "content-length-conflict" => FramingInvalid,
-    /// `Content-Length` is not 1 to 19 digits: a sign, a list, a space, a hex number, an overflow.
+    /// `Content-Length` is no decimal number of 63 bits: a sign, a list, a space, a hex number, a leading zero, an overflow.
     ContentLengthMalformed = "content-length-malformed" => FramingInvalid,
     /// `Transfer-Encoding` that is not exactly `chunked`, comes twice, or stands on HTTP/1.0.
     TransferEncodingRefused = "transfer-encoding-refused" => FramingInvalid,
@@ -51,7 +51,7 @@ faults! {
     ObsFold = "obs-fold" => FramingInvalid,
     /// White space between a field name and its colon (RFC 9112 §5.1).
     SpaceBeforeColon = "space-before-colon" => FramingInvalid,
-    /// A field name that is empty, has no colon behind it, or is no token (RFC 9110 §5.1).
+    /// A field name that is empty, has no colon behind it, or is no token (RFC 9110 §5.1); and `Content_Length` and `Transfer_Encoding`.
     HeaderNameMalformed = "header-name-malformed" => FramingInvalid,
     /// NUL or another control character where none may stand.
     ControlCharacter = "control-character" => FramingInvalid,
@@ -79,7 +79,7 @@ faults! {
     MethodRefused = "method-refused" => MethodNotSupported,
     /// A version other than HTTP/1.0 and HTTP/1.1.
     VersionRefused = "version-refused" => VersionNotSupported,
-    /// A chunk-size line with anything but 1 to 16 hex digits that fit 64 bits (extensions too), or data that no CRLF follows.
+    /// A chunk-size line with anything but 1 to 16 hex digits that fit 63 bits (extensions too), or data that no CRLF follows.
     ChunkMalformed = "chunk-malformed" => FramingInvalid,
     /// A trailer field that is malformed, or that may not stand in a trailer (RFC 9110 §6.5.1).
     TrailerMalformed = "trailer-malformed" => FramingInvalid,

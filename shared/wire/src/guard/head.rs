@@ -16,6 +16,9 @@ use crate::guard::request_line;
 /// More digits may not fit 64 bits.
 const LENGTH_DIGITS_MAX: usize = 19;
 
+/// A greater length, or size of a chunk, is negative to readers that count in signed numbers.
+pub(crate) const BODY_BYTES_MAX: u64 = i64::MAX as u64;
+
 /// How the body of a request is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -109,6 +112,9 @@ impl HeadReader {
             10 if line.name.eq_ignore_ascii_case(b"connection") => self.options.learn(line.value),
             14 if line.name.eq_ignore_ascii_case(b"content-length") => self.learn_length(line.value),
             17 if line.name.eq_ignore_ascii_case(b"transfer-encoding") => self.learn_encoding(line.value),
+            // To servers that fold both marks into one, these are the two above.
+            14 if line.name.eq_ignore_ascii_case(b"content_length") => Err(GuardFault::HeaderNameMalformed),
+            17 if line.name.eq_ignore_ascii_case(b"transfer_encoding") => Err(GuardFault::HeaderNameMalformed),
             _ => Ok(()),
         }
     }
@@ -139,13 +145,19 @@ impl HeadReader {
         if self.chunked {
             return Err(GuardFault::BothLengths);
         }
-        if value.is_empty() || value.len() > LENGTH_DIGITS_MAX || !value.iter().all(u8::is_ascii_digit) {
+        // A leading zero makes a number octal to some readers.
+        let is_number = matches!(value, [b'0'] | [b'1'..=b'9', ..]) && value.iter().all(u8::is_ascii_digit);
+        if !is_number || value.len() > LENGTH_DIGITS_MAX {
+            return Err(GuardFault::ContentLengthMalformed);
+        }
+        let length = value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0'));
+        if length > BODY_BYTES_MAX {
             return Err(GuardFault::ContentLengthMalformed);
         }
         if self.length.is_some() {
             return Err(GuardFault::ContentLengthConflict);
         }
-        self.length = Some(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')));
+        self.length = Some(length);
         Ok(())
     }
 
@@ -207,8 +219,9 @@ mod tests {
     #[test]
     fn framing_of_lawful_heads() {
         assert_eq!(with("").unwrap().framing, Framing::Length(0));
-        assert_eq!(with("Content-Length: 007 \r\n").unwrap().framing, Framing::Length(7));
-        assert_eq!(with("content-length:9999999999999999999\r\n").unwrap().framing, Framing::Length(9_999_999_999_999_999_999));
+        assert_eq!(with("Content-Length: 7 \r\n").unwrap().framing, Framing::Length(7));
+        assert_eq!(with("Content-Length: 0\r\n").unwrap().framing, Framing::Length(0));
+        assert_eq!(with("Content-Length: 9223372036854775807\r\n").unwrap().framing, Framing::Length(i64::MAX as u64));
         assert_eq!(with("Transfer-Encoding:\tChunked\r\n").unwrap().framing, Framing::Chunked);
         assert!(with("Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n").unwrap().upgrade);
         assert!(!with("Upgrade: websocket\r\n").unwrap().upgrade);
@@ -229,6 +242,12 @@ mod tests {
             ("Content-Length: +1\r\n", ContentLengthMalformed),
             ("Content-Length: -1\r\n", ContentLengthMalformed),
             ("Content-Length: 0x1\r\n", ContentLengthMalformed),
+            ("Content-Length: 01\r\n", ContentLengthMalformed),
+            ("Content-Length: 00\r\n", ContentLengthMalformed),
+            ("Content-Length: 9223372036854775808\r\n", ContentLengthMalformed),
+            ("Content-Length: 9999999999999999999\r\n", ContentLengthMalformed),
+            ("Content_Length: 1\r\n", HeaderNameMalformed),
+            ("transfer_encoding: chunked\r\n", HeaderNameMalformed),
             ("Content-Length: 1 1\r\n", ContentLengthMalformed),
             ("Content-Length:\r\n", ContentLengthMalformed),
             ("Content-Length: 18446744073709551616\r\n", ContentLengthMalformed),

@@ -42,6 +42,8 @@
 //! |---|---|---|
 //! | `Content-Length` with `Transfer-Encoding` | drops the length, reads chunks, hides that there was one | `both-lengths` |
 //! | equal `Content-Length`s | merges them | `content-length-conflict` |
+//! | a leading zero in `Content-Length`, octal to some | passes | `content-length-malformed` |
+//! | `Content_Length`, `Transfer_Encoding`, which CGI servers fold | passes | `header-name-malformed` |
 //! | bare LF, in the first line or behind a field | reads a line, so a field that others took for a value | `bare-lf` |
 //! | no `Host`, two, `a@b`, or another than the target's | passes | `host-missing`, `-duplicate`, `-malformed`, `-mismatch` |
 //! | `Transfer-Encoding: identity, chunked`, or `chunked` twice | reads chunks | `transfer-encoding-refused` |
@@ -69,7 +71,7 @@
 //! stands behind `#` in `:path`, and lawfully named pseudo-headers in trailers.
 //!
 //! Stricter than RFC 9112 on purpose: one empty line before a request is dropped and a second refused; chunk extensions are refused (nobody
-//! sends them, smugglers do); host names take letters, digits, `-`, `_` and dots; `Connection` may not name framing fields. obs-text passes
+//! sends them, smugglers do); lengths and chunk sizes fit 63 bits; host names take letters, digits, `-`, `_` and dots; `Connection` may not name framing fields. obs-text passes
 //! in values (`field.rs` says why).
 //!
 //! # What it costs

@@ -39,9 +39,31 @@ const HEADS: &[Case] = &[
     (
         "signed content-length",
         "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\nok",
-        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 02\r\n\r\nok",
+        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok",
         ContentLengthMalformed,
         Refuses,
+    ),
+    (
+        "content-length that may be octal",
+        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 02\r\n\r\nok",
+        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok",
+        ContentLengthMalformed,
+        Passes,
+    ),
+    (
+        "content-length that is negative to some",
+        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775808\r\n\r\nok",
+        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok",
+        ContentLengthMalformed,
+        // It waits for the rest of the body.
+        Refuses,
+    ),
+    (
+        "transfer-encoding to those who fold an underscore",
+        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer_Encoding: chunked\r\n\r\nok",
+        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nX_Encoding: chunked\r\n\r\nok",
+        HeaderNameMalformed,
+        Passes,
     ),
     (
         "content-length list",

@@ -8,6 +8,7 @@ mod hostile_h2;
 mod late;
 mod lawful;
 mod properties;
+mod readers;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -43,6 +44,7 @@ struct Seen {
     headers: HeaderMap,
     /// `None` when it failed.
     body: Option<Bytes>,
+    trailers: Option<HeaderMap>,
 }
 
 /// What came of a connection.
@@ -67,9 +69,12 @@ async fn corridor(
     seen: Rc<RefCell<Vec<Seen>>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.ok().map(|body| body.to_bytes());
+    let body = body.collect().await.ok();
+    let trailers = body.as_ref().and_then(|body| body.trailers().cloned());
+    let body = body.map(|body| body.to_bytes());
     let failed = body.is_none() || head.method == REFUSED_METHOD;
-    seen.borrow_mut().push(Seen { method: head.method, uri: head.uri, headers: head.headers, body });
+    seen.borrow_mut().push(Seen { method: head.method, uri: head.uri, headers: head.headers, body, trailers });
+    line.settled();
     let mut answer = Response::new(Full::new(Bytes::from_static(b"fine")));
     if failed {
         let fault = line.refusal();

@@ -1,4 +1,7 @@
-//! What holds for every input: no panic, one verdict however the bytes are cut, and hyper sees in a head what the guard saw.
+//! What holds for every input: no panic, one verdict however the bytes are cut, nothing changed by a second guard, and one reading of what passes: by
+//! hyper, and by readers with bad habits.
+//!
+//! `PROPTEST_CASES` runs more of each than its own number.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,12 +14,20 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::readers::{self, Habits, Message};
 use super::{GOODBYE, run, talk};
 use crate::guard::fault::GuardFault;
 use crate::guard::h2::H2;
 use crate::guard::limits::GuardLimits;
 use crate::guard::line::GuardLine;
 use crate::guard::{Guard, REFUSED_METHOD};
+
+/// So many cases, or as many as the environment asks for.
+fn config(cases: u32) -> ProptestConfig {
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if asked { default } else { ProptestConfig { cases, ..default } }
+}
 
 /// I/O that brings its parts one by one and then ends.
 struct Parts(VecDeque<Vec<u8>>);
@@ -65,10 +76,19 @@ fn parts(bytes: &[u8], cuts: &[Index]) -> Parts {
 
 /// Reads `parts` through the guard, `space` bytes at a time.
 fn judge(parts: Parts, space: usize) -> Verdict {
-    let line = Arc::new(GuardLine::default());
     // Small ceilings, so that they are met; how deep a pipeline may be is tested elsewhere.
     let limits =
         GuardLimits { head_bytes_max: 512, headers_max: 6, target_bytes_max: 64, heads_ahead_max: u32::MAX, ..GuardLimits::default() };
+    let mut verdict = pass(parts, space, limits);
+    if verdict.failed {
+        // How much of a broken body went on depends on the cuts; that it broke does not.
+        verdict.passed.clear();
+    }
+    verdict
+}
+
+fn pass(parts: Parts, space: usize, limits: GuardLimits) -> Verdict {
+    let line = Arc::new(GuardLine::default());
     let mut guard = Guard::h1(parts, limits, Arc::clone(&line));
     let mut cx = Context::from_waker(Waker::noop());
     let mut passed = Vec::new();
@@ -85,10 +105,6 @@ fn judge(parts: Parts, space: usize) -> Verdict {
         line.settled();
         assert!(Pin::new(&mut guard).poll_write(&mut cx, b"HTTP/1.1 200 OK\r\n\r\n").is_ready());
     };
-    if failed {
-        // How much of a broken body went on depends on the cuts; that it broke does not.
-        passed.clear();
-    }
     Verdict { refusal: line.refusal(), heads: line.heads(), failed, passed }
 }
 
@@ -151,7 +167,7 @@ fn cuts() -> impl Strategy<Value = Vec<Index>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(2000))]
 
     #[test]
     fn the_verdict_does_not_depend_on_the_cuts(bytes in conversation(), cuts in cuts(), space in 1..200_usize) {
@@ -187,7 +203,7 @@ fn text(alphabet: &'static [u8], lengths: std::ops::Range<usize>) -> impl Strate
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(500))]
 
     /// A head is rendered from parts of which some are unlawful. If the guard lets it pass, hyper must find exactly those parts in it.
     #[test]
@@ -238,5 +254,135 @@ fn compare(outcome: &super::Outcome, method: &[u8], target: &[u8], fields: &[(Ve
         );
     }
     prop_assert_eq!(&seen.headers, &expected);
+    Ok(())
+}
+
+/// A lawful message with a body of every kind.
+fn message() -> impl Strategy<Value = Vec<u8>> {
+    let first = select(vec!["GET /a?b=c", "POST /", "PUT http://a/b", "DELETE http://a", "OPTIONS *", "M-SEARCH /x"]);
+    let field = select(vec![
+        "X: y\r\n",
+        "X:\r\n",
+        "x_y:  \tz \r\n",
+        "Cookie: a=b; c\r\n",
+        "Expect: 100-continue\r\n",
+        "Connection: keep-alive, x\r\n",
+    ]);
+    let fields = prop::collection::vec(field, 0..3).prop_map(|fields| fields.concat());
+    let data = || text(b"ab0\r\n: GET", 0..12);
+    let by_length = data().prop_map(|data| (format!("Content-Length: {}\r\n", data.len()), data));
+    let trailers = select(vec!["", "A: b\r\n", "A: b\r\nc_d:\r\n"]);
+    let by_chunks = (prop::collection::vec(data(), 0..3), trailers).prop_map(|(chunks, trailers)| {
+        let chunk = |data: &Vec<u8>| [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat();
+        let chunks: Vec<_> = chunks.iter().filter(|data| !data.is_empty()).flat_map(chunk).collect();
+        ("Transfer-Encoding: chunked\r\n".to_owned(), [&chunks, b"0\r\n".as_slice(), trailers.as_bytes(), b"\r\n"].concat())
+    });
+    let framed = prop_oneof![Just((String::new(), Vec::new())), by_length, by_chunks];
+    (first, fields, framed).prop_map(|(first, fields, (framing, body))| {
+        let head = format!("{first} HTTP/1.1\r\nHost: a\r\n{fields}{framing}\r\n");
+        [head.as_bytes(), &body].concat()
+    })
+}
+
+/// Lawful messages into which something was put that smugglers use, or none.
+fn tampered() -> impl Strategy<Value = Vec<u8>> {
+    let piece = select(vec![
+        "Content-Length: 1\r\n",
+        "Content-Length: 01\r\n",
+        "Content_Length: 1\r\n",
+        "Content-Length: +1\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Transfer_Encoding: chunked\r\n",
+        "Transfer-Encoding: x\r\n",
+        "X: ",
+        "\r\n",
+        "\n",
+        "\r",
+        "\t",
+        " ",
+        "\0",
+        "\x0b",
+        ":",
+        ",",
+        ";",
+        "0",
+        "1",
+        "a",
+        "_",
+        "0\r\n\r\n",
+        " HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ]);
+    let change = (any::<Index>(), any::<bool>(), piece, 0..4_usize);
+    (prop::collection::vec(message(), 1..4), prop::collection::vec(change, 0..4)).prop_map(|(messages, changes)| {
+        let mut bytes = messages.concat();
+        for (place, at_a_line, piece, removed) in changes {
+            let mut place = place.index(bytes.len() + 1);
+            if at_a_line {
+                place = bytes[..place].windows(2).rposition(|two| two == b"\r\n").map_or(0, |end| end + 2);
+            }
+            let end = bytes.len().min(place + removed);
+            bytes.splice(place..end, piece.bytes());
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(config(2000))]
+
+    /// Nothing ambiguous passes: strict and sloppy readers and hyper find the same messages in what the guard hands on.
+    #[test]
+    fn every_reader_reads_what_passes_as_the_same_messages(
+        bytes in prop_oneof![tampered(), conversation()],
+        habits in any::<[bool; 8]>(),
+        cuts in cuts(),
+    ) {
+        let bytes = [&bytes, GOODBYE.as_bytes()].concat();
+        let verdict = pass(parts(&bytes, &[]), 8192, GuardLimits { heads_ahead_max: u32::MAX, ..GuardLimits::default() });
+        let passed = passed_of_the_client(&verdict.passed);
+        let strict = readers::read(passed, Habits::default());
+        let sloppy = readers::read(passed, Habits::from_bits(habits));
+        prop_assert_eq!(sloppy.iter().map(Message::shape).collect::<Vec<_>>(), strict.iter().map(Message::shape).collect::<Vec<_>>());
+
+        if !verdict.failed {
+            let again = pass(parts(passed, &cuts), 8192, GuardLimits { heads_ahead_max: u32::MAX, ..GuardLimits::default() });
+            prop_assert_eq!((again.refusal, again.heads), (None, verdict.heads), "a second guard has nothing to refuse");
+            prop_assert_eq!(again.passed.as_slice(), passed, "nor to change");
+        }
+
+        let mut result = Ok(());
+        run(async {
+            let cut = parts(&bytes, &cuts);
+            let pieces: Vec<&[u8]> = cut.0.iter().map(Vec::as_slice).collect();
+            let outcome = talk(&pieces, Some(GuardLimits::default())).await;
+            result = same_messages(&outcome, &strict);
+        });
+        result?;
+    }
+}
+
+/// What was handed on, without what stands in for a refused head.
+fn passed_of_the_client(passed: &[u8]) -> &[u8] {
+    let word = REFUSED_METHOD.as_bytes();
+    let end = passed.windows(word.len()).position(|window| window == word).unwrap_or(passed.len());
+    &passed[..end]
+}
+
+/// hyper has seen these messages, and no other that was whole.
+fn same_messages(outcome: &super::Outcome, expected: &[Message]) -> Result<(), TestCaseError> {
+    let seen: Vec<_> = outcome.requests().into_iter().filter(|seen| seen.body.is_some()).collect();
+    prop_assert_eq!(seen.len(), expected.len(), "{:?}", outcome);
+    for (seen, expected) in seen.into_iter().zip(expected) {
+        prop_assert_eq!(seen.method.as_str().as_bytes(), &expected.method);
+        // Of an absolute target the authority is the host, and nothing behind it is the root.
+        let target = seen.uri.path_and_query().map_or("", |target| target.as_str());
+        let written = str::from_utf8(&expected.target).expect("ASCII");
+        let path = written.split_once("://").map_or(written, |(_, rest)| rest.find('/').map_or("/", |start| &rest[start..]));
+        prop_assert_eq!(target, path);
+        prop_assert_eq!(seen.body.as_deref(), Some(expected.body.as_slice()));
+        prop_assert_eq!(&seen.headers, &readers::map(&expected.fields));
+        prop_assert_eq!(seen.trailers.clone().unwrap_or_default(), readers::map(&expected.trailers));
+    }
     Ok(())
 }

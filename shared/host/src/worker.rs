@@ -108,7 +108,9 @@ impl Drop for ToldDeath {
 
 type News = (oneshot::Sender<()>, watch::Sender<Adoption>);
 
-async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: LaneEnd, (ready, adopted): News) {
+async fn work<T: Tier>(index: usize, kit: Kit<T>, lane: LaneEnd, (ready, adopted): News) {
+    // Should this end by a panic, the lane is closed before anybody is told: what is dealt from then on goes to others.
+    let (adopted, mut lane) = (adopted, lane);
     let Kit { mut given, figures, addresses, life } = kit;
     let first = Arc::clone(&given.borrow_and_update());
     let records = Rc::new(first.control.records.buffer());

@@ -64,29 +64,53 @@
 //! }
 //! ```
 //!
-//! `forward` demands `Permitted`:
+//! `introduce` demands `Permitted`:
 //!
 //! ```
-//! use std::rc::Rc;
-//! use contract::trail::Trail;
-//! use routing_gw::{facts::Permitted, forward, refusal::Refusal};
-//! use upstream::pool::Pools;
-//! use wire::{body::Body, exchange::Exchange};
-//! async fn right(pools: &Rc<Pools>, permitted: Exchange<Permitted>, trail: &mut Trail) -> Result<http::Response<Body>, Refusal> {
-//!     forward::send(pools, permitted, trail).await
+//! use contract::identity_token::IdentitySigner;
+//! use identity::signed::SignedCache;
+//! use routing_gw::{facts::{Introduced, Permitted}, introduce, refusal::Refusal};
+//! use wire::exchange::Exchange;
+//! fn right(cache: &SignedCache<IdentitySigner>, permitted: Exchange<Permitted>) -> Result<Exchange<Introduced>, Refusal> {
+//!     introduce::sign(cache, permitted, 0)
 //! }
 //! ```
 //!
 //! Without `authorize`, a request has only `Routed`:
 //!
 //! ```compile_fail,E0308
+//! use contract::identity_token::IdentitySigner;
+//! use identity::signed::SignedCache;
+//! use routing_gw::{facts::{Introduced, Routed}, introduce, refusal::Refusal};
+//! use wire::exchange::Exchange;
+//! fn authorize_left_out(cache: &SignedCache<IdentitySigner>, routed: Exchange<Routed>) -> Result<Exchange<Introduced>, Refusal> {
+//!     introduce::sign(cache, routed, 0)
+//! }
+//! ```
+//!
+//! `forward` demands `Introduced`:
+//!
+//! ```
 //! use std::rc::Rc;
 //! use contract::trail::Trail;
-//! use routing_gw::{facts::Routed, forward, refusal::Refusal};
+//! use routing_gw::{facts::Introduced, forward, refusal::Refusal};
 //! use upstream::pool::Pools;
 //! use wire::{body::Body, exchange::Exchange};
-//! async fn authorize_left_out(pools: &Rc<Pools>, routed: Exchange<Routed>, trail: &mut Trail) -> Result<http::Response<Body>, Refusal> {
-//!     forward::send(pools, routed, trail).await
+//! async fn right(pools: &Rc<Pools>, introduced: Exchange<Introduced>, trail: &mut Trail) -> Result<http::Response<Body>, Refusal> {
+//!     forward::send(pools, introduced, trail).await
+//! }
+//! ```
+//!
+//! Without `introduce`, a request has only `Permitted`:
+//!
+//! ```compile_fail,E0308
+//! use std::rc::Rc;
+//! use contract::trail::Trail;
+//! use routing_gw::{facts::Permitted, forward, refusal::Refusal};
+//! use upstream::pool::Pools;
+//! use wire::{body::Body, exchange::Exchange};
+//! async fn introduce_left_out(pools: &Rc<Pools>, permitted: Exchange<Permitted>, trail: &mut Trail) -> Result<http::Response<Body>, Refusal> {
+//!     forward::send(pools, permitted, trail).await
 //! }
 //! ```
 //!
@@ -112,6 +136,7 @@
 use std::rc::Rc;
 
 use contract::headers;
+use contract::reason::Reason;
 use contract::trail::Trail;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -122,10 +147,14 @@ use wire::connection::Connection;
 use crate::account::Account;
 use crate::refusal::Refusal;
 use crate::tier::Worker;
-use crate::{authorize, forward, vouch};
+use crate::{authorize, forward, introduce, vouch};
 
 /// Walks one request through the rooms; it always answers, and the answer carries the Trail for tier 1's record.
 pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
+    // A listener that publishes keys faces services and strangers: nothing that only tier 1 may ask or say counts on it.
+    if worker.gateway.publishes.get(connection.listener).is_some_and(|publishes| *publishes) {
+        return worker.gateway.published(&request, worker.clock.now_s());
+    }
     // Before everything: tier 1 asks how this tier does, and must be answered also when it is full. No client's request: tier 1 scrubs the header.
     if let Some(answer) = worker.gateway.health.answer(&request) {
         return answer;
@@ -139,6 +168,9 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
         Ok(response) => response,
         Err(refusal) => {
             let reason = refusal.reason();
+            if reason == Reason::SplitView {
+                worker.gateway.split_views.alarm(&stamp, worker.clock.now_s());
+            }
             account.refused = Some(reason);
             trail.reason = Some(reason);
             if let Some((route, decision)) = refusal.decision() {
@@ -148,6 +180,7 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
             refusal.answer(&stamp)
         }
     };
+    account.body_in.answered.set(true);
     response.headers_mut().insert(headers::TRAIL.clone(), trail.encode());
     account.follow(response)
 }
@@ -162,18 +195,25 @@ async fn walk(
 ) -> Result<Response<Body>, Refusal> {
     let gateway = &worker.gateway;
     // First: tier 2 reads the target as tier 1 did, and refuses what tier 1 should have refused.
-    let mut arrived = gateway.door.enter(request, connection, stamp).map_err(Refusal::Door)?;
+    let arrived = gateway.door.enter(request, connection, stamp)?;
     // Before any work; the place is held until the answer's body has ended.
-    account.place = Some(gateway.limits.admit(&mut arrived.request, &account.body_in).map_err(Refusal::Limit)?);
+    account.place = Some(gateway.limits.place().map_err(Refusal::Limit)?);
     // Before anything is told about routes: tier 1 alone is believed.
-    let vouched = vouch::verify(&gateway.verifier, &worker.vouches, arrived, worker.clock.now_s())?;
+    let now = worker.clock.now_s();
+    let verifier = gateway.trusted.verifier().ok_or(Refusal::KeysUnavailable)?;
+    let vouched = vouch::verify(&verifier, &worker.vouches, arrived, now)?;
     // What is asked for decides which policy speaks.
-    let routed = gateway.routes.find(vouched)?;
+    let mut routed = gateway.routes.find(vouched)?;
     trail.route = Some(routed.known.route().name.to_string());
+    // Before a byte of the body is read: its route says how large it may be.
+    let own_max = routed.known.route().body_bytes_max;
+    gateway.limits.bound(&mut routed.request, &account.body_in, own_max).map_err(Refusal::Limit)?;
     // Deny by default, before an instance hears of it.
     let permitted = authorize::decide(&worker.decisions, routed)?;
     trail.decision = Some(permitted.known.decision().to_string());
     trail.service = Some(permitted.known.route().service.name().to_owned());
+    // Only of a caller who may do this is a service told.
+    let introduced = introduce::sign(&worker.identities, permitted, now)?;
     // Last: an instance answers.
-    forward::send(&worker.pools, permitted, trail).await
+    forward::send(&worker.pools, introduced, trail).await
 }

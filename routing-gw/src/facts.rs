@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::caller::Caller;
+use contract::identity_token::IdentitySigner;
+use http::HeaderValue;
 use upstream::service::Service;
 use wire::arrived::Arrived;
 
@@ -23,8 +25,14 @@ pub struct RouteFacts {
     pub requirement: Requirement,
     /// From arrival to the head of the answer.
     pub timeout: Duration,
+    /// Bytes of one request body at most, where that is less than what the process takes.
+    pub body_bytes_max: Option<u64>,
+    /// Whether `%2F` may stand in the path.
+    pub allow_encoded_slashes: bool,
     /// Claims that instances of the service see as headers.
     pub claim_headers: Vec<(http::HeaderName, Box<str>)>,
+    /// Signs this tier's own word on the caller, where the route says so.
+    pub identity: Option<Arc<IdentitySigner>>,
 }
 
 /// Tier 1 vouches for the caller.
@@ -48,9 +56,22 @@ pub struct Permitted {
     decision: DecisionId,
 }
 
+/// The instance can be told who is asking.
+#[derive(Debug)]
+pub struct Introduced {
+    permitted: Permitted,
+    identity: Option<HeaderValue>,
+}
+
 impl Vouched {
     pub(crate) fn new(arrived: Arrived, caller: Arc<Caller>) -> Self {
         Self { arrived, caller }
+    }
+
+    /// How it came here.
+    #[must_use]
+    pub fn arrived(&self) -> &Arrived {
+        &self.arrived
     }
 }
 
@@ -61,7 +82,7 @@ impl Routed {
 
     /// Who is asking.
     #[must_use]
-    pub fn caller(&self) -> &Caller {
+    pub fn caller(&self) -> &Arc<Caller> {
         &self.vouched.caller
     }
 
@@ -79,7 +100,7 @@ impl Permitted {
 
     /// Who is asking.
     #[must_use]
-    pub fn caller(&self) -> &Caller {
+    pub fn caller(&self) -> &Arc<Caller> {
         self.routed.caller()
     }
 
@@ -99,5 +120,23 @@ impl Permitted {
     #[must_use]
     pub fn arrived(&self) -> &Arrived {
         &self.routed.vouched.arrived
+    }
+}
+
+impl Introduced {
+    pub(crate) fn new(permitted: Permitted, identity: Option<HeaderValue>) -> Self {
+        Self { permitted, identity }
+    }
+
+    /// Who may do what.
+    #[must_use]
+    pub fn permitted(&self) -> &Permitted {
+        &self.permitted
+    }
+
+    /// This tier's own word on the caller, for the instance.
+    #[must_use]
+    pub fn identity(&self) -> Option<&HeaderValue> {
+        self.identity.as_ref()
     }
 }

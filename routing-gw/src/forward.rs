@@ -1,6 +1,6 @@
 //! Hands the request to an instance of its service and takes the answer.
 //!
-//! In: `Exchange<Permitted>`. Out: the instance's answer without connection-scoped and reserved fields.
+//! In: `Exchange<Introduced>`. Out: the instance's answer without connection-scoped and reserved fields.
 //! Refuses: `Upstream`, with the fault; `Limit` when the request body grew over its ceiling, broke off or stood still on the way.
 //! Never: shows an instance the assertion or a header that a client forged; lets an instance write a reserved field.
 
@@ -20,7 +20,7 @@ use wire::exchange::Exchange;
 use wire::hop_by_hop;
 use wire::upgrade::{self, TUNNEL_IDLE_MAX};
 
-use crate::facts::Permitted;
+use crate::facts::Introduced;
 use crate::refusal::Refusal;
 
 /// Bytes of one header about the caller at most; a longer claim is left out, because a cut one could mean something else. A caller then has
@@ -31,13 +31,14 @@ const CLAIM_BYTES_MAX: usize = 4_096;
 ///
 /// # Errors
 /// No instance gave an answer.
-pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Permitted>, trail: &mut Trail) -> Result<Response<Body>, Refusal> {
-    let Exchange { mut request, known } = exchange;
+pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Introduced>, trail: &mut Trail) -> Result<Response<Body>, Refusal> {
+    let Exchange { mut request, known: introduced } = exchange;
+    let known = introduced.permitted();
     let route = known.route();
     let wanted = known.arrived().upgrade().cloned();
     let client = wanted.is_some().then(|| hyper::upgrade::on(&mut request));
     let map = request.headers_mut();
-    introduce(map, &known);
+    tell_caller(map, &introduced);
     if let Some(protocol) = wanted {
         upgrade::name(map, protocol);
     }
@@ -73,7 +74,11 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Permitted>, trail: &mut 
 }
 
 /// Tells the instance who is asking, in the documented headers.
-fn introduce(map: &mut HeaderMap, known: &Permitted) {
+fn tell_caller(map: &mut HeaderMap, introduced: &Introduced) {
+    if let Some(identity) = introduced.identity() {
+        map.insert(headers::IDENTITY.clone(), identity.clone());
+    }
+    let known = introduced.permitted();
     let caller = known.caller();
     if caller.is_anonymous() {
         return;

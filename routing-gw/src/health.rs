@@ -16,6 +16,8 @@ use http::{HeaderValue, Method, Request, Response};
 use upstream::service::Service;
 use wire::body::Body;
 
+use crate::trusted::Trusted;
+
 /// What the answer is made from.
 #[derive(Debug)]
 pub struct Health {
@@ -23,13 +25,14 @@ pub struct Health {
     life: LifeWatch,
     generation: u64,
     services: Vec<Arc<Service>>,
+    trusted: Arc<Trusted>,
 }
 
 impl Health {
     /// How `generation` of the `tier` does, in a process whose life is `life`.
     #[must_use]
-    pub fn new(tier: &'static str, life: LifeWatch, generation: u64, services: Vec<Arc<Service>>) -> Self {
-        Self { tier, life, generation, services }
+    pub(crate) fn new(tier: &'static str, life: LifeWatch, generation: u64, services: Vec<Arc<Service>>, trusted: Arc<Trusted>) -> Self {
+        Self { tier, life, generation, services, trusted }
     }
 
     /// The answer, if `request` asks how the tier does.
@@ -52,7 +55,7 @@ impl Health {
             build: BUILD.to_owned(),
             generation: self.generation,
             draining: self.life.turns_away(),
-            ready: is_of_use(&self.services),
+            ready: is_of_use(&self.services) && self.trusted.verifier().is_some(),
         }
     }
 }
@@ -78,7 +81,7 @@ mod tests {
     #[test]
     fn only_the_question_is_answered_and_leaving_is_told() {
         let (life, watch) = Life::begin();
-        let health = Health::new("routing-gw", watch, 4, Vec::new());
+        let health = Health::new("routing-gw", watch, 4, Vec::new(), Trusted::of_file());
         assert!(ask(&health, "GET", &["1"]));
         for (method, values) in [("GET", &[][..]), ("GET", &["0"]), ("GET", &["1 "]), ("POST", &["1"]), ("HEAD", &["1"])] {
             assert!(!ask(&health, method, values), "{method} {values:?}");

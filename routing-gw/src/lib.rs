@@ -9,6 +9,7 @@ pub mod health;
 pub mod vouch;
 pub mod route;
 pub mod authorize;
+pub mod introduce;
 pub mod forward;
 
 pub mod account;
@@ -16,8 +17,10 @@ pub mod decision;
 pub mod facts;
 pub mod refusal;
 pub mod requirement;
+mod trusted;
 
 mod services;
+mod split_views;
 
 pub mod config;
 pub mod tier;

@@ -4,13 +4,15 @@
 
 use std::sync::Arc;
 
-use contract::assertion::AssertionFault;
+use contract::assertion::{AssertionFault, KeyFault};
 use contract::problem::Problem;
 use contract::reason::Reason;
+use contract::target::TargetFault;
 use http::{HeaderValue, Method, Response, header};
 use upstream::fault::SendFault;
 use wire::arrived::Stamp;
 use wire::body::Body;
+use wire::door::Turned;
 
 use crate::decision::DecisionId;
 use crate::facts::RouteFacts;
@@ -18,8 +20,10 @@ use crate::facts::RouteFacts;
 /// The closed list.
 #[derive(Debug)]
 pub enum Refusal {
-    /// The door: an ambiguous target, host or framing.
+    /// The door: an ambiguous host or framing, or not what tier 1 saw.
     Door(Reason),
+    /// The target is not canonical, or its path has another route to some servers.
+    Target(TargetFault),
     /// All places are taken, or the request body is over its ceiling.
     Limit(Reason),
     /// Tier 1 says nothing of the caller.
@@ -44,8 +48,21 @@ pub enum Refusal {
         /// The decision.
         decision: DecisionId,
     },
+    /// Tier 1's keys have never been fetched.
+    KeysUnavailable,
+    /// The instance cannot be told who is asking.
+    Identity(KeyFault),
     /// No instance gave an answer.
     Upstream(SendFault),
+}
+
+impl From<Turned> for Refusal {
+    fn from(turned: Turned) -> Self {
+        match turned {
+            Turned::Target(fault) => Self::Target(fault),
+            Turned::Away(reason) => Self::Door(reason),
+        }
+    }
 }
 
 impl Refusal {
@@ -54,12 +71,18 @@ impl Refusal {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Door(reason) | Self::Limit(reason) => *reason,
+            Self::Target(fault) => fault.reason(),
             Self::AssertionMissing => Reason::AssertionMissing,
             Self::Assertion(fault) => fault.reason(),
             Self::NoRoute => Reason::NoRoute,
             Self::MethodNotAllowed(_) => Reason::MethodNotAllowed,
             Self::AuthenticationRequired { .. } => Reason::AuthenticationRequired,
             Self::NotPermitted { .. } => Reason::NotPermitted,
+            Self::KeysUnavailable => Reason::KeysUnavailable,
+            // The credential ended on its way here.
+            Self::Identity(KeyFault::CallerExpired) => Reason::TokenExpired,
+            Self::Identity(KeyFault::TooLarge) => Reason::TokenTooLarge,
+            Self::Identity(_) => Reason::InternalError,
             Self::Upstream(fault) => fault.reason(),
         }
     }
@@ -70,11 +93,14 @@ impl Refusal {
         match self {
             Self::AuthenticationRequired { route, decision } | Self::NotPermitted { route, decision } => Some((route, *decision)),
             Self::Door(_)
+            | Self::Target(_)
             | Self::Limit(_)
             | Self::AssertionMissing
             | Self::Assertion(_)
             | Self::NoRoute
             | Self::MethodNotAllowed(_)
+            | Self::KeysUnavailable
+            | Self::Identity(_)
             | Self::Upstream(_) => None,
         }
     }
@@ -84,6 +110,11 @@ impl Refusal {
     pub fn answer(&self, stamp: &Stamp) -> Response<Body> {
         if let Self::AssertionMissing | Self::Assertion(_) = self {
             tracing::warn!(request_id = %stamp.request_id, reason = %self.reason(), "a peer's word on a caller was not believed; see `vouch` here and `link` at tier 1");
+        }
+        if let Self::Identity(fault) = self
+            && self.reason() == Reason::InternalError
+        {
+            tracing::error!(request_id = %stamp.request_id, %fault, "no service can be told who is asking; check assertions.signing_key");
         }
         let decision = self.decision().map(|(_, decision)| decision.to_string());
         let trace_id = stamp.trace.trace_id_hex();

@@ -96,6 +96,7 @@ mod tests {
     use wire::tasks::Tasks;
 
     use super::*;
+    use crate::trusted::Trusted;
 
     #[tokio::test]
     async fn the_link_is_told_what_readyz_says() {
@@ -103,7 +104,7 @@ mod tests {
         let service = silent_service();
         for (services, ready) in [(vec![], true), (vec![service], false)] {
             let said = health(&services).iter().all(|service| service.ready);
-            let told = health::Health::new("routing-gw", watch.clone(), 4, services).word().ready;
+            let told = health::Health::new("routing-gw", watch.clone(), 4, services, Trusted::of_file()).word().ready;
             assert_eq!((said, told), (ready, ready));
         }
     }

@@ -1,13 +1,17 @@
 //! routing-gw as the host sees it: how it is checked, started, and given its workers.
 
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use contract::assertion::Verifier;
+use contract::identity_token::IdentitySigner;
+use contract::signing_keys::SigningKeys;
 use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
 use hyper::body::Incoming;
+use identity::published;
+use identity::signed::SignedCache;
 use settings::clock::Clock;
 use settings::files::Files;
 use settings::report::Report;
@@ -22,6 +26,7 @@ use wire::limits::Limits;
 use crate::account::Accounts;
 use crate::config::RoutingConfig;
 use crate::config::plan::RoutingPlan;
+use crate::config::routes::RoutePlan;
 use crate::corridor::corridor;
 use crate::decision::Decisions;
 use crate::facts::RouteFacts;
@@ -29,16 +34,23 @@ use crate::health;
 use crate::route::Routes;
 use crate::route::table::Table;
 use crate::services;
+use crate::split_views::SplitViews;
+use crate::trusted::Trusted;
 use crate::vouch::VouchCache;
 
 /// What all workers share.
 pub struct RoutingGw {
     pub(crate) door: Door,
-    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) trusted: Arc<Trusted>,
+    pub(crate) publishes: Vec<bool>,
+    keys: Option<Arc<SigningKeys>>,
+    signers: Vec<Arc<IdentitySigner>>,
+    clock: Clock,
     pub(crate) routes: Routes,
     pub(crate) health: health::Health,
     pub(crate) limits: Limits,
     pub(crate) accounts: Accounts,
+    pub(crate) split_views: SplitViews,
     pub(crate) services: Vec<Arc<Service>>,
 }
 
@@ -47,6 +59,7 @@ pub struct Worker {
     pub(crate) gateway: Arc<RoutingGw>,
     pub(crate) clock: Clock,
     pub(crate) vouches: Rc<VouchCache>,
+    pub(crate) identities: Rc<SignedCache<IdentitySigner>>,
     pub(crate) decisions: Rc<Decisions>,
     pub(crate) pools: Rc<Pools>,
 }
@@ -62,9 +75,8 @@ impl Tier for RoutingGw {
     }
 
     async fn start(plan: Arc<RoutingPlan>, before: Option<Arc<Self>>, control: Control) -> Result<Arc<Self>, BootError> {
-        // The same keys are the same verifier, so that what workers know by it stays known.
-        let known = before.as_ref().map(|before| &before.verifier).filter(|known| ***known == *plan.verifier);
-        let verifier = known.unwrap_or(&plan.verifier).clone();
+        let trusted = Trusted::after(before.as_ref().map(|before| &before.trusted), &plan.trusted, &control).await;
+        let signers = signers(&plan, before.as_ref().map_or(&[][..], |before| &before.signers))?;
         let services = services::start(&plan.services, before.as_ref().map_or(&[][..], |before| &before.services), &control).await;
         let by_name: HashMap<&str, &Arc<Service>> = services.iter().map(|service| (service.name(), service)).collect();
         let mut facts = Vec::with_capacity(plan.routes.len());
@@ -80,28 +92,37 @@ impl Tier for RoutingGw {
                 service: Arc::clone(service),
                 requirement: route.requirement.clone(),
                 timeout: route.timeout,
+                body_bytes_max: route.body_bytes_max,
+                allow_encoded_slashes: route.allow_encoded_slashes,
                 claim_headers: route.claim_headers.clone(),
+                identity: terms(route).and_then(|terms| signers.get(&terms)).cloned(),
             }));
         }
         let table = Table::build(plan.routes.iter().map(|route| (route.pattern.clone(), route.demands.clone())).collect());
         Ok(Arc::new(Self {
             door: Door::new(Trust::Tier1, control.tracing.clone()),
-            verifier,
+            health: health::Health::new(Self::NAME, control.life.clone(), control.generation, services.clone(), trusted.clone()),
+            trusted,
+            publishes: plan.publishes.clone(),
+            keys: plan.keys.clone(),
+            signers: signers.into_values().collect(),
+            clock: control.clock.clone(),
             routes: Routes::new(table, facts),
-            health: health::Health::new(Self::NAME, control.life.clone(), control.generation, services.clone()),
-            limits: Limits::after(before.as_ref().map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max),
+            limits: Limits::after(before.as_ref().map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max)
+                .with_body_rate(plan.body_rate),
             accounts: Accounts::new(Arc::new(RequestMetrics::new(&control.metrics)), control.tracing.clone()),
+            split_views: SplitViews::after(before.as_ref().map(|before| &before.split_views), &control.metrics),
             services,
         }))
     }
 
     fn worker(self: &Arc<Self>, seat: Seat, before: Option<&Rc<Worker>>) -> Worker {
-        // Under other keys nothing that was believed before counts.
-        let same_keys = before.filter(|before| Arc::ptr_eq(&before.gateway.verifier, &self.verifier));
         Worker {
             gateway: self.clone(),
             clock: seat.control.clock.clone(),
-            vouches: same_keys.map_or_else(Rc::default, |before| before.vouches.clone()),
+            // What was believed by other keys and said by other signers is known by them, and counts for nothing under these.
+            vouches: before.map_or_else(Rc::default, |before| before.vouches.clone()),
+            identities: before.map_or_else(Rc::default, |before| before.identities.clone()),
             decisions: before.map_or_else(|| Rc::new(Decisions::new(rand::random())), |before| before.decisions.clone()),
             pools: before.map_or_else(Pools::new, |before| before.pools.clone()),
         }
@@ -116,14 +137,57 @@ impl Tier for RoutingGw {
     }
 
     fn readiness(&self) -> Vec<Health> {
-        services::health(&self.services)
+        self.with_keys(services::health(&self.services))
     }
 
     fn succession_readiness(&self) -> Vec<Health> {
-        services::health_of_successor(&self.services)
+        self.with_keys(services::health_of_successor(&self.services))
     }
 
     fn admin(self: &Arc<Self>) -> axum::Router {
         services::page(self.services.clone())
     }
+}
+
+impl RoutingGw {
+    /// The answer of a listener that publishes this tier's keys, at `now` (Unix seconds).
+    pub(crate) fn published<B>(&self, request: &Request<B>, now: u64) -> Response<Body> {
+        // `check` admits no such listener without keys.
+        self.keys.as_ref().map_or_else(Response::default, |keys| published::answer(keys, request, now))
+    }
+
+    fn with_keys(&self, services: Vec<Health>) -> Vec<Health> {
+        self.trusted.health(self.clock.now_s()).into_iter().chain(services).collect()
+    }
+}
+
+/// Who vouches for callers to services: for each audience and choice of claims one, in their order.
+type Signers<'a> = BTreeMap<(&'a str, Vec<&'a str>), Arc<IdentitySigner>>;
+
+/// All that this tier says of callers to services, each once; what it said before by the same keys is the same signer, so that it stays said.
+fn signers<'a>(plan: &'a RoutingPlan, before: &[Arc<IdentitySigner>]) -> Result<Signers<'a>, BootError> {
+    let mut signers = Signers::new();
+    let Some(keys) = &plan.keys else { return Ok(signers) };
+    for route in &plan.routes {
+        let Some(terms) = terms(route) else { continue };
+        if let Entry::Vacant(vacant) = signers.entry(terms) {
+            let (audience, claims) = vacant.key();
+            let claims = claims.iter().map(|claim| (*claim).into()).collect();
+            let wanted = IdentitySigner::new(Arc::clone(keys), plan.name.clone(), (*audience).to_owned(), claims).map_err(|fault| {
+                BootError::new(format!("the route {:?} cannot vouch: {fault}", route.name), "report this: `check` should have found it")
+            })?;
+            let known = before.iter().find(|signer| ***signer == wanted).cloned();
+            vacant.insert(known.unwrap_or_else(|| Arc::new(wanted)));
+        }
+    }
+    Ok(signers)
+}
+
+/// For whom a route vouches, and which claims it tells.
+fn terms(route: &RoutePlan) -> Option<(&str, Vec<&str>)> {
+    let audience = route.identity.as_deref()?;
+    let mut claims: Vec<&str> = route.claim_headers.iter().map(|(_, claim)| &**claim).collect();
+    claims.sort_unstable();
+    claims.dedup();
+    Some((audience, claims))
 }

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -14,6 +15,7 @@ use contract::caller::Caller;
 use contract::headers;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use settings::units::Span;
 use wire::arrived::Arrived;
 use wire::exchange::Exchange;
 
@@ -28,8 +30,17 @@ pub struct VouchConfig {
     pub issuers: Vec<String>,
     /// The name of this tier in the assertions: tier 1's `link.audience`.
     pub audience: String,
-    /// The file with tier 1's public keys (RFC 7517). It is read again when it changes.
-    pub jwks: std::path::PathBuf,
+    /// The file with tier 1's public keys (RFC 7517). It is read again when it changes. Needed, unless there is `jwks_url`.
+    pub jwks: Option<PathBuf>,
+    /// Where tier 1 publishes its keys: `https://security-gw.example:8444/.well-known/jwks.json`. Its certificate is proved by `roots`.
+    pub jwks_url: Option<String>,
+    /// How often the keys at `jwks_url` are fetched, 1s to 60s: a new one is published 120 s before it signs.
+    #[serde(default = "default_refresh")]
+    pub refresh: Span,
+}
+
+fn default_refresh() -> Span {
+    Span::secs(30)
 }
 
 /// Verifications that one worker keeps in each of two halves; the older half goes when the younger is full.

@@ -1,22 +1,42 @@
 //! The corridor of security-gw: every room in the order in which a request meets it.
 //!
-//! A room left out or exchanged does not compile, because each demands the fact that the one before proved. `admit` demands `Arrived`:
+//! A room left out or exchanged does not compile, because each demands the fact that the one before proved. `rule::find` demands `Arrived`:
 //!
 //! ```
-//! use security_gw::{docket::Docket, facts::Admitted, limits, refusal::Refusal};
-//! use wire::{arrived::Arrived, exchange::Exchange, limits::Limits};
-//! fn right(ceilings: &Limits, arrived: Exchange<Arrived>, docket: &mut Docket) -> Result<Exchange<Admitted>, Refusal> {
-//!     limits::admit(ceilings, arrived, docket)
+//! use security_gw::{docket::Docket, facts::Ruled, refusal::Refusal, rule::{self, table::Rules}};
+//! use wire::{arrived::Arrived, exchange::Exchange};
+//! fn right(rules: &Rules, arrived: Exchange<Arrived>, docket: &mut Docket) -> Result<Exchange<Ruled>, Refusal> {
+//!     rule::find(rules, arrived, docket)
 //! }
 //! ```
 //!
 //! Without `door`, there is only a request:
 //!
 //! ```compile_fail,E0308
+//! use security_gw::{docket::Docket, facts::Ruled, refusal::Refusal, rule::{self, table::Rules}};
+//! use wire::{body::Body, exchange::Exchange};
+//! fn door_left_out(rules: &Rules, request: http::Request<Body>, docket: &mut Docket) -> Result<Exchange<Ruled>, Refusal> {
+//!     rule::find(rules, Exchange::new(request, ()), docket)
+//! }
+//! ```
+//!
+//! `admit` demands `Ruled`:
+//!
+//! ```
+//! use security_gw::{docket::Docket, facts::{Admitted, Ruled}, limits, refusal::Refusal};
+//! use wire::{exchange::Exchange, limits::Limits};
+//! fn right(ceilings: &Limits, ruled: Exchange<Ruled>, docket: &mut Docket) -> Result<Exchange<Admitted>, Refusal> {
+//!     limits::admit(ceilings, ruled, docket)
+//! }
+//! ```
+//!
+//! Without `rule`, a request has only `Arrived`:
+//!
+//! ```compile_fail,E0308
 //! use security_gw::{docket::Docket, facts::Admitted, limits, refusal::Refusal};
-//! use wire::{body::Body, exchange::Exchange, limits::Limits};
-//! fn door_left_out(ceilings: &Limits, request: http::Request<Body>, docket: &mut Docket) -> Result<Exchange<Admitted>, Refusal> {
-//!     limits::admit(ceilings, Exchange::new(request, ()), docket)
+//! use wire::{arrived::Arrived, exchange::Exchange, limits::Limits};
+//! fn rule_left_out(ceilings: &Limits, arrived: Exchange<Arrived>, docket: &mut Docket) -> Result<Exchange<Admitted>, Refusal> {
+//!     limits::admit(ceilings, arrived, docket)
 //! }
 //! ```
 //!
@@ -31,24 +51,24 @@
 //! }
 //! ```
 //!
-//! Without `limits`, a request has only `Arrived`:
+//! Without `limits`, a request has only `Ruled`:
 //!
 //! ```compile_fail,E0308
-//! use security_gw::{authenticate::Authenticate, docket::Docket, facts::{Admitted, Identified}, refusal::Refusal};
+//! use security_gw::{authenticate::Authenticate, docket::Docket, facts::{Identified, Ruled}, refusal::Refusal};
 //! use identity::cache::TokenCache;
-//! use wire::{arrived::Arrived, exchange::Exchange};
-//! async fn limits_left_out(room: &Authenticate, cache: &TokenCache, arrived: Exchange<Arrived>, docket: &mut Docket) -> Result<Exchange<Identified>, Refusal> {
-//!     room.identify(cache, arrived, 0, docket).await
+//! use wire::exchange::Exchange;
+//! async fn limits_left_out(room: &Authenticate, cache: &TokenCache, ruled: Exchange<Ruled>, docket: &mut Docket) -> Result<Exchange<Identified>, Refusal> {
+//!     room.identify(cache, ruled, 0, docket).await
 //! }
 //! ```
 //!
 //! `sign` demands `Identified`:
 //!
 //! ```
-//! use security_gw::{assert::{self, AssertionCache}, facts::{Asserted, Identified}, refusal::Refusal};
+//! use security_gw::{assert, facts::{Asserted, Identified}, refusal::Refusal};
 //! use contract::assertion::Signer;
 //! use wire::exchange::Exchange;
-//! fn right(signer: &Signer, cache: &AssertionCache, identified: Exchange<Identified>) -> Result<Exchange<Asserted>, Refusal> {
+//! fn right(signer: &Arc<Signer>, cache: &SignedCache<Signer>, identified: Exchange<Identified>) -> Result<Exchange<Asserted>, Refusal> {
 //!     assert::sign(signer, cache, identified, 0)
 //! }
 //! ```
@@ -56,10 +76,10 @@
 //! Without `authenticate`, a request has only `Admitted`:
 //!
 //! ```compile_fail,E0308
-//! use security_gw::{assert::{self, AssertionCache}, facts::{Admitted, Asserted}, refusal::Refusal};
+//! use security_gw::{assert, facts::{Admitted, Asserted}, refusal::Refusal};
 //! use contract::assertion::Signer;
 //! use wire::exchange::Exchange;
-//! fn authenticate_left_out(signer: &Signer, cache: &AssertionCache, admitted: Exchange<Admitted>) -> Result<Exchange<Asserted>, Refusal> {
+//! fn authenticate_left_out(signer: &Arc<Signer>, cache: &SignedCache<Signer>, admitted: Exchange<Admitted>) -> Result<Exchange<Asserted>, Refusal> {
 //!     assert::sign(signer, cache, admitted, 0)
 //! }
 //! ```
@@ -100,9 +120,8 @@
 //! And nobody outside the rooms can make one up:
 //!
 //! ```compile_fail,E0624
-//! use wire::arrived::Arrived;
-//! fn forged(arrived: Arrived) -> security_gw::facts::Admitted {
-//!     security_gw::facts::Admitted::new(arrived)
+//! fn forged(ruled: security_gw::facts::Ruled) -> security_gw::facts::Admitted {
+//!     security_gw::facts::Admitted::new(ruled)
 //! }
 //! ```
 
@@ -112,6 +131,7 @@ use contract::headers;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
+use identity::published;
 use wire::arrived::Stamp;
 use wire::body::Body;
 use wire::connection::{Connection, Protocol};
@@ -120,7 +140,7 @@ use crate::access_log;
 use crate::docket::Docket;
 use crate::refusal::Refusal;
 use crate::tier::Worker;
-use crate::{assert, forward, limits, redirect};
+use crate::{assert, authority, forward, limits, redirect, rule};
 
 /// Walks one request through the rooms; it always answers, and its record is written when the answer's body has ended.
 pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
@@ -132,6 +152,7 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
         Ok(response) => response,
         Err(refusal) => {
             record.docket().refused = Some(refusal.reason());
+            record.docket().target_fault = refusal.target_fault();
             let mut answer = refusal.answer(&stamp);
             if refusal.is_ambiguous() && connection.protocol == Protocol::Http1 {
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -139,6 +160,7 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
             answer
         }
     };
+    record.docket().body_in.answered.set(true);
     // hyper takes the body out of an answer to HEAD in HTTP/1 alone; in HTTP/2 a client would break the stream off for it (RFC 9110 §9.3.2).
     if record.docket().method == Method::HEAD {
         *response.body_mut() = Body::Empty;
@@ -157,15 +179,23 @@ async fn walk(
 ) -> Result<Response<Body>, Refusal> {
     let gateway = &worker.gateway;
     // First: nothing may read a header before it is scrubbed, nor a target before it is canonical.
-    let arrived = gateway.door.enter(request, connection, stamp).map_err(Refusal::Door)?;
+    let arrived = gateway.door.enter(request, connection, stamp)?;
     // A listener that only redirects asks nobody who they are.
     if let Some(origin) = gateway.redirects.get(connection.listener).and_then(Option::as_deref) {
         return Ok(redirect::to(origin, arrived.request.uri()));
     }
-    // Before any work that an outsider can make us do.
-    let admitted = limits::admit(&gateway.limits, arrived, docket)?;
-    // Before anything is decided or sent: who is asking.
+    // Before anything is decided by the host: the connection must have been proved for it.
+    authority::check(&gateway.any_authority, &arrived)?;
+    // Nor does one that only publishes this tier's keys.
     let now = worker.clock.now_s();
+    if gateway.publishes.get(connection.listener).is_some_and(|publishes| *publishes) {
+        return Ok(published::answer(&gateway.keys, &arrived.request, now));
+    }
+    // Before anything else is asked of it: its rule says how large it may be and who may send it.
+    let ruled = rule::find(&gateway.rules, arrived, docket)?;
+    // Before any work that an outsider can make us do, and before a byte of the body is read.
+    let admitted = limits::admit(&gateway.limits, ruled, docket)?;
+    // Before anything is decided or sent: who is asking.
     let identified = gateway.authenticate.identify(&worker.tokens, admitted, now, docket).await?;
     // Only what was proved is signed.
     let asserted = assert::sign(&gateway.signer, &worker.assertions, identified, now)?;

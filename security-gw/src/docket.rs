@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use contract::caller::Caller;
 use contract::reason::Reason;
+use contract::target::TargetFault;
 use contract::trail::Trail;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use hyper::upgrade::OnUpgrade;
@@ -50,6 +51,8 @@ pub struct Docket {
     pub status: Option<StatusCode>,
     /// Why we refused, if we did; tier 2's own reason stands in the trail.
     pub refused: Option<Reason>,
+    /// What was wrong with the target, if that was why.
+    pub target_fault: Option<TargetFault>,
     /// The two ends of an upgraded connection, to be joined once the answer is on its way.
     pub tunnel: Option<(OnUpgrade, OnUpgrade)>,
     /// Holds the request's place among those in flight until the record is closed.

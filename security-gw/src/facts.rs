@@ -8,10 +8,19 @@ use contract::caller::Caller;
 use http::HeaderValue;
 use wire::arrived::Arrived;
 
-/// The request has a place among those in flight, and its body a ceiling.
+use crate::ask::Rule;
+
+/// A rule takes the request, and no other one under any reading of its path.
+#[derive(Debug)]
+pub struct Ruled {
+    arrived: Arrived,
+    rule: Arc<Rule>,
+}
+
+/// The request has a place among those in flight, and its body the ceiling of its rule.
 #[derive(Debug)]
 pub struct Admitted {
-    arrived: Arrived,
+    ruled: Ruled,
 }
 
 /// It is known who is asking.
@@ -29,15 +38,33 @@ pub struct Asserted {
     assertion: HeaderValue,
 }
 
+impl Ruled {
+    pub(crate) fn new(arrived: Arrived, rule: Arc<Rule>) -> Self {
+        Self { arrived, rule }
+    }
+
+    /// The rule that takes the request.
+    #[must_use]
+    pub fn rule(&self) -> &Arc<Rule> {
+        &self.rule
+    }
+}
+
 impl Admitted {
-    pub(crate) fn new(arrived: Arrived) -> Self {
-        Self { arrived }
+    pub(crate) fn new(ruled: Ruled) -> Self {
+        Self { ruled }
+    }
+
+    /// The rule that takes the request.
+    #[must_use]
+    pub fn rule(&self) -> &Arc<Rule> {
+        &self.ruled.rule
     }
 
     /// How it came here.
     #[must_use]
     pub fn arrived(&self) -> &Arrived {
-        &self.arrived
+        &self.ruled.arrived
     }
 }
 

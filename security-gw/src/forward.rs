@@ -2,7 +2,7 @@
 //!
 //! In: `Exchange<Asserted>`. Out: the answer of tier 2, its Trail read into the docket and taken out.
 //! Refuses: `Link`; `Limit` when the request body grew over its ceiling, broke off or stood still on the way.
-//! Never: repeats what tier 2 has answered; lets a reserved field through to the client.
+//! Never: repeats what tier 2 has answered; lets a reserved field through to the client, or a field that tells what a service was built with.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use upstream::service::Service;
 use upstream::trip::Trip;
 use wire::body::Body;
 use wire::exchange::Exchange;
-use wire::{hop_by_hop, upgrade};
+use wire::{hop_by_hop, seen, upgrade};
 
 use crate::docket::Docket;
 use crate::facts::Asserted;
@@ -38,7 +38,10 @@ pub async fn send(
     let Exchange { mut request, known } = exchange;
     let wanted = known.arrived().upgrade().cloned();
     let client = wanted.is_some().then(|| hyper::upgrade::on(&mut request));
+    // Tier 2 must read what this tier read; nobody between the two may make it another request.
+    let seen = contract::seen::header(&seen::digest(&request));
     let map = request.headers_mut();
+    map.insert(headers::SEEN.clone(), seen);
     map.insert(headers::ASSERTION.clone(), known.assertion().clone());
     if let Some(credential) = known.relay() {
         map.insert(header::AUTHORIZATION, credential.clone());
@@ -60,7 +63,7 @@ pub async fn send(
 
     docket.trail = response.headers().get(&headers::TRAIL).and_then(|value| Trail::parse(value.as_bytes()));
     let granted = hop_by_hop::strip(response.headers_mut());
-    headers::scrub(response.headers_mut());
+    headers::remove_where(response.headers_mut(), |name| headers::is_reserved(name) || headers::tells_software(name));
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let (Some(client), Some(protocol)) = (client, granted) else {
             return Err(Refusal::Link(SendFault::Protocol));

@@ -5,12 +5,15 @@
 pub mod corridor;
 
 pub mod redirect;
+pub mod authority;
+pub mod rule;
 pub mod limits;
 pub mod authenticate;
 pub mod assert;
 pub mod forward;
 pub mod access_log;
 
+pub mod ask;
 pub mod docket;
 pub mod facts;
 pub mod refusal;

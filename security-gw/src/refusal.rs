@@ -4,16 +4,20 @@
 
 use contract::problem::Problem;
 use contract::reason::Reason;
+use contract::target::TargetFault;
 use http::Response;
 use upstream::fault::SendFault;
 use wire::arrived::Stamp;
 use wire::body::Body;
+use wire::door::Turned;
 
 /// The closed list.
 #[derive(Debug)]
 pub enum Refusal {
-    /// The door: an ambiguous target, host or framing.
+    /// The door: an ambiguous host or framing.
     Door(Reason),
+    /// The target is not canonical, or its path has another rule to some servers.
+    Target(TargetFault),
     /// All places are taken, or the request body is over its ceiling, broke off or stood still.
     Limit(Reason),
     /// No rule names the path.
@@ -26,12 +30,22 @@ pub enum Refusal {
     Link(SendFault),
 }
 
+impl From<Turned> for Refusal {
+    fn from(turned: Turned) -> Self {
+        match turned {
+            Turned::Target(fault) => Self::Target(fault),
+            Turned::Away(reason) => Self::Door(reason),
+        }
+    }
+}
+
 impl Refusal {
     /// The stable code of the refusal.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
             Self::Door(reason) | Self::Limit(reason) | Self::Credential(reason) => *reason,
+            Self::Target(fault) => fault.reason(),
             Self::NoRule => Reason::NoRule,
             Self::Signing(_) => Reason::InternalError,
             Self::Link(fault) => fault.link_reason(),
@@ -47,6 +61,15 @@ impl Refusal {
         )
     }
 
+    /// What was wrong with the target, for the record.
+    #[must_use]
+    pub fn target_fault(&self) -> Option<TargetFault> {
+        match self {
+            Self::Target(fault) => Some(*fault),
+            Self::Door(_) | Self::Limit(_) | Self::NoRule | Self::Credential(_) | Self::Signing(_) | Self::Link(_) => None,
+        }
+    }
+
     /// The answer to the client.
     #[must_use]
     pub fn answer(&self, stamp: &Stamp) -> Response<Body> {
@@ -56,7 +79,7 @@ impl Refusal {
             }
             Self::Link(fault) => tracing::warn!(request_id = %stamp.request_id, %fault, "no replica of routing-gw gave an answer"),
             // The client is at fault: nothing is wrong here, and any client could fill the log.
-            Self::Door(_) | Self::Limit(_) | Self::NoRule | Self::Credential(_) => {}
+            Self::Door(_) | Self::Target(_) | Self::Limit(_) | Self::NoRule | Self::Credential(_) => {}
         }
         let trace_id = stamp.trace.trace_id_hex();
         let problem = Problem {

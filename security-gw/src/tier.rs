@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::assertion::Signer;
+use contract::signing_keys::SigningKeys;
 use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use identity::cache::{TOKENS_MAX_DEFAULT, TokenCache};
 use identity::issuers::Issuers;
+use identity::signed::SignedCache;
 use settings::clock::Clock;
 use settings::files::Files;
 use settings::report::Report;
@@ -23,11 +25,11 @@ use wire::door::{Door, Trust};
 use wire::limits::Limits;
 
 use crate::access_log::AccessLog;
-use crate::assert::AssertionCache;
 use crate::authenticate::Authenticate;
 use crate::config::{SecurityConfig, SecurityPlan};
 use crate::corridor::corridor;
 use crate::replicas;
+use crate::rule::table::Rules;
 
 /// How long the start waits for the first keys and the first replicas; what is missing then is told by `/readyz`.
 const FIRST_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
@@ -36,6 +38,10 @@ const FIRST_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 pub struct SecurityGw {
     pub(crate) door: Door,
     pub(crate) redirects: Vec<Option<String>>,
+    pub(crate) any_authority: Vec<bool>,
+    pub(crate) publishes: Vec<bool>,
+    pub(crate) keys: Arc<SigningKeys>,
+    pub(crate) rules: Rules,
     pub(crate) limits: Limits,
     pub(crate) authenticate: Authenticate,
     pub(crate) signer: Arc<Signer>,
@@ -52,7 +58,7 @@ pub struct Worker {
     pub(crate) clock: Clock,
     pub(crate) access_log: AccessLog,
     pub(crate) tokens: Rc<TokenCache>,
-    pub(crate) assertions: Rc<AssertionCache>,
+    pub(crate) assertions: Rc<SignedCache<Signer>>,
     pub(crate) pools: Rc<Pools>,
 }
 
@@ -102,8 +108,13 @@ impl Tier for SecurityGw {
         Ok(Arc::new(Self {
             door: Door::new(trust, control.tracing.clone()),
             redirects: plan.redirects.clone(),
-            limits: Limits::after(before.map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max),
-            authenticate: Authenticate::after(before.map(|before| &before.authenticate), plan.rules.clone(), issuers.clone()),
+            any_authority: plan.any_authority.clone(),
+            publishes: plan.publishes.clone(),
+            keys: plan.link.keys.clone(),
+            rules: plan.rules.clone(),
+            limits: Limits::after(before.map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max)
+                .with_body_rate(plan.body_rate),
+            authenticate: Authenticate::after(before.map(|before| &before.authenticate), issuers.clone()),
             signer: signer.clone(),
             link,
             link_timeout: plan.link.timeout,
@@ -114,8 +125,9 @@ impl Tier for SecurityGw {
     }
 
     fn worker(self: &Arc<Self>, seat: Seat, before: Option<&Rc<Worker>>) -> Worker {
-        // Other issuers may prove other callers; under another key every assertion is signed anew.
+        // Other issuers may prove other callers.
         let same_issuers = before.filter(|before| Arc::ptr_eq(&before.gateway.issuers, &self.issuers));
+        // Under other keys every assertion is signed anew, and what was signed by the former ones takes no room.
         let same_signer = before.filter(|before| Arc::ptr_eq(&before.gateway.signer, &self.signer));
         Worker {
             gateway: self.clone(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tests::rig::Rig;
+use tests::rig::scene::Scene;
 use tests::rig::wait::until;
 
 use crate::BINARIES;
@@ -138,4 +139,134 @@ fn a_client_cannot_make_tier_one_lose_its_link() {
     knock.check("200 orders");
     assert!(opened() < 0.5, "tier 2 refused what tier 1 let in");
     rig.knock("PRI /orders/1").with(&editor).h2().check("501 method-not-supported");
+}
+
+#[test]
+fn what_is_wrong_with_a_target_stands_in_its_record() {
+    let rig = Rig::two_tier(&BINARIES);
+    for (path, word) in [
+        ("/orders/../users/7", "dot-segment"),
+        ("/orders//1", "empty-segment"),
+        ("/orders/1%00", "encoded"),
+        ("/orders/%c0%af", "not-utf-8"),
+        ("/orders/1%2Fx", "encoded-slash"),
+        ("/public;x/1", "two-readings"),
+    ] {
+        for h2 in [false, true] {
+            let knock = rig.knock(&format!("GET {path}")).with(&rig.editor()).header("x-ledger", "7");
+            let reply = if h2 { knock.h2() } else { knock }.check("400 target-not-canonical");
+            assert_eq!(rig.record_of(&reply)["gateway.target_fault"], *word, "{path}");
+        }
+    }
+    assert_eq!(rig.instances.ledger("orders"), Vec::<String>::new());
+}
+
+/// Tier 1 lets everybody in but to one order; at tier 2 orders are open, but one is not.
+fn open_scene() -> Scene {
+    Scene::default()
+        .security(
+            "  - { path: \"/\", authenticate: require, issuers: [demo] }",
+            "  - { path: \"/\", authenticate: anonymous }\n  - { path: \"/orders/a@b\", authenticate: require, issuers: [demo] }",
+        )
+        .routing(
+            "service: orders, require: { scopes: [\"orders:read\"] } }",
+            "service: orders, public: true }\n  - { name: closed, path: \"/orders/caf%C3%A9\", service: orders, require: { scopes: [none] } }",
+        )
+}
+
+#[test]
+fn no_other_spelling_of_a_path_leads_to_another_rule_or_route() {
+    let rig = open_scene().raise(&BINARIES);
+    for path in ["/orders/a@b", "/orders/a%40b"] {
+        rig.knock(&format!("GET {path}")).check("401 no-credentials");
+    }
+    for path in ["/orders/caf%C3%A9", "/orders/caf%c3%a9"] {
+        rig.knock(&format!("GET {path}")).check("401 authentication-required");
+    }
+    for path in ["/orders/a@b;x", "/orders/a%40b;", "/orders/caf%C3%A9;x=1"] {
+        rig.knock(&format!("GET {path}")).check("400 target-not-canonical");
+    }
+    // The lawful twins: the same rule and route with and without.
+    for path in ["/orders/1", "/orders/a@c", "/orders/a%40c", "/orders/1;v=2", "/orders/caf%C3%A9s"] {
+        let reply = rig.knock(&format!("GET {path}")).check("200 orders");
+        assert_eq!(reply.json()["path"], *path, "a target is forwarded as it came");
+    }
+}
+
+#[test]
+fn an_encoded_slash_passes_where_rule_and_route_allow_it_and_nowhere_else() {
+    let rule = ("authenticate: anonymous }\n", "authenticate: anonymous, allow_encoded_slashes: true }\n");
+    let route = (
+        "service: orders, public: true }\n  - { name: closed",
+        "service: orders, public: true, allow_encoded_slashes: true }\n  - { name: closed",
+    );
+    let both = open_scene().security(rule.0, rule.1).routing(route.0, route.1);
+    let rig = both.routing("path: \"/orders/caf%C3%A9\"", "path: \"/orders/a/closed\"").raise(&BINARIES);
+    for path in ["/orders/a%2Fb", "/orders/a%2fb%2Fc", "/orders/a%2Fb;v=1"] {
+        assert_eq!(rig.knock(&format!("GET {path}")).check("200 orders").json()["path"], *path);
+    }
+    for path in [
+        // To a server that decodes first they are the closed route, another one, the rule that asks for a token, or no canonical path at all.
+        "/orders/a%2Fclosed",
+        "/orders/a%2Fclosed;x",
+        "/public%2Fx",
+        "/orders%2Fa@b",
+        "/orders/a%2F..%2Fclosed",
+        "/orders/a%2F%2Fb",
+        // The route of these does not allow it.
+        "/users/a%2Fb",
+    ] {
+        rig.knock(&format!("GET {path}")).check("400 target-not-canonical");
+    }
+    assert!(rig.knock("GET /orders/a/closed").go().status.is_client_error());
+
+    for one in [open_scene().security(rule.0, rule.1), open_scene().routing(route.0, route.1)] {
+        let rig = one.raise(&BINARIES);
+        rig.knock("GET /orders/a%2Fb").check("400 target-not-canonical");
+        rig.knock("GET /orders/1").check("200 orders");
+    }
+}
+
+#[test]
+fn a_rule_and_a_route_hold_bodies_to_their_own_ceilings() {
+    let scene = Scene::default()
+        .security(
+            "  - { path: \"/public/\", authenticate: anonymous }",
+            "  - { path: \"/public/\", authenticate: anonymous, body_bytes_max: 1KiB }",
+        )
+        .routing(
+            "service: orders, require: { scopes: [\"orders:write\"] } }",
+            "service: orders, require: { scopes: [\"orders:write\"] }, body_bytes_max: 2KiB }",
+        );
+    let rig = scene.raise(&BINARIES);
+    let editor = rig.editor();
+    for (path, most) in [("/public/x", 1024), ("/orders/1", 2048)] {
+        for chunked in [false, true] {
+            let send = |bytes: usize| {
+                let knock = rig.knock(&format!("POST {path}")).with(&editor).body(vec![b'x'; bytes]);
+                if chunked { knock.header("transfer-encoding", "chunked") } else { knock }
+            };
+            assert_eq!(send(most).check("200 orders").json()["body_bytes"], most);
+            let refused = send(most + 1).check("413 body-too-large");
+            assert_eq!(rig.record_of(&refused)["gateway.reason"], "body-too-large");
+        }
+        let reply = rig.knock(&format!("POST {path}")).with(&editor).body(vec![b'x'; most + 1]).h2().check("413 body-too-large");
+        let read = rig.record_of(&reply)["http.request.body.size"].as_u64();
+        assert!(path == "/orders/1" || read == Some(0), "nothing was read of it: {read:?}");
+    }
+    // Others have the ceiling of the process.
+    rig.knock("POST /users/7").with(&editor).body(vec![b'x'; 4096]).check("405 method-not-allowed");
+}
+
+#[test]
+fn what_a_service_was_built_with_is_not_told() {
+    let rig = Rig::two_tier(&BINARIES);
+    for header in ["server:nginx", "x-powered-by:PHP", "X-AspNet-Version:4", "x-gw-trail:forged"] {
+        let reply = rig.knock(&format!("GET /public/x?answer_header={header}")).check("200 orders");
+        let (name, _) = header.split_once(':').expect("two");
+        assert!(!reply.headers.contains_key(name), "{reply:?}");
+    }
+    let reply = rig.knock("GET /public/x?answer_header=x-own:kept").check("200 orders");
+    assert_eq!(reply.header("x-own"), "kept");
+    assert!(!reply.headers.contains_key("via"));
 }

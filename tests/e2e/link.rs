@@ -15,7 +15,7 @@ use tests::rig::wait::until;
 
 use crate::BINARIES;
 
-fn tier1(rig: &Rig) -> Identity {
+pub(crate) fn tier1(rig: &Rig) -> Identity {
     let leaf = rig.certificates.leaf(Purpose::Client, "security-gw.demo");
     Identity {
         ca_pem: rig.certificates.ca_pem(),
@@ -37,7 +37,7 @@ fn ask(rig: &Rig, identity: &Identity, assertion: Option<&str>) -> Result<Reply,
     })
 }
 
-fn editor() -> Caller {
+pub(crate) fn editor() -> Caller {
     Caller {
         subject: "editor".into(),
         issuer: "test".into(),
@@ -48,7 +48,7 @@ fn editor() -> Caller {
     }
 }
 
-fn signer(rig: &Rig, audience: &str) -> Signer {
+pub(crate) fn signer(rig: &Rig, audience: &str) -> Signer {
     let pem = std::fs::read(rig.folder.file("link.pem")).expect("the link key");
     Signer::from_pkcs8_pem(&pem, "link-1".into(), "security-gw".into(), audience.into()).expect("a signer")
 }
@@ -153,4 +153,95 @@ fn unix_scene(uids: &str) -> tests::rig::scene::Scene {
         .routing(tls, &format!("    unix: {{ mode: \"0600\", {uids} }}\n"))
         .security("discover: { kind: dns, name: routing-gw.demo, port: {link} }", "discover: { kind: unix, path: r.link }")
         .security("  tls: { ca: ca.pem, certificate: security-gw.pem, key: security-gw.key, peers: [\"dns:routing-gw.demo\"] }\n", "")
+}
+
+fn edit(rig: &Rig, file: &str, from: &str, to: &str) {
+    let text = std::fs::read_to_string(rig.folder.file(file)).expect("the file");
+    assert!(text.contains(from), "{file} has no {from}");
+    rig.folder.write(file, &text.replace(from, to));
+}
+
+/// Waits until requests are refused for want of the link, and gives how many reached an instance until then.
+fn until_the_link_is_refused(rig: &Rig) -> usize {
+    let mut in_a_row = 0;
+    until("the link is refused", || {
+        let said = rig.knock("GET /orders/1").with(&rig.editor()).go().says();
+        // Each worker has connections of its own, and a request may meet one as it ends.
+        in_a_row = if ["503 link-unavailable", "502 link-reset"].contains(&said.as_str()) { in_a_row + 1 } else { 0 };
+        (in_a_row >= 10).then_some(())
+    });
+    rig.instances.ledger("orders").len()
+}
+
+#[test]
+fn a_name_that_is_taken_off_a_list_is_refused_from_the_reload_on_in_both_directions() {
+    let quiet = "reload: { watch: null }\ndrain:";
+    let rig = tests::rig::scene::Scene::default().security("drain:", quiet).routing("drain:", quiet).raise(&BINARIES);
+    let editor = rig.editor();
+    let directions = [
+        ("routing.yaml", &rig.routing, "peers: [\"dns:security-gw.demo\"]"),
+        ("security.yaml", &rig.security, "peers: [\"dns:routing-gw.demo\"]"),
+    ];
+    for (file, process, peers) in directions {
+        rig.knock("GET /orders/1").with(&editor).check("200 orders");
+        edit(&rig, file, peers, "peers: [\"dns:another.demo\"]");
+        process.reload();
+        let seen = until_the_link_is_refused(&rig);
+        let counted = || {
+            let refused = |reason| rig.security.metric(&format!("gateway_refusals_total{{reason=\"{reason}\"}}"));
+            refused("link-unavailable") + refused("link-reset")
+        };
+        let before = counted();
+        for line in ["GET /orders/1", "POST /orders/1"] {
+            let refused = rig.knock(line).with(&editor).go();
+            assert!(["503 link-unavailable", "502 link-reset"].contains(&refused.says().as_str()), "{file}: {refused:?}");
+            assert_eq!(rig.record_of(&refused)["gateway.reason"], refused.json()["reason"]);
+        }
+        assert!((counted() - before - 2.0).abs() < 0.1, "{file}: both are counted");
+        if file == "routing.yaml" {
+            let ended = "gateway_connections_total{listener=\"link\",end=\"peer-not-allowed\"}";
+            assert!(rig.routing.metric(ended) > 0.5, "tier 2 counts whom it refused");
+            until("the connection record says peer-not-allowed", || {
+                rig.events("routing").into_iter().find(|record| record["gateway.reason"] == "peer-not-allowed")
+            });
+        } else {
+            let failed = "gateway_upstream_connects_total{service=\"link\",result=\"failed\"}";
+            assert!(rig.security.metric(failed) > 0.5, "tier 1 counts whom it refused");
+        }
+        assert_eq!(rig.instances.ledger("orders").len(), seen, "{file}: nothing has passed");
+        edit(&rig, file, "peers: [\"dns:another.demo\"]", peers);
+        process.reload();
+        until("the name counts again", || (rig.knock("GET /orders/1").with(&editor).go().says() == "200 orders").then_some(()));
+    }
+}
+
+#[test]
+fn nobody_passes_the_link_in_plain_or_under_another_authority() {
+    let rig = Rig::two_tier(&BINARIES);
+    let right = signer(&rig, "routing-gw").sign(&editor(), Clock::system().now_s()).expect("signed").token;
+    let seen = rig.instances.ledger("orders").len();
+    let records = || rig.events("routing").into_iter().filter(|record| record["kind"] == "connection").count();
+
+    let before = records();
+    let mut plain = std::net::TcpStream::connect(rig.routing.listener("link")).expect("a connection");
+    plain.set_read_timeout(Some(std::time::Duration::from_secs(10))).expect("a timeout");
+    let request = format!("GET /orders/1 HTTP/1.1\r\nhost: localhost\r\nx-gw-assertion: {right}\r\n\r\n");
+    std::io::Write::write_all(&mut plain, request.as_bytes()).expect("written");
+    let mut answer = Vec::new();
+    let _reset = std::io::Read::read_to_end(&mut plain, &mut answer);
+    assert!(!answer.starts_with(b"HTTP/"), "{:?}", String::from_utf8_lossy(&answer));
+    until("the connection is recorded", || (records() > before).then_some(()));
+
+    let stranger =
+        gwctl::stage::certificates::Authority::new("another CA", gwctl::stage::certificates::Validity::days(Clock::system().now_s(), 2))
+            .expect("an authority");
+    let names = [gwctl::stage::certificates::San::Dns("security-gw.demo".to_owned())];
+    let validity = gwctl::stage::certificates::Validity::days(Clock::system().now_s(), 2);
+    let leaf = stranger.issue(Purpose::Client, "security-gw.demo", &names, validity).expect("a leaf");
+    let leaf = Some((leaf.chain_pem().to_owned(), leaf.key_pem().to_owned()));
+    let identity = Identity { ca_pem: rig.certificates.ca_pem(), leaf, server: "routing-gw.demo" };
+    let before = records();
+    assert!(ask(&rig, &identity, Some(&right)).is_err(), "an answer came");
+    until("the connection is recorded", || (records() > before).then_some(()));
+    assert_eq!(rig.instances.ledger("orders").len(), seen);
 }

@@ -2,25 +2,34 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test that calls them")]
 
+mod abuse;
 mod check;
 mod corpus_h1;
+mod corpus_h2;
 mod demo;
 mod discovery;
 mod drain;
 mod failures;
 mod farewell;
+mod floods;
+mod footprint;
 mod front_door;
 mod golden;
+mod keys;
 mod killing;
 mod ledger;
 mod ledger_changes;
 mod link;
 mod link_health;
+mod overload;
+mod proxy_protocol;
 mod readme;
 mod records;
 mod reload;
+mod secrets;
 mod streaming;
 mod systemd;
+mod tls;
 mod traces;
 mod trust;
 mod upgrade;

@@ -24,7 +24,11 @@ fn blocks(readme: &str, language: &str) -> Vec<String> {
 #[test]
 fn the_configurations_of_the_readme_are_lawful() {
     let rig = Rig::two_tier(&BINARIES);
-    std::fs::copy(rig.folder.file("link.pem"), rig.folder.file("link-signing.pem")).expect("the key under the README's name");
+    for name in ["link", "services"] {
+        let keys =
+            Command::new(BINARIES.gwctl).args(["keys", "new", "--name", name, "--dir"]).arg(rig.folder.path()).output().expect("it runs");
+        assert!(keys.status.success(), "{}", String::from_utf8_lossy(&keys.stderr));
+    }
     let blocks = blocks(&readme(), "yaml");
     let [tier1, tier2, drop_in] = blocks.as_slice() else { panic!("three configurations, not {}", blocks.len()) };
     std::fs::create_dir(rig.folder.file("routes.d")).expect("a folder");

@@ -1,9 +1,18 @@
 //! What an instance sees, and what it never sees.
 
+use bytes::Bytes;
+use gwctl::stage::certificates::Purpose;
+use http::{Request, header};
+use http_body_util::Full;
+use settings::clock::Clock;
 use tests::rig::Rig;
+use tests::rig::client::{self, Identity, Line, Version};
+use tests::rig::reply::Reply;
 use tests::rig::scene::Scene;
+use tests::rig::wait::until;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::BINARIES;
+use crate::{BINARIES, link};
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -71,17 +80,30 @@ fn what_a_client_forges_does_not_arrive() {
             ("forwarded", "for=6.6.6.6"),
             ("x-real-ip", "6.6.6.6"),
             ("x-request-id", "forged"),
+            ("x_gw_subject", "root"),
+            ("x-forwarded_host", "forged"),
+            ("x-http-method-override", "forged"),
+            ("x_original_url", "forged"),
+            ("x-rewrite-url", "forged"),
+            ("x-original-host", "forged"),
+            ("true-client-ip", "6.6.6.6"),
+            ("x-envoy-original-path", "forged"),
+            ("client-cert", "forged"),
+            ("proxy", "forged"),
+            ("x-gw-seen", "forged"),
+            ("x-gw-health", "forged"),
         ];
         for (name, value) in forged {
             knock = knock.header(name, value);
         }
-        let reply = knock.header("connection", "x-gw-subject, x-request-id, traceparent").go();
+        let reply = knock.header("connection", "x-gw-subject, x-request-id, traceparent, x-forwarded-for, x-real-ip").go();
         assert_eq!(reply.status, 200, "{reply:?}");
         let seen = reply.json()["headers"].to_string();
         assert!(!seen.contains("forged") && !seen.contains("6.6.6.6"), "{seen}");
         if token.is_some() {
             assert!(!seen.contains("root"), "{seen}");
         }
+        assert_eq!((reply.saw("x-forwarded-for").as_deref(), reply.saw("x-real-ip").as_deref()), (Some("127.0.0.1"), Some("127.0.0.1")));
         assert!(reply.saw("traceparent").is_some() && reply.saw("x-request-id").is_some(), "{seen}");
     }
 }
@@ -100,4 +122,111 @@ fn a_trusted_peer_continues_its_trace_and_a_stranger_begins_one() {
     let seen = reply.saw("traceparent").expect("a trace");
     assert_ne!(&seen[3..35], &TRACE[3..35], "a stranger's trace is not continued");
     assert_eq!(reply.saw("tracestate"), None);
+}
+
+#[test]
+fn trailers_hold_nothing_that_a_head_may_not() {
+    let rig = Rig::two_tier(&BINARIES);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let answer = runtime.block_on(async {
+        let mut stream = client::handshake(rig.door(), &rig.identity(), &[b"http/1.1"]).await.expect("a connection");
+        let head = "POST /public/x HTTP/1.1\r\nhost: localhost\r\nte: trailers\r\nconnection: close, te\r\ntransfer-encoding: chunked\r\n\
+                    trailer: x_gw_subject, x_forwarded_for, x-original-url, x-sum\r\n\r\n";
+        let body = "1\r\na\r\n0\r\nx_gw_subject: forged\r\nx_forwarded_for: forged\r\nx-original-url: forged\r\nx-sum: kept\r\n\r\n";
+        stream.write_all(format!("{head}{body}").as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(client::EXCHANGE_MAX, stream.read_to_end(&mut answer));
+        read.await.expect("in time").expect("an answer");
+        String::from_utf8(answer).expect("text")
+    });
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"x-sum\":\"kept\""), "{answer}");
+    assert!(!answer.contains("forged"), "{answer}");
+}
+
+#[test]
+fn a_believed_proxy_says_whose_request_it_is_and_a_client_behind_it_does_not() {
+    let rig = Scene::default().security("trust: { trace", "trust: { proxies: [\"127.0.0.0/8\", \"10.0.0.0/8\"], trace").raise(&BINARIES);
+    let check = |lines: &[(&str, &str)], client: &str, scheme: &str, host: Option<&str>| {
+        let knock = lines.iter().fold(rig.knock("GET /public/x"), |knock, (name, value)| knock.header(name, value));
+        let reply = knock.check("200 orders");
+        assert_eq!(reply.saw("x-forwarded-for").as_deref(), Some(client), "{lines:?}");
+        assert_eq!(reply.saw("x-real-ip").as_deref(), Some(client), "{lines:?}");
+        assert_eq!(reply.saw("x-forwarded-proto").as_deref(), Some(scheme), "{lines:?}");
+        let own = format!("localhost:{}", rig.door().port());
+        assert_eq!(reply.saw("x-forwarded-host").as_deref(), Some(host.unwrap_or(&own)), "{lines:?}");
+        assert_eq!(reply.saw("forwarded"), None);
+        assert_eq!(rig.record_of(&reply)["client.address"], *client, "{lines:?}");
+    };
+    check(&[], "127.0.0.1", "https", None);
+    check(&[("x-forwarded-for", "6.6.6.6, 203.0.113.9, 10.1.1.1")], "203.0.113.9", "https", None);
+    check(
+        &[("forwarded", "for=\", for=\"[2001:db8::9]:80\";proto=http;host=shop.test, for=10.1.1.1")],
+        "2001:db8::9",
+        "http",
+        Some("shop.test"),
+    );
+    let told = [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "http"), ("x-forwarded-host", "shop.test:8080")];
+    check(&told, "203.0.113.9", "http", Some("shop.test:8080"));
+    check(&[("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=6.6.6.6")], "127.0.0.1", "https", None);
+    check(
+        &[("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "javascript"), ("x-forwarded-host", "a/b")],
+        "203.0.113.9",
+        "https",
+        None,
+    );
+}
+
+#[test]
+fn a_proxy_is_believed_by_the_name_in_its_certificate() {
+    let rig = Scene::default()
+        .security("key: server.key } ] } }", "key: server.key } ], clients: { ca: ca.pem, peers: [\"dns:*.demo\"] } } }")
+        .security("trust: { trace", "trust: { proxies: [\"dns:lb.demo\"], trace")
+        .raise(&BINARIES);
+    let ask = |name: &str| -> Reply {
+        let leaf = rig.certificates.leaf(Purpose::Client, name);
+        let identity = Identity { leaf: Some((leaf.chain_pem().to_owned(), leaf.key_pem().to_owned())), ..rig.identity() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut line = Line::open(rig.door(), &identity, Version::H1).await.expect("a connection");
+            line.exchange(rig.knock("GET /public/x").header("x-forwarded-for", "203.0.113.9").request()).await.expect("an answer")
+        })
+    };
+    assert_eq!(ask("lb.demo").check("200 orders").saw("x-forwarded-for").as_deref(), Some("203.0.113.9"));
+    assert_eq!(ask("other.demo").check("200 orders").saw("x-forwarded-for").as_deref(), Some("127.0.0.1"));
+}
+
+#[test]
+fn a_request_that_the_tiers_read_differently_is_refused_counted_and_told() {
+    let rig = Rig::two_tier(&BINARIES);
+    let assertion = link::signer(&rig, "routing-gw").sign(&link::editor(), Clock::system().now_s()).expect("signed").token;
+    let ask = |target: &str, seen: Option<&str>| -> Reply {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut line = Line::open(rig.routing.listener("link"), &link::tier1(&rig), Version::H1).await.expect("a connection");
+            let request = Request::builder()
+                .uri(target)
+                .header(header::HOST, "localhost")
+                .header("x-gw-assertion", &assertion)
+                .header("x-ledger", "7");
+            let request = seen.iter().fold(request, |request, seen| request.header("x-gw-seen", *seen));
+            line.exchange(request.body(Full::new(Bytes::new())).expect("a request")).await.expect("an answer")
+        })
+    };
+    // `printf 'GET\0localhost\0/orders/1?x=1' | sha256sum | cut -c1-32`
+    let seen = "51835c5f9cf19c9dde255c6455ab25b9";
+    ask("/orders/1?x=1", Some(seen)).check("200 orders");
+    ask("/orders/1?x=1", None).check("200 orders");
+    let served = rig.instances.ledger("orders").len();
+    assert_eq!(served, 2);
+    let split = ask("/orders/1?x=2", Some(seen));
+    split.check("400 split-view");
+    ask("/orders/1?x=1", Some("forged")).check("400 split-view");
+    assert_eq!(rig.instances.ledger("orders").len(), served);
+    assert!((rig.routing.metric("gateway_split_views_total") - 2.0).abs() < 0.1);
+    let id = split.header("x-gw-trail");
+    assert!(id.contains("reason=split-view"), "{id}");
+    let id = split.json()["request_id"].as_str().expect("an id").to_owned();
+    until("the log names the request", || rig.routing.log().lines().find(|line| line.contains(&id) && line.contains("ERROR")).map(drop));
+    // And tier 1 itself tells what tier 2 reads.
+    rig.knock("GET /orders/1?x=%2F;").with(&rig.editor()).check("200 orders");
 }

@@ -37,7 +37,7 @@ enum Command {
         #[arg(long, default_value = DEMO_DIR)]
         dir: PathBuf,
     },
-    /// The keys with which tier 1 signs what it tells tier 2.
+    /// The keys with which a tier signs: tier 1 what it tells tier 2, tier 2 what it tells services.
     Keys {
         #[command(subcommand)]
         action: KeysAction,
@@ -78,15 +78,38 @@ enum DemoAction {
 
 #[derive(Debug, Subcommand)]
 enum KeysAction {
-    /// Makes a signing key, and adds its public half to link.jwks.json.
+    /// Begins a set of signing keys (link-signing.jwks.json), and adds the public half to link.jwks.json.
     New {
-        /// The folder to write into.
+        #[command(flatten)]
+        which: Which,
+        /// Makes one key in PEM (link-signing-KID.pem) instead, which cannot be rotated.
         #[arg(long)]
-        dir: PathBuf,
-        /// The key id; by default made from the key.
-        #[arg(long)]
-        kid: Option<String>,
+        pem: bool,
     },
+    /// Adds a key that signs in two minutes, once everybody can know it, and ends the former one two minutes after that. It is the only step.
+    Rotate {
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Which {
+    /// The folder of the files.
+    #[arg(long)]
+    dir: PathBuf,
+    /// How the names of the files begin.
+    #[arg(long, default_value = "link")]
+    name: String,
+    /// The id of the new key; by default made from the key.
+    #[arg(long)]
+    kid: Option<String>,
+}
+
+impl Which {
+    fn place(&self) -> keys::Place<'_> {
+        keys::Place { dir: &self.dir, name: &self.name }
+    }
 }
 
 /// Where the demo lives unless it is told otherwise.
@@ -115,7 +138,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Fault> {
         Command::Demo(DemoArgs { dir, action: Some(DemoAction::Kill { name }), .. }) => act::kill(&dir, &name),
         Command::Demo(DemoArgs { dir, action: Some(DemoAction::Start { name }), .. }) => act::start(&dir, &name),
         Command::Token { user, dir } => token::print(&dir, &user),
-        Command::Keys { action: KeysAction::New { dir, kid } } => keys::new(&dir, kid.as_deref()),
+        Command::Keys { action: KeysAction::New { which, pem } } => keys::new(which.place(), which.kid.as_deref(), pem),
+        Command::Keys { action: KeysAction::Rotate { which } } => keys::rotate(which.place(), which.kid.as_deref()),
         Command::Upgrade(door) => order::upgrade(&door),
         Command::Reload(door) => order::reload(&door),
         Command::Stage(args) => process::run(args),

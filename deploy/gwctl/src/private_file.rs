@@ -3,9 +3,9 @@
 //! In: a path and bytes. Out: the file in place, by a rename, so that no reader ever sees half of it. Refuses: nothing
 //! beyond what the file system refuses. Never: leaves a private key readable by others, not even for a moment.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 /// Writes `bytes` to `path` with mode 0600: keys, tokens.
@@ -33,8 +33,25 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
-    file.write_all(bytes)?;
-    fs::rename(&beside, path)
+    let written = keep_owner(path, &file).and_then(|()| file.write_all(bytes)).and_then(|()| file.sync_all());
+    match written {
+        Ok(()) => fs::rename(&beside, path),
+        Err(error) => {
+            // What nobody asked for must not stay; the first error says more than a second one.
+            let _ = fs::remove_file(&beside);
+            Err(error)
+        }
+    }
+}
+
+/// A file that is replaced stays its owner's: a tier could not read the key that root wrote in its place.
+fn keep_owner(path: &Path, file: &File) -> io::Result<()> {
+    let Ok(former) = fs::symlink_metadata(path) else { return Ok(()) };
+    let ours = file.metadata()?;
+    if (former.uid(), former.gid()) == (ours.uid(), ours.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(former.uid()), Some(former.gid()))
 }
 
 #[cfg(test)]

@@ -85,15 +85,25 @@ impl DropIn {
 }
 
 /// Reads every drop-in of `folder`. `None` when the folder itself is at fault, which is a complaint about the main file.
-pub fn gather(folder: &Path, main: DropInPlan, files: &Files, before: Option<&Served>, report: &mut Report) -> Option<Whole> {
+///
+/// `signs` says whether this tier has keys of its own; `body_bytes_max` is the ceiling of the process.
+pub fn gather(
+    folder: &Path,
+    main: DropInPlan,
+    signs: bool,
+    body_bytes_max: u64,
+    files: &Files,
+    before: Option<&Served>,
+    report: &mut Report,
+) -> Option<Whole> {
     let names = files.list(folder, ".yaml", DROP_INS_MAX).map_err(|what| {
         report.complain("drop_ins", what, "name a folder that exists and that this user may read, or take the key out");
     });
-    let taken = Taken::by(&main);
+    let taken = Taken::by(&main, signs);
     let mut drop_ins = Vec::new();
     for name in names.ok()? {
         let mut report = Report::new();
-        let plan = read(&folder.join(&name), files, &taken, &mut report).filter(|_| report.is_clean());
+        let plan = read(&folder.join(&name), body_bytes_max, files, &taken, &mut report).filter(|_| report.is_clean());
         let former = before.and_then(|before| before.get(&name)).filter(|former| taken.leaves_room_for(former)).cloned();
         drop_ins.push(DropIn { name, plan: plan.or_else(|| former.clone()), former, report });
     }
@@ -115,7 +125,7 @@ pub fn gather(folder: &Path, main: DropInPlan, files: &Files, before: Option<&Se
     Some(whole)
 }
 
-fn read(path: &Path, files: &Files, taken: &Taken, report: &mut Report) -> Option<DropInPlan> {
+fn read(path: &Path, body_bytes_max: u64, files: &Files, taken: &Taken, report: &mut Report) -> Option<DropInPlan> {
     let shown = files.resolve(path).display().to_string();
     let beside = files.within(path.parent().unwrap_or(Path::new("")));
     let text = match side_files::outside(path.file_name().map(Path::new).unwrap_or(path), &beside) {
@@ -138,12 +148,21 @@ fn read(path: &Path, files: &Files, taken: &Taken, report: &mut Report) -> Optio
         if taken.services.contains(name) {
             report.complain(&key, format!("the main file has a service {name:?} too"), ANOTHER_NAME_OF_A_SERVICE);
         }
+        if taken.audiences.contains(name) {
+            let what = format!("a route of the main file vouches for callers to the audience {name:?}, which would be this service too");
+            report.complain(&key, what, ANOTHER_NAME_OF_A_SERVICE);
+        }
         // What lies outside is not even opened.
         let inside = side_files::check(service, &key, &beside, report);
         services.push(if inside { service.check(&key, &beside, report) } else { None });
     }
     let known = config.services.keys().chain(&taken.services).map(String::as_str);
-    let routes = routes::check(&config.routes, known, report);
+    // A team could have callers vouched for to another team's service, and show it what it got.
+    for (index, _) in config.routes.iter().enumerate().filter(|(_, route)| route.identity.named_audience().is_some()) {
+        let what = "a drop-in names no audience: its instances could pass for the caller there";
+        report.complain(&format!("routes[{index}].assert.audience"), what, "write `assert: true`, which means the service");
+    }
+    let routes = routes::check(&config.routes, known, taken.signs, body_bytes_max, report);
     // Only as long as none was left out do places in the plan say places in the file.
     if routes.len() == config.routes.len() {
         for (index, route) in routes.iter().enumerate() {
@@ -151,6 +170,11 @@ fn read(path: &Path, files: &Files, taken: &Taken, report: &mut Report) -> Optio
         }
     }
     Some(DropInPlan { services: services.into_iter().collect::<Option<_>>()?, routes })
+}
+
+/// Whom a route vouches for callers to, where that is not its service.
+fn named_audience(route: &RoutePlan) -> Option<String> {
+    route.identity.as_deref().filter(|audience| *audience != route.service).map(str::to_owned)
 }
 
 /// What to do about a service of another file.
@@ -175,10 +199,14 @@ struct Taken {
     services: Vec<String>,
     names: HashSet<String>,
     paths: Claims<String>,
+    /// Whom callers are vouched for to.
+    audiences: HashSet<String>,
+    /// Whether this tier has keys of its own.
+    signs: bool,
 }
 
 impl Taken {
-    fn by(main: &DropInPlan) -> Self {
+    fn by(main: &DropInPlan, signs: bool) -> Self {
         let mut paths = Claims::default();
         for route in &main.routes {
             paths.add(&route.pattern, &route.demands, route.name.clone());
@@ -187,6 +215,8 @@ impl Taken {
             services: main.services.iter().map(|service| service.name.to_string()).collect(),
             names: main.routes.iter().map(|route| route.name.clone()).collect(),
             paths,
+            audiences: main.routes.iter().filter_map(named_audience).collect(),
+            signs,
         }
     }
 
@@ -206,10 +236,11 @@ impl Taken {
     /// Whether what served before can serve beside the main file as it is now.
     fn leaves_room_for(&self, plan: &DropInPlan) -> bool {
         let own: HashSet<&str> = plan.services.iter().map(|service| &*service.name).collect();
-        self.services.iter().all(|service| !own.contains(service.as_str()))
+        self.services.iter().chain(&self.audiences).all(|service| !own.contains(service.as_str()))
             && plan.routes.iter().all(|route| {
                 let has_service = own.contains(route.service.as_str()) || self.services.contains(&route.service);
-                has_service && !self.names.contains(&route.name) && self.rival(route).is_none()
+                let may_sign = self.signs || route.identity.is_none();
+                has_service && may_sign && !self.names.contains(&route.name) && self.rival(route).is_none()
             })
     }
 }

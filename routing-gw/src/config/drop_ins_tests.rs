@@ -44,8 +44,9 @@ impl Place {
         let main: DropInConfig = parse("main", MAIN, &|_| None, &mut report).unwrap();
         let services = main.services.iter().filter_map(|(name, service)| service.check(&format!("services.{name}"), &files, &mut report));
         let services = services.collect();
-        let routes = routes::check(&main.routes, main.services.keys().map(String::as_str), &mut report);
-        let whole = gather(Path::new("routes.d"), DropInPlan { services, routes }, &files, self.served.as_ref(), &mut report).unwrap();
+        let routes = routes::check(&main.routes, main.services.keys().map(String::as_str), true, u64::MAX, &mut report);
+        let main = DropInPlan { services, routes };
+        let whole = gather(Path::new("routes.d"), main, true, u64::MAX, &files, self.served.as_ref(), &mut report).unwrap();
         assert!(report.is_clean(), "{report:?}");
         let serving = whole.drop_ins.iter().map(|(name, plan)| {
             let paths: Vec<String> = plan.routes.iter().map(|route| shown(&route.pattern)).collect();

@@ -1,6 +1,7 @@
 //! routing-gw's configuration as written, and the checks that need more than one room.
 
 pub mod drop_ins;
+pub mod keys;
 pub mod plan;
 mod rivals;
 pub mod routes;
@@ -8,10 +9,11 @@ mod side_files;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use contract::assertion::{ASSERTION_BYTES_MAX, KeyFault, Verifier};
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use contract::assertion::ASSERTION_BYTES_MAX;
+use host::certificates::CertificateInUse;
+use host::config::{AdminConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::limits_config::LimitsConfig;
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use schemars::JsonSchema;
@@ -22,8 +24,10 @@ use telemetry::logs::LogsConfig;
 use telemetry::record::config::RecordsConfig;
 use telemetry::traces::config::TracesConfig;
 use upstream::config::ServiceConfig;
+use wire::tls::client::ClientTls;
 
 use crate::config::drop_ins::Whole;
+use crate::config::keys::{AssertionsConfig, check_vouch};
 use crate::config::plan::{DropInPlan, RoutingPlan};
 use crate::config::routes::RouteConfig;
 use crate::tier::RoutingGw;
@@ -33,7 +37,7 @@ use crate::vouch::VouchConfig;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoutingConfig {
-    /// What this tier is called in traces.
+    /// What this tier is called in traces, and in what it signs for services.
     #[serde(default = "default_name")]
     pub name: String,
     /// Threads that serve; the number of cores when absent.
@@ -48,6 +52,9 @@ pub struct RoutingConfig {
     /// Which authorities fetched documents and collectors are proved by.
     #[serde(default)]
     pub roots: TrustRootsConfig,
+    /// Where documents may be fetched from.
+    #[serde(default)]
+    pub fetch: FetchConfig,
     /// Ceilings, as at tier 1; what tier 1 adds to a head does not count.
     #[serde(default)]
     pub limits: LimitsConfig,
@@ -71,6 +78,8 @@ pub struct RoutingConfig {
     pub traces: TracesConfig,
     /// Whom this tier believes.
     pub vouch: VouchConfig,
+    /// This tier's own signed word on callers, for services; a route says `assert` to have it.
+    pub assertions: Option<AssertionsConfig>,
     /// The services, by name.
     pub services: BTreeMap<String, ServiceConfig>,
     /// The routes.
@@ -79,9 +88,6 @@ pub struct RoutingConfig {
     /// the rest loads.
     pub drop_ins: Option<PathBuf>,
 }
-
-/// Bytes of a key file at most.
-const KEYS_BYTES_MAX: usize = 256 * 1024;
 
 /// Header fields that tier 1 adds at most, beside what the client sent.
 const LINK_FIELDS: usize = 32;
@@ -96,7 +102,7 @@ impl RoutingConfig {
     /// Checks everything and complains about all that is wrong.
     pub fn check(self, files: &Files, before: Option<&RoutingPlan>, report: &mut Report) -> Option<Checked<RoutingGw>> {
         for (index, listener) in self.listen.iter().enumerate() {
-            check_listener(listener, index, report);
+            check_listener(listener, index, self.assertions.is_some(), report);
         }
         let services: Vec<_> =
             self.services.iter().map(|(name, service)| service.check(&format!("services.{name}"), files, report)).collect();
@@ -107,8 +113,13 @@ impl RoutingConfig {
                 "add a route with a name, a path and a service",
             );
         }
-        let routes = routes::check(&self.routes, self.services.keys().map(String::as_str), report);
-        let verifier = check_vouch(&self.vouch, files, report);
+        let signs = self.assertions.is_some();
+        let known = self.services.keys().map(String::as_str);
+        let routes = routes::check(&self.routes, known, signs, self.limits.body_bytes_max.get(), report);
+        let trusted = check_vouch(&self.vouch, files, report);
+        let keys = self.assertions.as_ref().map(|assertions| assertions.signing_key.check("assertions.signing_key", files, report));
+        let publishes = self.listen.iter().map(|listener| listener.publish_keys).collect();
+        let name = self.name.clone();
         let mut host = HostPlan::check(
             HostSections {
                 name: self.name,
@@ -124,6 +135,7 @@ impl RoutingConfig {
                 traces: self.traces,
                 dns: self.dns,
                 roots: self.roots,
+                fetch: self.fetch,
             },
             files,
             report,
@@ -134,56 +146,63 @@ impl RoutingConfig {
         let main = DropInPlan { services: services.into_iter().collect::<Option<_>>()?, routes };
         let whole = match &self.drop_ins {
             // What is wrong with the main file would be told of each drop-in again.
-            Some(folder) if report.is_clean() => drop_ins::gather(folder, main, files, before.map(|before| &before.drop_ins), report)?,
+            Some(folder) if report.is_clean() => {
+                let served = before.map(|before| &before.drop_ins);
+                drop_ins::gather(folder, main, signs, host.limits.body_bytes_max, files, served, report)?
+            }
             _ => Whole::of(main),
         };
+        for service in &whole.services {
+            let shown = service.tls.as_ref().and_then(ClientTls::shows);
+            let used_by = || format!("service {}", service.name);
+            host.certificates.extend(shown.map(|expiry| CertificateInUse { used_by: used_by(), expiry: expiry.clone() }));
+        }
+        // Keys that cannot be read must not become "nobody is vouched for".
+        let keys = match keys {
+            Some(keys) => Some(keys?),
+            None => None,
+        };
         let plan = RoutingPlan {
-            verifier: Arc::new(verifier?),
+            trusted: trusted?,
+            keys,
+            name,
+            publishes,
             services: whole.services,
             routes: whole.routes,
             drop_ins: whole.drop_ins,
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
+            body_rate: host.limits.body_rate,
         };
         Some(Checked { host, tier: plan, aside: whole.aside })
     }
 }
 
 /// Tier 2 believes whoever connects to be tier 1, so that each listener must say who may connect.
-fn check_listener(listener: &ListenConfig, index: usize, report: &mut Report) {
+fn check_listener(listener: &ListenConfig, index: usize, signs: bool, report: &mut Report) {
     if listener.redirect_to.is_some() {
         report.complain(&format!("listen[{index}].redirect_to"), "routing-gw faces services, not clients", "redirect at security-gw");
     }
-    if listener.tls.as_ref().is_some_and(|tls| tls.clients.is_none()) {
+    if listener.publish_keys && !signs {
+        report.complain(
+            &format!("listen[{index}].publish_keys"),
+            "this tier has no keys to publish",
+            "add `assertions: { signing_key: { file: FILE } }`, or take the key out; tier 1's keys are published by tier 1",
+        );
+    }
+    // What is published is for everybody, and nobody is believed there.
+    if !listener.publish_keys && listener.tls.as_ref().is_some_and(|tls| tls.clients.is_none()) {
         report.complain(
             &format!("listen[{index}].tls"),
             "anybody could connect: the listener demands no client certificate",
             "add `clients: {ca: FILE, peers: [\"dns:NAME\"]}` with the name in tier 1's certificate",
         );
     }
-}
-
-fn check_vouch(config: &VouchConfig, files: &Files, report: &mut Report) -> Option<Verifier> {
-    if config.issuers.is_empty() {
-        let what = "nobody is believed, so every request would be refused";
-        report.complain_of_absence("vouch.issuers", what, "list the `name` of each security-gw");
+    if listener.tls.as_ref().and_then(|tls| tls.clients.as_ref()).is_some_and(|clients| !clients.require) {
+        report.complain(
+            &format!("listen[{index}].tls.clients.require"),
+            "anybody could connect: whoever shows no certificate is let in",
+            "take `require: false` out; tier 2 believes whoever connects to be tier 1",
+        );
     }
-    for (index, _) in config.issuers.iter().enumerate().filter(|(_, name)| name.is_empty()) {
-        report.complain(&format!("vouch.issuers[{index}]"), "the name is empty", "write the `name` of a security-gw");
-    }
-    if config.audience.is_empty() {
-        report.complain("vouch.audience", "the audience is empty", "write what tier 1 has as `link.audience`");
-    }
-    let verifier = files.read(&config.jwks, KEYS_BYTES_MAX).and_then(|bytes| {
-        match Verifier::new(&bytes, config.issuers.clone(), config.audience.clone()) {
-            Ok(verifier) => Ok(Some(verifier)),
-            // Each name is complained of where it stands.
-            Err(KeyFault::NameEmpty) => Ok(None),
-            Err(fault) => Err(format!("{}: {fault}", files.resolve(&config.jwks).display())),
-        }
-    });
-    verifier
-        .map_err(|what| report.complain("vouch.jwks", what, "write tier 1's public keys there, as `gwctl keys new` does"))
-        .ok()
-        .flatten()
 }

@@ -3,16 +3,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use contract::assertion::Verifier;
+use contract::signing_keys::SigningKeys;
 use upstream::plan::ServicePlan;
+use wire::body_rate::BodyRate;
 
 use crate::config::routes::RoutePlan;
+use crate::trusted::TrustedPlan;
 
 /// Everything that routing-gw runs by, beside what the host needs.
 #[derive(Clone, Debug)]
 pub struct RoutingPlan {
     /// Whom it believes, and by which keys.
-    pub verifier: Arc<Verifier>,
+    pub trusted: TrustedPlan,
+    /// What it signs its own word on callers by, if it does.
+    pub keys: Option<Arc<SigningKeys>>,
+    /// The name under which it signs.
+    pub name: String,
+    /// For each listener, whether it publishes this tier's keys and serves nothing else.
+    pub publishes: Vec<bool>,
     /// Its services, with those of the drop-ins.
     pub services: Vec<ServicePlan>,
     /// Its routes, with those of the drop-ins; each names a service that exists.
@@ -23,6 +31,8 @@ pub struct RoutingPlan {
     pub in_flight_max: usize,
     /// Bytes of one request body at most.
     pub body_bytes_max: u64,
+    /// How slowly a request body may come.
+    pub body_rate: BodyRate,
 }
 
 /// The services and routes of one team.

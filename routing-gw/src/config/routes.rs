@@ -9,9 +9,10 @@ use http::header::{self, HeaderName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::report::Report;
-use settings::units::Span;
+use settings::units::{Size, Span};
 
 use crate::authorize::config::RequireConfig;
+use crate::config::keys::AssertConfig;
 use crate::requirement::Requirement;
 use crate::route::pattern::{Pattern, Segment};
 use crate::route::table::Demands;
@@ -39,9 +40,18 @@ pub struct RouteConfig {
     pub public: bool,
     /// From the request's arrival at this tier to the head of the answer, over all attempts; default 60 s.
     pub timeout: Option<Span>,
+    /// Bytes of one request body at most, where that is less than `limits.body_bytes_max`.
+    pub body_bytes_max: Option<Size>,
+    /// Admits `%2F` in the path, as some services have it in ids; to the pattern it is part of a segment. The rule of tier 1 must allow it too, and
+    /// where `/` in its place would lead to another route, the request is refused.
+    #[serde(default)]
+    pub allow_encoded_slashes: bool,
     /// Headers that tell the service a claim of the caller: header name to claim name. They are taken out of what the client sent.
     #[serde(default)]
     pub claim_headers: BTreeMap<String, String>,
+    /// Tells instances who is asking in a signed word of this tier's own, `x-gw-identity`, meant for the service or for another `audience`.
+    #[serde(default, rename = "assert")]
+    pub identity: AssertConfig,
 }
 
 /// A route as meant: everything resolved.
@@ -59,8 +69,14 @@ pub struct RoutePlan {
     pub requirement: Requirement,
     /// From arrival to the head of the answer.
     pub timeout: Duration,
+    /// Bytes of one request body at most, where that is less than what the process takes.
+    pub body_bytes_max: Option<u64>,
+    /// Whether `%2F` may stand in the path.
+    pub allow_encoded_slashes: bool,
     /// Headers that tell a claim of the caller.
     pub claim_headers: Vec<(HeaderName, Box<str>)>,
+    /// For whom this tier vouches for the caller, if it does.
+    pub identity: Option<Box<str>>,
 }
 
 /// Routes of one configuration at most.
@@ -68,18 +84,42 @@ pub(crate) const ROUTES_MAX: usize = 100_000;
 /// The default of `timeout`.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 
-/// Checks all routes against each other and against the names of the services.
-pub fn check<'a>(routes: &[RouteConfig], services: impl Iterator<Item = &'a str> + Clone, report: &mut Report) -> Vec<RoutePlan> {
+/// Checks all routes against each other, against the names of the services, and against the ceiling of the process.
+///
+/// `signs` says whether this tier has keys of its own.
+pub fn check<'a>(
+    routes: &[RouteConfig],
+    services: impl Iterator<Item = &'a str> + Clone,
+    signs: bool,
+    body_bytes_max: u64,
+    report: &mut Report,
+) -> Vec<RoutePlan> {
     if routes.len() > ROUTES_MAX {
         report.complain("routes", format!("there are {} routes", routes.len()), format!("keep at most {ROUTES_MAX}"));
     }
-    let plans: Vec<Option<RoutePlan>> =
-        routes.iter().enumerate().map(|(index, route)| check_one(route, &format!("routes[{index}]"), services.clone(), report)).collect();
+    let plans: Vec<Option<RoutePlan>> = routes
+        .iter()
+        .enumerate()
+        .map(|(index, route)| check_one(route, &format!("routes[{index}]"), services.clone(), signs, report))
+        .collect();
+    for (index, _) in routes.iter().enumerate().filter(|(_, route)| route.body_bytes_max.is_some_and(|own| own.get() > body_bytes_max)) {
+        report.complain(
+            &format!("routes[{index}].body_bytes_max"),
+            "the route would take a larger body than the process does",
+            "write at most what limits.body_bytes_max has, or raise that",
+        );
+    }
     complain_about_twins(routes, &plans, report);
     plans.into_iter().flatten().collect()
 }
 
-fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = &'a str>, report: &mut Report) -> Option<RoutePlan> {
+fn check_one<'a>(
+    route: &RouteConfig,
+    key: &str,
+    services: impl Iterator<Item = &'a str>,
+    signs: bool,
+    report: &mut Report,
+) -> Option<RoutePlan> {
     let lawful_name = !route.name.is_empty() && route.name.len() <= 128 && route.name.bytes().all(|byte| byte.is_ascii_graphic());
     if !lawful_name {
         let what = format!("{:.160?} is no name for a route", route.name);
@@ -95,6 +135,7 @@ fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = 
     }
     let methods = methods(&route.methods, key, report);
     let hosts = hosts(&route.hosts, key, report);
+    let identity = route.identity.check(&route.service, signs, &format!("{key}.assert"), report);
     let claim_headers = claim_headers(&route.claim_headers, key, report);
     let requirement = match (&route.require, route.public) {
         (Some(_), true) => {
@@ -123,7 +164,10 @@ fn check_one<'a>(route: &RouteConfig, key: &str, services: impl Iterator<Item = 
         service: route.service.clone(),
         requirement: requirement?,
         timeout: route.timeout.map_or(TIMEOUT_DEFAULT, Span::get),
+        body_bytes_max: route.body_bytes_max.map(Size::get),
+        allow_encoded_slashes: route.allow_encoded_slashes,
         claim_headers: claim_headers?,
+        identity,
     })
 }
 
@@ -139,7 +183,7 @@ fn claim_headers(written: &BTreeMap<String, String>, key: &str, report: &mut Rep
             );
         }
         match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(header) if !headers::is_reserved(&header) && !FORBIDDEN_CLAIM_HEADERS.contains(&header) => {
+            Ok(header) if !headers::is_reserved(&header) && !headers::rewrites(&header) && !FORBIDDEN_CLAIM_HEADERS.contains(&header) => {
                 headers.push((header, claim.as_str().into()))
             }
             _ => report.complain(

@@ -1,19 +1,23 @@
 //! Which route takes the request.
 //!
 //! In: `Exchange<Vouched>`. Out: `Exchange<Routed>`.
-//! Refuses: `NoRoute`, `MethodNotAllowed`.
+//! Refuses: `NoRoute`, `MethodNotAllowed`; `Target` where the path has another route to some servers, or encoded slashes that its route does not allow.
 //! Never: looks at who is asking; a route is chosen by host, path and method alone.
 
 pub mod claims;
 pub mod pattern;
 pub mod table;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use contract::headers;
+use contract::target::{self, TargetFault};
 use http::header::{self, HeaderName};
+use wire::body::Body;
 use wire::exchange::Exchange;
+use wire::withheld::Withheld;
 
 use crate::facts::{RouteFacts, Routed, Vouched};
 use crate::refusal::Refusal;
@@ -43,19 +47,35 @@ impl Routes {
     pub fn find(&self, mut exchange: Exchange<Vouched>) -> Result<Exchange<Routed>, Refusal> {
         let request = &exchange.request;
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        match self.table.find(host, request.uri().path(), request.method()) {
-            Found::Route(index) => match self.facts.get(index) {
-                Some(facts) => {
-                    for name in self.claimed.get(index).map_or(&[][..], |names| &**names) {
-                        headers::remove_folded(exchange.request.headers_mut(), name);
-                    }
-                    Ok(exchange.learn(|vouched| Routed::new(vouched, facts.clone())))
-                }
-                None => Err(Refusal::NoRoute),
-            },
-            Found::OtherMethods(methods) => Err(Refusal::MethodNotAllowed(methods)),
-            Found::Nothing => Err(Refusal::NoRoute),
+        let shape = exchange.known.arrived().shape();
+        let others = Cell::new(Vec::new());
+        let found = target::agree(request.uri().path(), shape, |path| match self.table.find(host, path, request.method()) {
+            Found::Route(index) => Some(index),
+            Found::OtherMethods(methods) => {
+                others.set(methods);
+                None
+            }
+            Found::Nothing => None,
+        });
+        let route = found.map_err(Refusal::Target)?.and_then(|index| Some((index, self.facts.get(index)?)));
+        if shape.encoded_slashes && !route.is_some_and(|(_, facts)| facts.allow_encoded_slashes) {
+            return Err(Refusal::Target(TargetFault::EncodedSlash));
         }
+        let Some((index, facts)) = route else {
+            let others = others.take();
+            return Err(if others.is_empty() { Refusal::NoRoute } else { Refusal::MethodNotAllowed(others) });
+        };
+        if let Some(claimed) = self.claimed.get(index).filter(|names| !names.is_empty()) {
+            for name in &**claimed {
+                headers::remove_folded(exchange.request.headers_mut(), name);
+            }
+            // A server that folds trailers into the head would believe them there too.
+            if !exchange.request.body().is_empty() {
+                let body = std::mem::take(exchange.request.body_mut());
+                *exchange.request.body_mut() = Body::boxed(Withheld::new(body, claimed.clone()));
+            }
+        }
+        Ok(exchange.learn(|vouched| Routed::new(vouched, facts.clone())))
     }
 }
 

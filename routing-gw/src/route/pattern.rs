@@ -2,10 +2,12 @@
 //!
 //! In: the text of a `path:` key. Out: its segments and whether it is a prefix. Refuses: what could never match a canonical path.
 
+use contract::target::{self, TargetFault};
+
 /// One part between slashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// Matches this text alone.
+    /// Matches this decoded text alone.
     Literal(Box<str>),
     /// Matches one non-empty segment.
     Parameter(Box<str>),
@@ -36,10 +38,16 @@ impl Pattern {
         let Some(rest) = text.strip_prefix('/') else {
             return Err((format!("the path {text:?} does not start with a slash"), format!("write \"/{text}\"")));
         };
-        if let Err(fault) = contract::target::check(&text.replace(['{', '}'], ""), false, false) {
-            return Err((format!("the path {text:?} can never match: {fault}"), CANONICAL.to_owned()));
+        let (path, query) = text.split_once('?').unwrap_or((text, ""));
+        if let Err(fault) = target::pattern(&path.replace(['{', '}'], "")) {
+            let remedy = match fault {
+                TargetFault::TwoReadings => "write it without parameters: requests are matched with and without theirs",
+                TargetFault::EncodedSlash => "write a parameter in its place, as in /orders/{id}, and say allow_encoded_slashes: true",
+                _ => CANONICAL,
+            };
+            return Err((format!("the path {text:?} can never match: {fault}"), remedy.to_owned()));
         }
-        if text.contains('?') {
+        if !query.is_empty() || text.ends_with('?') {
             return Err((format!("the path {text:?} holds a query"), "match the path alone".to_owned()));
         }
         let prefix = text.ends_with('/');
@@ -82,7 +90,9 @@ fn segment(text: &str) -> Result<Segment, (String, String)> {
             "a parameter is a whole segment, as in /orders/{id}".to_owned(),
         ));
     }
-    Ok(Segment::Literal(text.into()))
+    // Requests are matched decoded.
+    let decoded = target::pattern(&format!("/{text}")).map_err(|fault| (format!("the segment {text:?}: {fault}"), CANONICAL.to_owned()))?;
+    Ok(Segment::Literal(decoded.trim_start_matches('/').into()))
 }
 
 #[cfg(test)]
@@ -99,7 +109,21 @@ mod tests {
 
     #[test]
     fn what_can_never_match_is_refused() {
-        for text in ["a", "/a//b", "/a/../b", "/a/%2f", "/a?x=1", "/a/{}", "/a/x{id}", "/a/{i-d}", "/a/{id}/{id}", "/a/*", "/**/b"] {
+        for text in [
+            "a",
+            "/a//b",
+            "/a/../b",
+            "/a/%2f",
+            "/a?x=1",
+            "/a/{}",
+            "/a/x{id}",
+            "/a/{i-d}",
+            "/a/{id}/{id}",
+            "/a/*",
+            "/**/b",
+            "/a;v=1",
+            "/a/{id};x",
+        ] {
             assert!(Pattern::parse(text).is_err(), "{text} was accepted");
         }
     }

@@ -217,4 +217,36 @@ mod tests {
         let table = table(&[("/a/b/c", &[], &[]), ("/a/{x}/d", &[], &[])]);
         assert_eq!(table.find("h", "/a/b/d", &Method::GET), Found::Route(1));
     }
+
+    proptest::proptest! {
+        /// Whatever the routes are, an encoded slash or a parameter leads nowhere that the path without it does not lead, or nobody would be asked.
+        #[test]
+        fn no_reading_of_a_path_is_taken_by_another_route(
+            path in "(/|%2F|%2f|;|;x|[abc]|%40|@){1,10}",
+            patterns in proptest::collection::vec("(/(a|b|c|@|%40|\\{x\\}|\\{y\\})){0,4}/?", 1..6),
+        ) {
+            let path = format!("/a{path}");
+            let Ok(shape) = contract::target::check(&path, false) else { return Ok(()) };
+            let any = || Demands { hosts: Vec::new(), methods: Vec::new() };
+            let table = Table::build(patterns.iter().filter_map(|path| Some((Pattern::parse(path).ok()?, any()))).collect());
+            let find = |path: &str| match table.find("h", path, &Method::GET) {
+                Found::Route(index) => Some(index),
+                Found::OtherMethods(_) | Found::Nothing => None,
+            };
+            let Ok(Some(found)) = contract::target::agree(&path, shape, find) else { return Ok(()) };
+            let cut = |path: &str| path.split('/').map(|segment| segment.split(';').next().unwrap_or_default()).collect::<Vec<_>>().join("/");
+            let plain = |path: &str| path.replace("%40", "@");
+            let separated = |path: &str| plain(path).replace("%2F", "/").replace("%2f", "/");
+            for reading in [separated(&path), cut(&separated(&path)), separated(&cut(&path))] {
+                let other = find(&reading);
+                proptest::prop_assert!(
+                    other.as_ref() == Some(&found) || (shape.encoded_slashes && other.is_none()),
+                    "{path} is {found:?}, and {reading} is {other:?}"
+                );
+            }
+            if !shape.encoded_slashes {
+                proptest::prop_assert_eq!(find(&cut(&plain(&path))), Some(found));
+            }
+        }
+    }
 }

@@ -48,6 +48,8 @@ fn client(line: &mut Line<'_>, docket: &Docket) {
     }
     match connection.peer {
         PeerAddress::Tcp(address) => {
+            // What a proxy told of is the client and not the socket's other end.
+            let address = connection.proxy.unwrap_or(address);
             line.ip(field::NETWORK_PEER_ADDRESS, address.ip());
             line.u64(field::NETWORK_PEER_PORT, address.port().into());
         }
@@ -106,4 +108,5 @@ fn tier2(line: &mut Line<'_>, docket: &Docket) {
     }
     let reason = docket.refused.or(docket.trail.as_ref().and_then(|trail| trail.reason));
     line.opt_str(field::REASON, reason.map(contract::reason::Reason::code));
+    line.opt_str(field::TARGET_FAULT, docket.target_fault.map(contract::target::TargetFault::word));
 }

@@ -103,6 +103,7 @@ impl AccessLog {
             trail: None,
             status: None,
             refused: None,
+            target_fault: None,
             tunnel: None,
             place: None,
         };

@@ -1,11 +1,10 @@
 //! Who is asking.
 //!
 //! In: `Exchange<Admitted>`. Out: `Exchange<Identified>`.
-//! Refuses: `NoRule`, `Credential` with the reason that a client may know.
+//! Refuses: `Credential` with the reason that a client may know.
 //! Never: logs a token, reads a claim that is not yet verified, lets the client's credential travel on unless a rule says so.
 
 pub mod bearer;
-pub mod rules;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +16,7 @@ use identity::cache::TokenCache;
 use identity::issuers::Issuers;
 use wire::exchange::Exchange;
 
-use crate::authenticate::rules::{Ask, Rule, Rules};
+use crate::ask::{Ask, Rule};
 use crate::docket::Docket;
 use crate::facts::{Admitted, Identified};
 use crate::refusal::Refusal;
@@ -25,23 +24,22 @@ use crate::refusal::Refusal;
 /// What the room needs, per generation.
 #[derive(Debug)]
 pub struct Authenticate {
-    rules: Rules,
     issuers: Arc<Issuers>,
     anonymous: Arc<Caller>,
 }
 
 impl Authenticate {
-    /// Rules over issuers that were started. The anonymous caller stays the one it was, so that what is known of it stays known.
+    /// Issuers that were started. The anonymous caller stays the one it was, so that what is known of it stays known.
     #[must_use]
-    pub fn after(before: Option<&Self>, rules: Rules, issuers: Arc<Issuers>) -> Self {
+    pub fn after(before: Option<&Self>, issuers: Arc<Issuers>) -> Self {
         let anonymous = before.map_or_else(|| Arc::new(Caller::anonymous()), |before| before.anonymous.clone());
-        Self { rules, issuers, anonymous }
+        Self { issuers, anonymous }
     }
 
     /// Establishes who is asking.
     ///
     /// # Errors
-    /// No rule names the path, or the rule requires a caller and none was proved.
+    /// The rule requires a caller and none was proved.
     pub async fn identify(
         &self,
         cache: &TokenCache,
@@ -49,13 +47,12 @@ impl Authenticate {
         now: u64,
         docket: &mut Docket,
     ) -> Result<Exchange<Identified>, Refusal> {
-        let rule = self.rules.find(exchange.request.uri().path()).ok_or(Refusal::NoRule)?;
-        docket.rule = Some(rule.path.clone());
+        let rule = exchange.known.rule().clone();
         let (caller, mut exchange) = match rule.ask {
             Ask::Anonymous => (self.anonymous.clone(), exchange),
             Ask::Require => {
                 let begun = Instant::now();
-                let proved = self.prove(cache, &exchange, rule, now).await;
+                let proved = self.prove(cache, &exchange, &rule, now).await;
                 docket.authentication = Some(begun.elapsed());
                 (proved.map_err(Refusal::Credential)?, exchange)
             }

@@ -1,10 +1,11 @@
 //! `link:` as written: how security-gw finds, proves and believes the replicas of routing-gw, and how it proves itself.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::assertion::{KeyFault, Signer};
+use contract::assertion::Signer;
+use contract::signing_keys::SigningKeys;
+use identity::signing::SigningKeyConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::files::Files;
@@ -53,16 +54,6 @@ pub struct LinkConfig {
     pub health: HealthConfig,
 }
 
-/// A private key for assertions.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SigningKeyConfig {
-    /// An Ed25519 key in PKCS#8 PEM, as `gwctl keys new` makes it.
-    pub file: PathBuf,
-    /// Its name in tier 2's key file.
-    pub kid: String,
-}
-
 /// The way to tier 2 as meant.
 #[derive(Clone)]
 pub struct LinkPlan {
@@ -70,14 +61,13 @@ pub struct LinkPlan {
     pub service: ServicePlan,
     /// Signs assertions.
     pub signer: Arc<Signer>,
+    /// What it signs by.
+    pub keys: Arc<SigningKeys>,
     /// From handing over to the head of the answer.
     pub timeout: Duration,
     /// Whether the link is a plain one over TCP, for the warning at every start.
     pub plaintext: bool,
 }
-
-/// Bytes of a signing key file at most.
-const KEY_BYTES_MAX: usize = 16 * 1024;
 
 fn default_timeout() -> Span {
     Span::secs(75)
@@ -123,32 +113,13 @@ impl LinkConfig {
         };
         let service = service.check("link", files, report);
         let health = self.health.check("link.health", ProbePlan::Link, report);
-        let signer = self.signer(name, files, report);
+        let keys = self.signing_key.check("link.signing_key", files, report);
         if self.timeout == Span::default() {
             report.complain("link.timeout", "tier 2 answers nothing in no time", "set a time above 0");
         }
         let service = ServicePlan { health: Some(health?), ..service? };
-        Some(LinkPlan { service, signer: Arc::new(signer?), timeout: self.timeout.get(), plaintext })
-    }
-
-    fn signer(&self, name: &str, files: &Files, report: &mut Report) -> Option<Signer> {
-        let SigningKeyConfig { file, kid } = &self.signing_key;
-        if kid.is_empty() {
-            report.complain("link.signing_key.kid", "the key id is empty", "write the `kid` that tier 2's key file has for this key");
-        }
-        let signer = files.read_secret(file, KEY_BYTES_MAX).and_then(|pem| {
-            match Signer::from_pkcs8_pem(pem.expose().as_bytes(), kid.clone(), name.to_owned(), self.audience.clone()) {
-                Ok(signer) => Ok(Some(signer)),
-                // Each name is complained of where it stands.
-                Err(KeyFault::NameEmpty) => Ok(None),
-                Err(fault) => Err(format!("{}: {fault}", files.resolve(file).display())),
-            }
-        });
-        signer
-            .map_err(|what| {
-                report.complain("link.signing_key.file", what, "make a key with `gwctl keys new`, and let this process read it")
-            })
-            .ok()
-            .flatten()
+        // A name that is empty was complained of where it stands.
+        let signer = Signer::new(Arc::clone(keys.as_ref()?), name.to_owned(), self.audience.clone()).ok()?;
+        Some(LinkPlan { service, signer: Arc::new(signer), keys: keys?, timeout: self.timeout.get(), plaintext })
     }
 }

@@ -4,7 +4,9 @@ pub mod link;
 
 use std::collections::BTreeMap;
 
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::certificates::CertificateInUse;
+use host::config::{AdminConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::limits_config::LimitsConfig;
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use identity::config::{self, IssuerConfig};
@@ -17,9 +19,13 @@ use settings::report::Report;
 use telemetry::logs::LogsConfig;
 use telemetry::record::config::RecordsConfig;
 use telemetry::traces::config::TracesConfig;
+use wire::body_rate::BodyRate;
+use wire::forwarded::Proxies;
+use wire::tls::client::ClientTls;
+use wire::tls::peers::{PeerList, SanPattern};
 
-use crate::authenticate::rules::{RuleConfig, Rules};
 use crate::config::link::{LinkConfig, LinkPlan};
+use crate::rule::table::{RuleConfig, Rules};
 use crate::tier::SecurityGw;
 
 /// The file of security-gw.
@@ -41,6 +47,9 @@ pub struct SecurityConfig {
     /// Which authorities fetched documents and collectors are proved by.
     #[serde(default)]
     pub roots: TrustRootsConfig,
+    /// Where documents may be fetched from.
+    #[serde(default)]
+    pub fetch: FetchConfig,
     /// Ceilings.
     #[serde(default)]
     pub limits: LimitsConfig,
@@ -78,7 +87,8 @@ pub struct SecurityConfig {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrustConfig {
-    /// Networks of proxies in front of us, whose `X-Forwarded-For` and `X-Request-ID` are believed: `10.0.0.0/8`.
+    /// Proxies in front of us, whose word on client, scheme and host (`X-Forwarded-For`, `-Proto`, `-Host`, `Forwarded`) and whose `X-Request-ID` are
+    /// believed: networks (`10.0.0.0/8`), or names in the client certificate that they show (`dns:NAME`, `uri:spiffe://…`).
     pub proxies: Vec<String>,
     /// Networks of peers whose `traceparent` is continued.
     pub trace: Vec<String>,
@@ -88,7 +98,7 @@ pub struct TrustConfig {
 #[derive(Clone)]
 pub struct SecurityPlan {
     /// Proxies that are believed.
-    pub proxies: Vec<IpNet>,
+    pub proxies: Proxies,
     /// Peers whose trace is continued.
     pub trace: Vec<IpNet>,
     /// Issuers, in the order that rules refer to.
@@ -99,10 +109,16 @@ pub struct SecurityPlan {
     pub link: LinkPlan,
     /// For each listener, where it redirects to, if it does.
     pub redirects: Vec<Option<String>>,
+    /// For each listener, whether it serves hosts that a connection's certificate does not cover.
+    pub any_authority: Vec<bool>,
+    /// For each listener, whether it publishes this tier's keys and serves nothing else.
+    pub publishes: Vec<bool>,
     /// Requests in flight at most.
     pub in_flight_max: usize,
     /// Bytes of one request body at most.
     pub body_bytes_max: u64,
+    /// How slowly a request body may come.
+    pub body_rate: BodyRate,
 }
 
 fn default_name() -> String {
@@ -113,13 +129,14 @@ impl SecurityConfig {
     /// Checks everything and complains about all that is wrong.
     pub fn check(self, files: &Files, report: &mut Report) -> Option<Checked<SecurityGw>> {
         let redirects = self.listen.iter().map(|listener| listener.redirect_to.clone()).collect();
+        let publishes = self.listen.iter().map(|listener| listener.publish_keys).collect();
         let issuers = config::check_all(&self.issuers, "issuers", files, report);
         let names: Vec<&str> = self.issuers.keys().map(String::as_str).collect();
-        let rules = Rules::check(&self.rules, &names, report);
-        let proxies = networks("trust.proxies", &self.trust.proxies, report);
+        let rules = Rules::check(&self.rules, &names, self.limits.body_bytes_max.get(), report);
+        let proxies = self.proxies(report);
         let trace = networks("trust.trace", &self.trust.trace, report);
         let link = self.link.check(&self.name, files, report);
-        let host = HostPlan::check(
+        let mut host = HostPlan::check(
             HostSections {
                 name: self.name,
                 workers: self.workers,
@@ -134,30 +151,77 @@ impl SecurityConfig {
                 traces: self.traces,
                 dns: self.dns,
                 roots: self.roots,
+                fetch: self.fetch,
             },
             files,
             report,
         )?;
+        let link = link?;
+        let shown = link.service.tls.as_ref().and_then(ClientTls::shows);
+        host.certificates.extend(shown.map(|expiry| CertificateInUse { used_by: "link".to_owned(), expiry: expiry.clone() }));
         let plan = SecurityPlan {
             proxies,
             trace,
             issuers: issuers?,
             rules,
-            link: link?,
+            link,
             redirects,
+            any_authority: host.listeners.iter().map(|listener| listener.any_authority).collect(),
+            publishes,
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
+            body_rate: host.limits.body_rate,
         };
         Some(Checked { host, tier: plan, aside: Vec::new() })
     }
+}
+
+impl SecurityConfig {
+    fn proxies(&self, report: &mut Report) -> Proxies {
+        let (mut networks, mut identities) = (Vec::new(), Vec::new());
+        let shown = self.listen.iter().any(|listener| listener.tls.as_ref().is_some_and(|tls| tls.clients.is_some()));
+        for (index, text) in self.trust.proxies.iter().enumerate() {
+            let key = format!("trust.proxies[{index}]");
+            if text.starts_with("dns:") || text.starts_with("uri:") {
+                match SanPattern::parse(text) {
+                    Ok(_) if !shown => report.complain(
+                        &key,
+                        format!("nobody can be {text:?}: no listener asks for client certificates"),
+                        "add `clients` to the `tls` of the listener that this proxy connects to",
+                    ),
+                    Ok(pattern) => identities.push(pattern),
+                    Err(fault) => report.complain(&key, fault.what, fault.remedy),
+                }
+                continue;
+            }
+            match network(text) {
+                Some(network) if network.prefix_len() == 0 => report.complain(
+                    &key,
+                    format!("{text:?} is everybody: any client could say whose request it is"),
+                    "list the networks of your own proxies",
+                ),
+                Some(network) => networks.push(network),
+                None => report.complain(
+                    &key,
+                    format!("{text:?} is neither a network nor a name in a certificate"),
+                    "write it as in 10.0.0.0/8, fd00::/8, dns:lb.example or uri:spiffe://example/lb",
+                ),
+            }
+        }
+        Proxies::new(networks, PeerList::new(identities))
+    }
+}
+
+/// A network in CIDR form; a bare address is a network of one.
+fn network(text: &str) -> Option<IpNet> {
+    text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
 }
 
 /// Networks as written in CIDR form; a bare address is a network of one.
 fn networks(key: &str, written: &[String], report: &mut Report) -> Vec<IpNet> {
     let mut networks = Vec::with_capacity(written.len());
     for (index, text) in written.iter().enumerate() {
-        let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
-        match network {
+        match network(text) {
             Some(network) => networks.push(network),
             None => report.complain(&format!("{key}[{index}]"), format!("{text:?} is no network"), "write it as in 10.0.0.0/8 or fd00::/8"),
         }

@@ -1,8 +1,8 @@
-//! The names of the headers that the tiers own or touch, and the scrubbing of the reserved ones.
+//! The names of the headers that the tiers own or touch, and the scrubbing of those that nobody else may send.
 //!
-//! In: a header map from outside. Out: the same map without anything in the reserved space. Never: believes a reserved header.
+//! In: a header map from outside. Out: the same map without what its sender may not say. Never: believes a reserved header.
 
-use http::header::{HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName};
 
 /// Everything that starts so belongs to the link between the tiers and to nobody else.
 pub const RESERVED_PREFIX: &str = "x-gw-";
@@ -15,12 +15,16 @@ pub static TRAIL: HeaderName = HeaderName::from_static("x-gw-trail");
 pub static TREATY: HeaderName = HeaderName::from_static("x-gw-treaty");
 /// On a request of tier 1 to a replica of tier 2: it asks how the replica does (`contract::health`), and for nothing else.
 pub static HEALTH: HeaderName = HeaderName::from_static("x-gw-health");
+/// On a request of tier 1 to tier 2: a digest of what tier 1 read (`contract::seen`).
+pub static SEEN: HeaderName = HeaderName::from_static("x-gw-seen");
 /// The caller's subject, told to instances.
 pub static SUBJECT: HeaderName = HeaderName::from_static("x-gw-subject");
 /// The issuer that vouched for the subject, told to instances.
 pub static ISSUER: HeaderName = HeaderName::from_static("x-gw-issuer");
 /// The caller's scopes, space separated, told to instances.
 pub static SCOPES: HeaderName = HeaderName::from_static("x-gw-scopes");
+/// Tier 2's own signed word on the caller, told to instances (`contract::identity_token`).
+pub static IDENTITY: HeaderName = HeaderName::from_static("x-gw-identity");
 /// The id of the request (`contract::request_id`).
 pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C Trace Context, level 2.
@@ -63,26 +67,147 @@ pub fn folds_to(name: &HeaderName, other: &HeaderName) -> bool {
 
 /// Removes a header under every spelling that a server could take for it.
 pub fn remove_folded(headers: &mut HeaderMap, name: &HeaderName) {
-    headers.remove(name);
-    while let Some(alias) = headers.keys().find(|found| folds_to(found, name)).cloned() {
-        headers.remove(alias);
-    }
+    remove_where(headers, |found| folds_to(found, name));
 }
 
 fn fold(byte: u8) -> u8 {
     if byte == b'_' { b'-' } else { byte }
 }
 
-/// Removes every reserved header, and says how many names it removed.
-///
-/// It allocates nothing where there is nothing to remove, which is every honest request.
-pub fn scrub(headers: &mut HeaderMap) -> usize {
-    let mut removed = 0;
-    while let Some(name) = headers.keys().find(|name| is_reserved(name)).cloned() {
-        headers.remove(name);
-        removed += 1;
+/// Whether a field makes some servers and frameworks read another request than the one that was checked: its method, target or host, or what a
+/// proxy in front is said to have done to it. `Proxy` becomes `HTTP_PROXY` in CGI (CVE-2016-5385).
+#[must_use]
+pub fn rewrites(name: &HeaderName) -> bool {
+    with_folded(name, |name| {
+        name.starts_with(b"x-envoy-")
+            || matches!(
+                name,
+                b"x-http-method-override"
+                    | b"x-http-method"
+                    | b"x-method-override"
+                    | b"x-original-method"
+                    | b"x-original-url"
+                    | b"x-original-uri"
+                    | b"x-original-path"
+                    | b"x-original-host"
+                    | b"x-rewrite-url"
+                    | b"x-rewrite-uri"
+                    | b"x-override-url"
+                    | b"x-http-path-override"
+                    | b"x-http-host-override"
+                    | b"x-http-destinationurl"
+                    | b"x-host"
+                    | b"proxy"
+            )
+    })
+}
+
+/// Whether a field tells where a request comes from, or who its sender is by certificate: a proxy's word, which an outsider cannot give.
+#[must_use]
+pub fn tells_origin(name: &HeaderName) -> bool {
+    with_folded(name, |name| {
+        name.starts_with(b"x-forwarded-")
+            || matches!(
+                name,
+                b"forwarded"
+                    | b"x-forwarded"
+                    | b"x-real-ip"
+                    | b"x-request-id"
+                    | b"x-client-ip"
+                    | b"client-ip"
+                    | b"true-client-ip"
+                    | b"cf-connecting-ip"
+                    | b"cf-connecting-ipv6"
+                    | b"fastly-client-ip"
+                    | b"x-cluster-client-ip"
+                    | b"x-original-forwarded-for"
+                    | b"x-original-remote-addr"
+                    | b"x-remote-ip"
+                    | b"x-remote-addr"
+                    | b"client-cert"
+                    | b"client-cert-chain"
+            )
+    })
+}
+
+/// Whether a client may not send this: what is reserved, what tells origin, what rewrites. The door of tier 1 asks it of every name.
+#[must_use]
+pub fn is_not_for_clients(name: &HeaderName) -> bool {
+    // Most names begin otherwise and are done with here.
+    matches!(name.as_str().as_bytes().first(), Some(b'x' | b'f' | b'c' | b't' | b'p'))
+        && (is_reserved(name) || tells_origin(name) || rewrites(name))
+}
+
+/// Whether a field may not stand in trailers (RFC 9110 §6.5.1): a server that folds them into the head would take it for what was checked there.
+#[must_use]
+pub fn is_not_for_trailers(name: &HeaderName) -> bool {
+    is_not_for_clients(name) || NOT_FOR_TRAILERS.iter().any(|other| folds_to(name, other))
+}
+
+/// What decides about routing, framing, credentials, how the message is read, and the place in a trace. The framing guard refuses them in HTTP/1.
+static NOT_FOR_TRAILERS: [HeaderName; 25] = [
+    header::CACHE_CONTROL,
+    header::EXPECT,
+    header::MAX_FORWARDS,
+    header::PRAGMA,
+    header::RANGE,
+    HeaderName::from_static("baggage"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("tracestate"),
+    header::HOST,
+    header::AUTHORIZATION,
+    header::PROXY_AUTHORIZATION,
+    header::COOKIE,
+    header::SET_COOKIE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_RANGE,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TE,
+    header::TRAILER,
+    header::LOCATION,
+    HeaderName::from_static("traceparent"),
+];
+
+/// Whether an answer's field tells clients only what the service was built with.
+#[must_use]
+pub fn tells_software(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "server" | "x-powered-by" | "x-aspnet-version" | "x-aspnetmvc-version")
+}
+
+/// Bytes of the longest name that is looked for; a longer name is none of them, or one by its prefix.
+const NAME_BYTES_MAX: usize = 32;
+
+/// Hands a name over with its underscores as hyphens, without allocating.
+fn with_folded(name: &HeaderName, says: impl FnOnce(&[u8]) -> bool) -> bool {
+    let mut buffer = [0; NAME_BYTES_MAX];
+    let name = name.as_str().as_bytes();
+    let mut length = 0;
+    for (place, byte) in buffer.iter_mut().zip(name) {
+        *place = fold(*byte);
+        length += 1;
     }
-    removed
+    buffer.get(..length).is_some_and(says)
+}
+
+/// Removes every reserved header, and says how many names it removed.
+pub fn scrub(headers: &mut HeaderMap) -> usize {
+    remove_where(headers, is_reserved)
+}
+
+/// Removes every field whose name is one of those, and says how many names it removed.
+///
+/// One pass over the names; it allocates nothing where there is nothing to remove, which is every honest request.
+pub fn remove_where(headers: &mut HeaderMap, is_one: impl Fn(&HeaderName) -> bool) -> usize {
+    let doomed: Vec<HeaderName> = headers.keys().filter(|name| is_one(name)).cloned().collect();
+    for name in &doomed {
+        headers.remove(name);
+    }
+    doomed.len()
 }
 
 #[cfg(test)]
@@ -120,11 +245,76 @@ mod tests {
 
     #[test]
     fn all_names_of_the_link_are_reserved() {
-        for name in [&ASSERTION, &TRAIL, &TREATY, &HEALTH, &SUBJECT, &ISSUER, &SCOPES] {
+        for name in [&ASSERTION, &TRAIL, &TREATY, &HEALTH, &SEEN, &SUBJECT, &ISSUER, &SCOPES, &IDENTITY] {
             assert!(is_reserved(name), "{name}");
         }
         for name in [&REQUEST_ID, &TRACEPARENT, &TRACESTATE, &BAGGAGE, &FORWARDED, &X_FORWARDED_FOR, &X_REAL_IP] {
             assert!(!is_reserved(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_clients_may_not_send_is_known_under_every_spelling() {
+        for name in [
+            "x-gw-subject",
+            "x_gw_assertion",
+            "x-forwarded-for",
+            "x_forwarded-client_cert",
+            "forwarded",
+            "x-real_ip",
+            "x_request_id",
+            "true_client_ip",
+            "client-cert",
+            "x-http-method-override",
+            "x_http_method",
+            "x-method_override",
+            "x-original-url",
+            "x_rewrite_url",
+            "x-original-host",
+            "x-envoy-original-path-and-a-very-long-name-behind-it",
+            "proxy",
+        ] {
+            assert!(is_not_for_clients(&HeaderName::from_static(name)), "{name}");
+            assert!(is_not_for_trailers(&HeaderName::from_static(name)), "{name}");
+        }
+        for name in [
+            "accept",
+            "host",
+            "authorization",
+            "x-own",
+            "x-originality",
+            "x-forward",
+            "forwarded-by",
+            "x-http-method-overrides",
+            "proxy-status",
+            "content-type",
+            "cookie",
+            "traceparent",
+            "x-requested-with",
+            "x",
+        ] {
+            assert!(!is_not_for_clients(&HeaderName::from_static(name)), "{name}");
+        }
+        for name in ["host", "authorization", "content_length", "transfer-encoding", "set-cookie"] {
+            assert!(is_not_for_trailers(&HeaderName::from_static(name)), "{name}");
+        }
+        for name in ["grpc-status", "grpc-message", "digest", "server-timing", "x-checksum"] {
+            assert!(!is_not_for_trailers(&HeaderName::from_static(name)), "{name}");
+        }
+    }
+
+    proptest::proptest! {
+        /// No spelling gets around the first byte that sorts most names out.
+        #[test]
+        fn folding_is_all_there_is_to_a_spelling(name in "[xfctp][a-z_-]{0,12}", at in 0usize..14) {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            let mut other = name.as_str().as_bytes().to_vec();
+            if let Some(byte) = other.get_mut(at) {
+                *byte = match *byte { b'-' => b'_', b'_' => b'-', byte => byte };
+            }
+            let other = HeaderName::from_bytes(&other).unwrap();
+            proptest::prop_assert_eq!(is_not_for_clients(&name), is_not_for_clients(&other));
+            proptest::prop_assert_eq!(is_not_for_trailers(&name), is_not_for_trailers(&other));
         }
     }
 }

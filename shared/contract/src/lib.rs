@@ -9,12 +9,15 @@ pub mod target;
 
 mod hex;
 pub mod request_id;
+pub mod seen;
 pub mod trace_context;
 
 pub mod assertion;
 pub mod caller;
+pub mod identity_token;
 pub mod json;
 pub mod jws;
+pub mod signing_keys;
 
 pub mod trail;
 

@@ -260,6 +260,30 @@ mod tests {
             }
         }
 
+        /// Any byte of a lawful one may be changed, and anything put behind it: what still reads is the same trace, in our own spelling.
+        #[test]
+        fn a_changed_byte_is_refused_or_says_what_it_says(random: [[u8; 12]; 2], at: prop::sample::Index, byte: u8, tail in "(-?[ -~]{0,8})?") {
+            let mut bytes = [0; 24];
+            bytes[..12].copy_from_slice(&random[0]);
+            bytes[12..].copy_from_slice(&random[1]);
+            let mut text = TraceContext::start(bytes, true).to_string().into_bytes();
+            let at = at.index(text.len());
+            text[at] = byte;
+            text.extend(tail.bytes());
+            if let Some(read) = TraceContext::parse(&text) {
+                let written = read.header();
+                prop_assert_eq!(TraceContext::parse(written.as_bytes()), Some(read));
+                prop_assert_eq!(&written.as_bytes()[2..53], &text[2..53]);
+            }
+        }
+
+        #[test]
+        fn each_member_of_a_lawful_tracestate_is_lawful(text in "([a-z0-9@_*/]{0,3}=?[ -~]{0,4},?){0,40}") {
+            if tracestate_is_lawful(text.as_bytes()) {
+                prop_assert!(text.split(',').all(|member| tracestate_is_lawful(member.as_bytes())), "{}", text);
+            }
+        }
+
         #[test]
         fn no_bytes_panic(text: Vec<u8>) {
             let _ = TraceContext::parse(&text);

@@ -280,6 +280,19 @@ mod tests {
             prop_assert_eq!(once.encode(), trail.encode());
         }
 
+        /// A peer may change any byte: what still reads is written in one way, within the ceiling.
+        #[test]
+        fn what_reads_at_all_is_written_in_one_way(trail in trails(), at: prop::sample::Index, byte: u8) {
+            let mut bytes = trail.encode().as_bytes().to_vec();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Some(read) = Trail::parse(&bytes) {
+                let once = read.encode();
+                prop_assert!(once.len() <= TRAIL_BYTES_MAX);
+                prop_assert_eq!(Trail::parse(once.as_bytes()).map(|again| again.encode()), Some(once));
+            }
+        }
+
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>, text in "([a-z_]{1,10}=[a-z0-9%]{0,5};?){0,5}") {
             let _ = Trail::parse(&bytes);

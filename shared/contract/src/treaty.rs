@@ -14,6 +14,9 @@
 //!   does (`reason` in the Trail). Switch a new kind of proof on when both tiers know it.
 //! - *The Trail carries no number.* A tier 2 that is further away has refused the assertion, and what its Trail says of that refusal is for a
 //!   record alone.
+//! - *What tier 1 saw* (`x-gw-seen`, [`crate::seen`]) restricts, and so follows the rule of two treaties: where it is missing, tier 1 does not
+//!   know it, and the request passes; where it is there, it must be what tier 2 reads, or the request is refused (`split-view`). A tier 2 that
+//!   does not know it scrubs it. What goes into the digest is never changed under this name.
 //! - A name or a form is never given a second meaning; it gets a new name.
 
 use crate::TREATY;

@@ -34,7 +34,7 @@ pub(crate) async fn answer<T: Tier>(
 ) -> Result<Response<Body>, Infallible> {
     let flight = open.request();
     // The generation of this moment, also on a connection that is older; the request keeps it to its end.
-    let worker = hall.worker();
+    let (worker, hsts) = (hall.worker(), hall.hsts(connection.listener));
     let is_head = request.method() == Method::HEAD;
     let walked = match catch_unwind(AssertUnwindSafe(|| T::serve(&worker, &connection, request))) {
         Ok(walk) => whole(walk).await,
@@ -50,6 +50,10 @@ pub(crate) async fn answer<T: Tier>(
             problem.response().map(|body| if is_head { Body::Empty } else { Body::from(body) })
         }
     };
+    if let Some(hsts) = hsts {
+        // Whoever made the answer: the instance speaks for itself, and this host for the listener.
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+    }
     let is_upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     // The guard waits for a word about every upgrade that was asked for, whoever answered it and how.
     if is_upgraded {

@@ -20,9 +20,12 @@ use wire::fetch::otlp::OtlpClient;
 use wire::resolver::Names;
 use wire::tasks::Tasks;
 
+use crate::accept_rate::AcceptRate;
+use crate::addresses::Addresses;
 use crate::admin::{self, Admin};
 use crate::bind::{self, Socket};
 use crate::ceiling::Ceiling;
+use crate::certificates::Certificates;
 use crate::deal::{Dealer, Lane};
 use crate::descriptors;
 use crate::drain::{self, Departure, Life, LifeWatch};
@@ -101,6 +104,7 @@ async fn lead<T: Tier>(
         return Err(outdone(aside));
     }
     let (host, plan, notifier) = (Arc::new(checked.host), Arc::new(checked.tier), Arc::new(notifier));
+    descriptors::raise();
     let bound = bind::bind(&host, inherited)?;
     let places = Places {
         listeners: bound.listeners.iter().map(|socket| (Arc::clone(&socket.name), socket.listener.address())).collect(),
@@ -122,7 +126,7 @@ async fn lead<T: Tier>(
 
     let first = Generation { tier: Arc::clone(&tier), host: Arc::clone(&host), control: control.clone() };
     let (given, given_watch) = tokio::sync::watch::channel(Arc::new(first));
-    let kit = Kit { given: given_watch, figures: Arc::clone(&figures), life: watch.clone() };
+    let kit = Kit { given: given_watch, figures: Arc::clone(&figures), addresses: Arc::new(Addresses::default()), life: watch.clone() };
     let (lanes, workers) = crew(kit, host.workers).await?;
 
     if let Some(former) = &predecessor {
@@ -132,10 +136,12 @@ async fn lead<T: Tier>(
             why = orders.leave() => return Err(BootError::new(format!("asked to leave ({why}) before it served"), "start it anew")),
         }
     }
-    let connections = Ceiling::new(host.limits.connections_max);
+    let connections = Ceiling::new(descriptors::clients_max(host.limits.connections_max));
+    let accepts = Arc::new(AcceptRate::new(host.limits.accepts_per_second_max));
+    let adopted: Vec<_> = workers.iter().map(|worker| worker.adopted.clone()).collect();
     let (reloader, bell, standing) = Reloader::new(Start {
         loader,
-        crew: Crew { given, adopted: workers.iter().map(|worker| worker.adopted.clone()).collect() },
+        crew: Crew { given, adopted: adopted.clone() },
         control: control.clone(),
         standing: Standing {
             generation: control.generation,
@@ -149,16 +155,20 @@ async fn lead<T: Tier>(
         },
         sights,
         connections: Arc::clone(&connections),
+        accepts: Arc::clone(&accepts),
         notifier: Arc::clone(&notifier),
     });
     control.tasks.spawn("reload", reloader.run());
+    let mut certificates = Certificates::new(&control.metrics, control.clock.clone());
+    certificates.take(&host);
+    control.tasks.spawn("certificates", certificates.follow(standing.clone()));
     let heritage = Heritage::of(&bound)?;
     bound.set_modes()?;
     let taken = bound.taken();
     let (mut handover, desk) = Handover::new(heritage, origin, &control.metrics);
-    let admin = Admin::new(standing.clone(), &places, &lanes, control.clone(), bell.clone(), desk);
+    let admin = Admin::new(standing.clone(), &places, (&lanes, adopted), control.clone(), bell.clone(), desk);
     let door = admin::open(&control.tasks, admin.router(), bound.admin.listener, host.admin.clone(), watch.clone());
-    let dealer = Arc::new(Dealer::new(lanes, connections, figures));
+    let dealer = Arc::new(Dealer::new(lanes, connections, accepts, figures));
     let acceptors = accept(dealer, bound.listeners, &watch);
     if let Some(predecessor) = predecessor.take() {
         handover::count_handed_over(&control.metrics);
@@ -320,7 +330,7 @@ async fn becomes_ready<T: Tier>(tier: &T, within: Duration, is_gone: impl Fn() -
 fn control(host: &HostPlan, life: LifeWatch) -> Result<Control, BootError> {
     let tasks = Tasks::on(Handle::current());
     let names = Arc::new(if host.dns_servers.is_empty() { Names::system() } else { Names::servers(&host.dns_servers) });
-    let fetcher = Fetcher::new(Arc::clone(&names), &host.roots)
+    let fetcher = Fetcher::new(Arc::clone(&names), &host.fetch)
         .map_err(|fault| BootError::new(format!("{} {}", fault.file, fault.what), fault.remedy))?;
     let metrics = Metrics::new();
     let records = Records::open(&host.records, &metrics)
@@ -355,8 +365,9 @@ pub const BUILD: &str = env!("CARGO_PKG_VERSION");
 async fn crew<T: Tier>(kit: Kit<T>, number: usize) -> Result<(Vec<Lane>, Vec<Worker>), BootError> {
     let mut lanes = Vec::with_capacity(number);
     let mut workers = Vec::with_capacity(number);
+    let base = Instant::now();
     for index in 0..number {
-        let (lane, receiver) = Lane::new();
+        let (lane, receiver) = Lane::new(base);
         let started = worker::start(index, kit.clone(), receiver);
         workers.push(started.map_err(|error| {
             BootError::new(format!("worker {index} cannot be started: {error}"), "write fewer workers, or raise the limit of threads")

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use settings::units::{Size, Span};
+use settings::units::Span;
+
+use crate::hsts::HstsConfig;
 
 /// One place where connections are accepted.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -28,6 +30,24 @@ pub struct ListenConfig {
     /// Answers every request with a redirect to this origin, such as `https://gateway.example`, and serves nothing else.
     #[serde(default)]
     pub redirect_to: Option<String>,
+    /// Tells browsers with every answer to come by TLS alone; only with `tls`.
+    #[serde(default)]
+    pub hsts: Option<HstsConfig>,
+    /// Load balancers that tell whose connection they pass on, by a PROXY header before TLS.
+    #[serde(default)]
+    pub proxy_protocol: Option<ProxyProtocolConfig>,
+    /// Answers `GET /.well-known/jwks.json` with the public keys by which this tier's word can be checked, and serves nothing else. Whoever can change
+    /// the answer on its way can forge that word, so it needs `tls`, a Unix socket or `allow_plaintext`.
+    #[serde(default)]
+    pub publish_keys: bool,
+}
+
+/// Who tells the client's address by the PROXY protocol, version 1 or 2.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyProtocolConfig {
+    /// Networks of the load balancers, such as `10.0.0.0/8`. Every connection from them must begin with a PROXY header, and one from elsewhere must not.
+    pub from: Vec<String>,
 }
 
 /// The server's side of TLS.
@@ -36,12 +56,16 @@ pub struct ListenConfig {
 pub struct TlsConfig {
     /// Each is served for the DNS names inside its leaf; a name that none has is refused.
     pub certificates: Vec<CertificateConfig>,
-    /// Demands a client certificate.
+    /// Asks for a client certificate.
     #[serde(default)]
     pub clients: Option<ClientsConfig>,
     /// The lowest version spoken.
     #[serde(default)]
     pub minimum: TlsVersion,
+    /// Serves requests for hosts that the certificate of their connection does not cover, instead of 421. Only behind a CDN or proxy that asks for a name
+    /// of its own by SNI; tier 2 believes its peer's host in any case.
+    #[serde(default)]
+    pub any_authority: bool,
 }
 
 /// A certificate and its key, both in PEM.
@@ -62,6 +86,13 @@ pub struct ClientsConfig {
     pub ca: PathBuf,
     /// Subject alternative names, one of which a client must have: `dns:security-gw.demo`, `uri:spiffe://demo/security-gw`.
     pub peers: Vec<String>,
+    /// Refuses whoever shows no certificate. With `false` they are let in; a certificate that is shown must be good and listed all the same.
+    #[serde(default = "yes")]
+    pub require: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A version of TLS.
@@ -152,55 +183,21 @@ impl Default for ReloadConfig {
     }
 }
 
-/// The ceilings of a process. Numbers are per process unless they say otherwise.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitsConfig {
-    /// How long a TLS handshake may take.
-    pub handshake: Span,
-    /// How long a request head may take from its first byte, and how long a new connection may wait with it.
-    pub head: Span,
-    /// How long a client may take nothing of an answer that waits for it: what it does not read for so long is broken off.
-    pub body: Span,
-    /// How long a connection may rest without a request.
-    pub idle: Span,
-    /// Open client connections; at the ceiling nothing more is accepted until one ends.
-    pub connections_max: u32,
-    /// Bytes of one request head.
-    pub head_bytes_max: Size,
-    /// Header fields of one request head.
-    pub headers_max: u32,
-    /// Concurrent HTTP/2 streams of one connection.
-    pub streams_max: u32,
-    /// Bytes of one request body; the tier's `limits` room enforces it.
-    pub body_bytes_max: Size,
-    /// Requests in flight; the tier's `limits` room enforces it.
-    pub in_flight_max: u32,
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        Self {
-            handshake: Span::secs(10),
-            head: Span::secs(10),
-            body: Span::secs(30),
-            idle: Span::secs(75),
-            connections_max: 10_000,
-            head_bytes_max: Size::kib(32),
-            headers_max: 100,
-            streams_max: 100,
-            body_bytes_max: Size::mib(1024),
-            in_flight_max: 10_000,
-        }
-    }
-}
-
 /// Which servers answer for names.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DnsConfig {
     /// Addresses of DNS servers, `IP:PORT` each; empty means those of resolv.conf.
     pub servers: Vec<String>,
+}
+
+/// Where the documents that are fetched (discovery, key sets) and trace collectors may lie.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FetchConfig {
+    /// Networks that documents are fetched from although they are link-local or known to hold the credentials of cloud machines, in CIDR form. Nothing
+    /// is fetched from such addresses else, wherever a name or a document leads.
+    pub allow: Vec<String>,
 }
 
 /// Which roots the documents that are fetched (discovery, key sets) and trace collectors must descend from.

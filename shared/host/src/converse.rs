@@ -8,7 +8,7 @@
 
 use std::error::Error;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,7 +24,8 @@ use wire::guard::Guard;
 use wire::guard::limits::GuardLimits;
 
 use crate::answer::{answer, guarded, text};
-use crate::plan::LimitsPlan;
+use crate::plan_limits::LimitsPlan;
+use crate::rest::talk_when_called;
 use crate::roster::{Open, STREAM_STALLED, Stage, Word};
 use crate::serve::Hall;
 use crate::story::Ending;
@@ -73,14 +74,11 @@ where
         service_fn(move |request| answer(Rc::clone(&hall), Rc::clone(&connection), Rc::clone(&open), request))
     };
     let talk = match connection.protocol {
-        Protocol::Http1 => {
-            let io = TokioIo::new(Guard::h1(io, limits, line));
-            let talk = h1(plan).serve_connection(io, service).with_upgrades();
-            drive(talk, open).await
-        }
+        Protocol::Http1 => talk_when_called(h1(plan), Guard::h1(io, limits, line), service, open).await,
         Protocol::Http2 => {
             let io = TokioIo::new(Guard::h2(io, limits, line));
-            drive(h2(plan).serve_connection(io, service), open).await
+            let mut conversation = Box::pin(h2(plan).serve_connection(io, service));
+            drive(conversation.as_mut(), open, |_| false).await.unwrap_or(Talk::Ended)
         }
     };
     if matches!(talk, Talk::Ended) && gone.is_held() {
@@ -99,8 +97,10 @@ fn guard_limits(plan: &LimitsPlan) -> GuardLimits {
     GuardLimits {
         head_bytes_max: plan.head_bytes_max,
         headers_max: plan.headers_max,
+        target_bytes_max: plan.target_bytes_max,
         head_time_max: plan.head,
         write_stall_max: plan.body,
+        h2: plan.h2,
         ..GuardLimits::default()
     }
 }
@@ -123,7 +123,7 @@ fn h2(plan: &LimitsPlan) -> http2::Builder<Local> {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(plan.streams_max)
-        .max_header_list_size(u32::try_from(plan.head_bytes_max).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(guard_limits(plan).h2_head_bytes_max()).unwrap_or(u32::MAX))
         .adaptive_window(false)
         .initial_stream_window_size(H2_STREAM_WINDOW_BYTES)
         .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES)
@@ -149,7 +149,7 @@ where
 }
 
 /// A conversation as hyper holds it, of either protocol.
-trait Conversation: Future<Output = hyper::Result<()>> {
+pub(crate) trait Conversation: Future<Output = hyper::Result<()>> {
     /// Ends it after what is being answered.
     fn finish(self: Pin<&mut Self>);
 }
@@ -184,33 +184,45 @@ where
 }
 
 /// How hyper came to its end.
-enum Talk {
+pub(crate) enum Talk {
     Ended,
     Broke(hyper::Error),
+    /// The socket failed while nobody spoke.
+    Lost(std::io::Error),
     Stopped(&'static str),
     Panicked(String),
 }
 
-async fn drive(conversation: impl Conversation, open: &Open) -> Talk {
-    let mut conversation = pin!(conversation);
+/// Lets hyper talk to its end; `None` when the connection `may_rest` before.
+pub(crate) async fn drive<C: Conversation>(mut conversation: Pin<&mut C>, open: &Open, may_rest: fn(&Open) -> bool) -> Option<Talk> {
     let mut told = false;
     poll_fn(|cx: &mut Context<'_>| {
-        match open.word(cx) {
-            Word::GoOn => {}
-            Word::Stop(why) => return Poll::Ready(Talk::Stopped(why)),
-            Word::Finish(_) if told => {}
-            Word::Finish(_) => {
-                told = true;
-                conversation.as_mut().finish();
-            }
+        let word = open.word(cx);
+        if let Word::Stop(why) = word {
+            return Poll::Ready(Some(Talk::Stopped(why)));
         }
-        guarded(cx, |cx| conversation.as_mut().poll(cx)).map(|end| match end {
-            Ok(Ok(())) => Talk::Ended,
-            Ok(Err(error)) => Talk::Broke(error),
-            Err(panic) => Talk::Panicked(text(&*panic).to_owned()),
-        })
+        let mut polled = poll_once(conversation.as_mut(), cx);
+        // Behind the poll, so that a request that has come already is begun, and answered.
+        if let (Poll::Pending, Word::Finish(_), false) = (&polled, word, told) {
+            told = true;
+            conversation.as_mut().finish();
+            polled = poll_once(conversation.as_mut(), cx);
+        }
+        match polled {
+            Poll::Ready(end) => Poll::Ready(Some(end)),
+            Poll::Pending if may_rest(open) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await
+}
+
+fn poll_once<C: Conversation>(conversation: Pin<&mut C>, cx: &mut Context<'_>) -> Poll<Talk> {
+    guarded(cx, |cx| conversation.poll(cx)).map(|end| match end {
+        Ok(Ok(())) => Talk::Ended,
+        Ok(Err(error)) => Talk::Broke(error),
+        Err(panic) => Talk::Panicked(text(&*panic).to_owned()),
+    })
 }
 
 /// What the record says.
@@ -227,6 +239,8 @@ fn ending(talk: Talk, connection: &Connection, open: &Open) -> (Ending, Cause) {
     match talk {
         Talk::Ended => (calm(), None),
         Talk::Stopped(why) => (Ending::calm(why), None),
+        // Many clients hang up without a farewell once they are done.
+        Talk::Lost(error) => (calm(), Some(error.into())),
         Talk::Panicked(_) => (Ending::failed("internal-error"), None),
         Talk::Broke(error) => {
             let ending = if is_socket_fault(&error) && open.is_resting() {

@@ -1,8 +1,8 @@
 //! Dealing: every accepted connection goes to the worker that has the fewest.
 //!
 //! In: listening sockets and the workers' lanes. Out: each connection once, with a [`Ticket`] that is given back when it ends. Refuses: more
-//! connections than `connections_max`: they wait in the kernel's queue until one ends. Never: spins or dies when descriptors run out; closes a
-//! queue that has connections in it.
+//! connections than `connections_max`, or faster than `accepts_per_second_max`: they wait in the kernel's queue. At the ceiling those that rest longest
+//! are asked to end. Never: spins or dies when descriptors run out; closes a queue that has connections in it.
 //!
 //! # What the spike found
 //! - *Evenness.* Choosing the lane with the fewest open connections, starting the search behind the last one chosen, deals 64 connections that
@@ -21,6 +21,7 @@
 //! - *The ceiling.* It is asked for after the socket has become readable, so idle listeners hold no place that a busy one could use.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -30,10 +31,12 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{sleep, timeout};
 
+use crate::accept_rate::AcceptRate;
 use crate::ceiling::{Ceiling, Held};
 use crate::drain::{LifeWatch, Phase};
 use crate::figures::Figures;
 use crate::listen::{Accepted, Listener};
+use crate::relief::{ASK_EVERY, Asking, Relief};
 
 /// Connections that wait for one worker's attention.
 pub const LANE_CONNECTIONS_MAX: usize = 256;
@@ -93,14 +96,25 @@ impl Drop for Ticket {
 pub struct Lane {
     sender: mpsc::Sender<Dealt>,
     open: Arc<AtomicUsize>,
+    relief: Arc<Relief>,
+}
+
+/// The worker's end of a lane.
+#[derive(Debug)]
+pub struct LaneEnd {
+    /// What was dealt to it.
+    pub dealt: mpsc::Receiver<Dealt>,
+    /// What it tells of connections that rest, and is asked about them.
+    pub(crate) relief: Arc<Relief>,
 }
 
 impl Lane {
-    /// A lane, and the worker's end of it.
+    /// A lane, and the worker's end of it. All lanes of a process are made with the same moment.
     #[must_use]
-    pub fn new() -> (Self, mpsc::Receiver<Dealt>) {
-        let (sender, receiver) = mpsc::channel(LANE_CONNECTIONS_MAX);
-        (Self { sender, open: Arc::default() }, receiver)
+    pub fn new(base: Instant) -> (Self, LaneEnd) {
+        let (sender, dealt) = mpsc::channel(LANE_CONNECTIONS_MAX);
+        let relief = Arc::new(Relief::new(base));
+        (Self { sender, open: Arc::default(), relief: Arc::clone(&relief) }, LaneEnd { dealt, relief })
     }
 
     /// Connections that were dealt to this worker and have not ended.
@@ -135,14 +149,16 @@ pub struct Dealer {
     last: AtomicUsize,
     next_id: AtomicU64,
     places: Arc<Ceiling>,
+    rate: Arc<AcceptRate>,
+    asking: Asking,
     figures: Arc<Figures>,
 }
 
 impl Dealer {
-    /// A dealer over `lanes` that has no more connections out at once than there are `places`.
+    /// A dealer over `lanes` that has no more connections out at once than there are `places`, and takes no more per second than the `rate`.
     #[must_use]
-    pub(crate) fn new(lanes: Vec<Lane>, places: Arc<Ceiling>, figures: Arc<Figures>) -> Self {
-        Self { lanes, last: AtomicUsize::new(0), next_id: AtomicU64::new(1), places, figures }
+    pub(crate) fn new(lanes: Vec<Lane>, places: Arc<Ceiling>, rate: Arc<AcceptRate>, figures: Arc<Figures>) -> Self {
+        Self { lanes, last: AtomicUsize::new(0), next_id: AtomicU64::new(1), places, rate, asking: Asking::default(), figures }
     }
 
     /// Accepts from `listener`, which has this `name` and `place` in the plan, until the process closes; then empties its queue, at most until the
@@ -171,10 +187,13 @@ impl Dealer {
             let (mut ready, permit) = tokio::select! {
                 biased;
                 () = life.reached(Phase::Closing) => return Ok(()),
-                next = async { io::Result::Ok((socket.readable().await?, self.place(place).await)) } => next?,
+                next = async { io::Result::Ok((socket.readable().await?, self.turn(place).await)) } => next?,
             };
             match socket.get_ref().accept() {
-                Ok(accepted) => self.deal(accepted, place, permit).await,
+                Ok(accepted) => {
+                    self.rate.spend(Instant::now());
+                    self.deal(accepted, place, permit).await;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                 Err(error) => self.endure(&error, place, warnings).await,
             }
@@ -195,14 +214,35 @@ impl Dealer {
         }
     }
 
-    /// A place under the ceiling. Without one nothing is accepted until a connection ends, which each does by its own deadlines.
+    /// A place under the ceiling, once the rate allows another connection.
+    async fn turn(&self, listener: usize) -> Option<Held> {
+        let place = self.place(listener).await;
+        let mut wait = self.rate.wait(Instant::now());
+        if !wait.is_zero() {
+            self.figures.accept_throttles.inc();
+            tracing::debug!(listener, "accepts_per_second_max is reached; accepting waits");
+        }
+        while !wait.is_zero() {
+            sleep(wait).await;
+            wait = self.rate.wait(Instant::now());
+        }
+        place
+    }
+
+    /// A place under the ceiling. Without one nothing is accepted until a connection ends: each does by its own deadlines, and those that rest are asked to.
     async fn place(&self, listener: usize) -> Option<Held> {
         if let Some(place) = self.places.try_take() {
             return Some(place);
         }
         self.figures.accept_pauses.inc();
         tracing::debug!(listener, "connections_max is reached; accepting waits until a connection ends");
-        self.places.take().await
+        let mut place = pin!(self.places.take());
+        loop {
+            self.asking.ask(self.lanes.iter().map(|lane| &*lane.relief), Instant::now());
+            if let Ok(place) = timeout(ASK_EVERY, place.as_mut()).await {
+                return place;
+            }
+        }
     }
 
     /// An accept that failed costs that connection at most.

@@ -1,42 +1,96 @@
-//! Whether the process may open as many descriptors as its plan has connections.
+//! How many clients the limit of open files leaves room for.
 //!
-//! In: `connections_max`. Out: a warning at start where the limit of open files is lower than what that many clients take. Never: changes the limit.
+//! In: `connections_max`, the limit of this process. Out: the ceiling of connections that keeps descriptors free for what answers them, for DNS, logs
+//! and the operator's door; a warning where that is fewer than asked for; the one descriptor that is kept for the operator's door. Never: raises the
+//! limit above what the system allows (the hard limit).
+
+use std::os::fd::OwnedFd;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// A client connection and the one that answers it.
 const PER_CONNECTION: usize = 2;
 
-/// Listeners, logs, runtimes, libraries.
+/// Listeners, logs, runtimes, libraries, DNS, the operator's door; where so many are not allowed, half of what is.
 const BESIDE: usize = 64;
 
-/// Warns, with the number to raise the limit to.
+/// Raises the soft limit to the hard one: the soft one is low for the sake of programs that use select(2), and this is none.
+pub(crate) fn raise() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// As many clients as are asked for, or as the limit of open files leaves room for.
+pub(crate) fn clients_max(connections_max: usize) -> usize {
+    connections_max.min(room(limit()))
+}
+
+/// Warns where the limit is in the way, with the number to raise it to.
 pub(crate) fn warn_if_few(connections_max: usize) {
-    let needed = connections_max.saturating_mul(PER_CONNECTION).saturating_add(BESIDE);
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    if let Some(limit) = soft_limit(&limits).filter(|limit| *limit < needed) {
+    let clients_max = clients_max(connections_max);
+    if clients_max < connections_max {
+        let needed = connections_max.saturating_mul(PER_CONNECTION).saturating_add(BESIDE);
         tracing::warn!(
-            limit,
+            limit = limit(),
             needed,
             connections_max,
-            "few open files are allowed; raise the limit (ulimit -n, LimitNOFILE=) or lower connections_max"
+            clients_max,
+            "few open files are allowed, so that fewer connections are; raise the limit (ulimit -n, LimitNOFILE=) or lower connections_max"
         );
     }
 }
 
-/// The soft limit of open files in the form of proc_pid_limits(5); `None` where it is unlimited or not told.
-fn soft_limit(limits: &str) -> Option<usize> {
-    limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
+/// The soft limit of open files; `None` where there is none.
+fn limit() -> Option<usize> {
+    getrlimit(Resource::Nofile).current.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+fn room(limit: Option<usize>) -> usize {
+    limit.map_or(usize::MAX, |limit| ((limit - BESIDE.min(limit / 2)) / PER_CONNECTION).max(1))
+}
+
+/// A descriptor that is kept so that one can be given up: whoever must be let in when none is left gives it up and accepts.
+#[derive(Debug, Default)]
+pub(crate) struct Reserve(Option<OwnedFd>);
+
+impl Reserve {
+    /// Takes one, unless it has one or none is left.
+    pub(crate) fn fill(&mut self) {
+        if self.0.is_none() {
+            self.0 = std::fs::File::open("/dev/null").ok().map(OwnedFd::from);
+        }
+    }
+
+    /// Gives it up; `false` when it had none.
+    pub(crate) fn give_up(&mut self) -> bool {
+        self.0.take().is_some()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::soft_limit;
+    use super::*;
 
     #[test]
-    fn the_kernels_table_is_understood() {
-        let table = "Limit                     Soft Limit           Hard Limit           Units     \nMax open files            1024                 1048576              files     \n";
-        assert_eq!(soft_limit(table), Some(1024));
-        assert_eq!(soft_limit("Max open files            unlimited            unlimited            files"), None);
-        assert_eq!(soft_limit(""), None);
-        assert!(soft_limit(&std::fs::read_to_string("/proc/self/limits").unwrap()).is_some_and(|limit| limit > 0));
+    fn clients_leave_room_for_the_rest() {
+        for (limit, clients) in
+            [(Some(1), 1), (Some(64), 16), (Some(128), 32), (Some(1024), 480), (Some(20_064), 10_000), (None, usize::MAX)]
+        {
+            assert_eq!(room(limit), clients, "{limit:?}");
+        }
+        assert_eq!(clients_max(1), 1);
+    }
+
+    #[test]
+    fn a_reserve_is_given_up_once() {
+        let mut reserve = Reserve::default();
+        assert!(!reserve.give_up());
+        reserve.fill();
+        reserve.fill();
+        assert!(reserve.give_up() && !reserve.give_up());
     }
 }

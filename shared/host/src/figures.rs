@@ -23,6 +23,8 @@ pub struct Figures {
     accept_failures: Family<Labels<2>, Counter>,
     /// How often accepting waited because `connections_max` was reached.
     pub accept_pauses: Counter,
+    /// How often accepting waited because `accepts_per_second_max` was reached.
+    pub accept_throttles: Counter,
     /// Requests during which a panic was caught.
     pub panics: Counter,
 }
@@ -67,6 +69,8 @@ impl Figures {
             accept_failures: metrics.register_family(metric::ACCEPT_FAILURES, "Connections that could not be accepted or dealt, by why"),
             accept_pauses: metrics
                 .register_counter(metric::ACCEPT_PAUSES, "Times that accepting waited because connections_max was reached"),
+            accept_throttles: metrics
+                .register_counter(metric::ACCEPT_THROTTLES, "Times that accepting waited because accepts_per_second_max was reached"),
             panics: metrics.register_counter(metric::PANICS, "Panics caught while a request or connection was served"),
         }
     }

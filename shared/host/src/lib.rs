@@ -10,8 +10,13 @@ pub mod tier;
 
 pub mod address;
 pub mod config;
+pub mod limits_config;
 pub mod plan;
+pub mod plan_limits;
 pub mod plan_listener;
+mod plan_tls;
+pub mod hsts;
+pub mod certificates;
 pub mod shown;
 pub mod load;
 mod cold;
@@ -35,11 +40,15 @@ pub mod succession;
 mod handover;
 
 mod ceiling;
+mod accept_rate;
+mod addresses;
+mod relief;
 pub mod deal;
 mod worker;
 
 mod serve;
 mod converse;
+mod rest;
 mod answer;
 mod streamed;
 mod story;

@@ -5,25 +5,30 @@
 //! Never: binds; that is `listen`.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use settings::files::Files;
 use settings::report::Report;
-use settings::units::{Size, Span};
+use settings::units::Span;
 use telemetry::logs::{LogsConfig, LogsPlan};
 use telemetry::record::config::RecordsConfig;
 use telemetry::record::plan::RecordsPlan;
 use telemetry::traces::config::{TracesConfig, TracesPlan};
+use wire::fetch::FetchTerms;
 use wire::tls::roots::{Believed, Roots};
 
 use crate::address::Address;
+use crate::certificates::CertificateInUse;
 use crate::config::{
-    AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, READY_WITHIN_MAX, READY_WITHIN_MIN, ReloadConfig, TrustRootsConfig,
+    AdminConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, READY_WITHIN_MAX, READY_WITHIN_MIN, ReloadConfig, TrustRootsConfig,
     UpgradeConfig,
 };
 use crate::inherit::PREDECESSOR;
+use crate::limits_config::LimitsConfig;
+use crate::plan_limits::{self, LimitsPlan};
 use crate::plan_listener::{self, ListenerPlan};
 
 /// The sections that every tier's file has, as written.
@@ -55,6 +60,8 @@ pub struct HostSections {
     pub dns: DnsConfig,
     /// `roots`.
     pub roots: TrustRootsConfig,
+    /// `fetch`.
+    pub fetch: FetchConfig,
 }
 
 /// The process as meant.
@@ -84,8 +91,10 @@ pub struct HostPlan {
     pub traces: TracesPlan,
     /// DNS servers; empty means those of resolv.conf.
     pub dns_servers: Vec<SocketAddr>,
-    /// Whom we believe when documents are fetched.
-    pub roots: Believed,
+    /// Whom we believe when documents are fetched, and from where they may come.
+    pub fetch: FetchTerms,
+    /// The certificates that are served and shown, for the gauges of their ends: those of the listeners, and what the tier adds.
+    pub certificates: Vec<CertificateInUse>,
 }
 
 /// The operator's door as meant.
@@ -108,22 +117,6 @@ pub struct DrainPlan {
     pub deadline: Duration,
 }
 
-/// The ceilings as meant; the units and scopes are those of [`LimitsConfig`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // Each field says what the field of the same name in `LimitsConfig` says.
-pub struct LimitsPlan {
-    pub handshake: Duration,
-    pub head: Duration,
-    pub body: Duration,
-    pub idle: Duration,
-    pub connections_max: usize,
-    pub head_bytes_max: usize,
-    pub headers_max: usize,
-    pub streams_max: u32,
-    pub body_bytes_max: u64,
-    pub in_flight_max: usize,
-}
-
 /// Mode of an admin socket that says nothing about it: ours alone.
 const ADMIN_MODE_DEFAULT: u32 = 0o600;
 
@@ -141,7 +134,7 @@ impl HostPlan {
             );
         }
         let workers = workers(sections.workers, report);
-        let limits = limits(&sections.limits, report);
+        let limits = plan_limits::check(&sections.limits, report);
         let ready_within = ready_within(sections.upgrade, report);
         let watch = watch(sections.reload, report);
         let admin = admin(&sections.admin, files, report);
@@ -153,10 +146,13 @@ impl HostPlan {
         let records = sections.records.check("records", files.base(), report);
         let traces = sections.traces.check("traces", report);
         let roots = roots(sections.roots, files, report);
+        let allowed = allowed(&sections.fetch, report);
         let dns_servers = dns_servers(&sections.dns, report);
+        let listeners = listeners?;
         Some(Self {
             name: sections.name,
-            listeners: listeners?,
+            certificates: in_use(&listeners),
+            listeners,
             admin: admin?,
             drain: DrainPlan { wait: sections.drain.wait.get(), deadline: sections.drain.deadline.get() },
             ready_within: ready_within?,
@@ -167,7 +163,7 @@ impl HostPlan {
             records,
             traces,
             dns_servers: dns_servers?,
-            roots: roots?,
+            fetch: FetchTerms { roots: roots?, allowed: allowed? },
         })
     }
 }
@@ -188,14 +184,26 @@ fn ready_within(config: UpgradeConfig, report: &mut Report) -> Option<Duration> 
 }
 
 impl HostPlan {
-    /// What a listener's TLS was made from and is made from again stays the same: sessions that clients keep can be resumed after a reload.
+    /// Sessions that clients keep can be resumed after a reload: what a listener's TLS was made from and is made from again stays the same, and another
+    /// one goes on with the keys of its tickets.
     pub(crate) fn keep_tls_of(&mut self, before: &Self) {
         for (now, before) in self.listeners.iter_mut().zip(&before.listeners) {
-            if now.tls == before.tls {
-                now.tls.clone_from(&before.tls);
-            }
+            now.tls = match (now.tls.take(), &before.tls) {
+                (Some(now), Some(before)) if now == *before => Some(before.clone()),
+                (Some(now), Some(before)) => Some(now.resuming(before)),
+                (now, _) => now,
+            };
         }
     }
+}
+
+fn in_use(listeners: &[ListenerPlan]) -> Vec<CertificateInUse> {
+    let of = |listener: &ListenerPlan| {
+        let used_by = format!("listener {}", listener.name);
+        let expiries = listener.tls.iter().flat_map(|tls| tls.expiries().cloned()).collect::<Vec<_>>();
+        expiries.into_iter().map(move |expiry| CertificateInUse { used_by: used_by.clone(), expiry })
+    };
+    listeners.iter().flat_map(of).collect()
 }
 
 fn workers(asked: Option<u32>, report: &mut Report) -> Option<usize> {
@@ -258,6 +266,22 @@ fn roots(config: TrustRootsConfig, files: &Files, report: &mut Report) -> Option
     }
 }
 
+/// The networks that fetches may lead to although they are refused by themselves.
+fn allowed(config: &FetchConfig, report: &mut Report) -> Option<Arc<[IpNet]>> {
+    let mut networks = Vec::with_capacity(config.allow.len());
+    for (index, text) in config.allow.iter().enumerate() {
+        match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+            Ok(network) => networks.push(network),
+            Err(_) => report.complain(
+                &format!("fetch.allow[{index}]"),
+                format!("{text:.80?} is no network"),
+                "write it as in 169.254.169.254/32 or fe80::/10; only addresses that are refused by themselves need it",
+            ),
+        }
+    }
+    (networks.len() == config.allow.len()).then(|| networks.into())
+}
+
 fn admin(config: &AdminConfig, files: &Files, report: &mut Report) -> Option<AdminPlan> {
     let address = match Address::parse(&config.address, files.base()) {
         Ok(address) => address,
@@ -287,52 +311,6 @@ fn admin(config: &AdminConfig, files: &Files, report: &mut Report) -> Option<Adm
     };
     Some(AdminPlan { address, mode, uids })
 }
-
-fn limits(config: &LimitsConfig, report: &mut Report) -> Option<LimitsPlan> {
-    let mut sound = true;
-    let mut at_least = |key: &str, enough: bool, value: &dyn fmt::Display, least: &dyn fmt::Display| {
-        if !enough {
-            report.complain(&format!("limits.{key}"), format!("{value} would let nothing through"), format!("write {least} or more"));
-            sound = false;
-        }
-    };
-    for (key, span) in [("handshake", config.handshake), ("head", config.head), ("body", config.body), ("idle", config.idle)] {
-        at_least(key, span >= SPAN_MIN, &span, &SPAN_MIN);
-    }
-    let head = config.head_bytes_max;
-    at_least("head_bytes_max", head >= HEAD_BYTES_MIN, &head, &HEAD_BYTES_MIN);
-    for (key, number, least) in [
-        ("connections_max", config.connections_max, 1),
-        ("headers_max", config.headers_max, 8),
-        ("streams_max", config.streams_max, 1),
-        ("in_flight_max", config.in_flight_max, 1),
-    ] {
-        at_least(key, number >= least, &number, &least);
-    }
-    if head > HEAD_BYTES_CEILING {
-        report.complain("limits.head_bytes_max", "a head of that size is an attack", format!("write at most {HEAD_BYTES_CEILING}"));
-        sound = false;
-    }
-    sound.then_some(LimitsPlan {
-        handshake: config.handshake.get(),
-        head: config.head.get(),
-        body: config.body.get(),
-        idle: config.idle.get(),
-        connections_max: config.connections_max as usize,
-        head_bytes_max: usize::try_from(config.head_bytes_max.get()).unwrap_or(usize::MAX),
-        headers_max: config.headers_max as usize,
-        streams_max: config.streams_max,
-        body_bytes_max: config.body_bytes_max.get(),
-        in_flight_max: config.in_flight_max as usize,
-    })
-}
-
-/// No service has a use for heads above one mebibyte, and each connection may hold one.
-const HEAD_BYTES_CEILING: Size = Size::mib(1);
-/// Less than this no browser keeps to.
-const HEAD_BYTES_MIN: Size = Size::kib(1);
-/// Below, a network alone would use up the time.
-const SPAN_MIN: Span = Span::millis(10);
 
 /// Two listeners with one name cannot be told apart in a record; two with one address cannot both be bound.
 fn clashes(admin: &AdminPlan, listeners: &[ListenerPlan], report: &mut Report) {

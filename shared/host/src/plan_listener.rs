@@ -1,23 +1,20 @@
 //! One listener as meant: its address, its certificates, its peers.
 //!
 //! In: the entries of `listen`. Out: a [`ListenerPlan`] each, certificates and keys loaded. Refuses: plaintext on TCP that nobody allowed,
-//! a Unix socket that says nothing about who may connect, redirects to what is no origin. Never: binds.
+//! a Unix socket that says nothing about who may connect, redirects to what is no origin, proxies that are everybody or nobody. Never: binds.
 
 use std::sync::Arc;
 
-use http::Uri;
 use http::uri::Scheme;
-use settings::clock::Clock;
+use http::{HeaderValue, Uri};
+use ipnet::IpNet;
 use settings::files::Files;
 use settings::report::Report;
-use wire::tls::certificate::Certificate;
-use wire::tls::clients::ClientAuth;
-use wire::tls::peers::{PeerList, SanPattern};
-use wire::tls::provider::TlsMinimum;
-use wire::tls::server::{ServerTerms, ServerTls};
+use wire::tls::server::ServerTls;
 
 use crate::address::Address;
-use crate::config::{ListenConfig, TlsConfig, TlsVersion, UnixConfig};
+use crate::config::{ListenConfig, ProxyProtocolConfig, UnixConfig};
+use crate::{hsts, plan_tls};
 
 /// A listener as meant.
 #[derive(Clone, Debug)]
@@ -34,6 +31,12 @@ pub struct ListenerPlan {
     pub tls: Option<ServerTls>,
     /// The origin that every request is sent to instead of being served.
     pub redirect_to: Option<String>,
+    /// Whether requests are served for hosts that the certificate of their connection does not cover.
+    pub any_authority: bool,
+    /// `Strict-Transport-Security` of every answer.
+    pub hsts: Option<HeaderValue>,
+    /// Networks of proxies that tell by a PROXY header whose connection they pass on, and must; empty for none.
+    pub proxies: Vec<IpNet>,
 }
 
 impl ListenerPlan {
@@ -49,7 +52,8 @@ impl ListenerPlan {
             (Some(now), Some(before)) => now.asks_clients_as(before),
             (now, before) => now.is_none() == before.is_none(),
         };
-        same_tls && before.uids.iter().all(|uid| self.uids.contains(uid))
+        // Whose connections the proxies pass on was believed to those that were listed then.
+        same_tls && self.proxies == before.proxies && before.uids.iter().all(|uid| self.uids.contains(uid))
     }
 }
 
@@ -74,7 +78,16 @@ fn check(config: &ListenConfig, key: &str, files: &Files, report: &mut Report) -
         .map_err(|(what, remedy)| report.complain(&format!("{key}.address"), what, remedy))
         .ok();
     let redirect = redirect(config.redirect_to.as_deref(), key, report);
-    let tls = config.tls.as_ref().map(|tls| server_tls(tls, &format!("{key}.tls"), files, report));
+    let tls = config.tls.as_ref().map(|tls| plan_tls::check(tls, &format!("{key}.tls"), files, report));
+    let hsts = hsts::check(config.hsts, config.tls.is_some(), &format!("{key}.hsts"), report);
+    let proxies = proxies(config.proxy_protocol.as_ref(), address.as_ref(), &format!("{key}.proxy_protocol"), report);
+    if config.publish_keys && config.redirect_to.is_some() {
+        report.complain(
+            &format!("{key}.publish_keys"),
+            "one listener cannot publish keys and redirect",
+            "take one of `publish_keys` and `redirect_to` away",
+        );
+    }
     let address = address?;
     let peers = match (&address, &config.unix) {
         (Address::Unix(_), Some(unix)) => unix_peers(unix, &format!("{key}.unix"), report),
@@ -106,7 +119,33 @@ fn check(config: &ListenConfig, key: &str, files: &Files, report: &mut Report) -
         Some(tls) => Some(tls?),
         None => None,
     };
-    Some(ListenerPlan { name: name?, address, mode, uids, tls, redirect_to: redirect? })
+    let any_authority = config.tls.as_ref().is_some_and(|tls| tls.any_authority);
+    Some(ListenerPlan { name: name?, address, mode, uids, tls, redirect_to: redirect?, any_authority, hsts: hsts?, proxies: proxies? })
+}
+
+/// The networks whose connections begin with a PROXY header; none without the section.
+fn proxies(config: Option<&ProxyProtocolConfig>, address: Option<&Address>, key: &str, report: &mut Report) -> Option<Vec<IpNet>> {
+    let Some(config) = config else { return Some(Vec::new()) };
+    if let Some(Address::Unix(_)) = address {
+        report.complain(key, "a Unix socket has no addresses to believe", "take the section out; unix.uids says who may connect");
+        return None;
+    }
+    if config.from.is_empty() {
+        report.complain_of_absence(&format!("{key}.from"), "nobody may tell", "list the networks of the load balancers, as in 10.0.0.0/8");
+        return None;
+    }
+    let mut networks = Vec::with_capacity(config.from.len());
+    for (index, text) in config.from.iter().enumerate() {
+        let key = format!("{key}.from[{index}]");
+        match text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from)) {
+            Some(network) if network.prefix_len() == 0 => {
+                report.complain(&key, "everybody could say to be anybody", "list the networks of the load balancers alone");
+            }
+            Some(network) => networks.push(network),
+            None => report.complain(&key, format!("{text:.80?} is no network"), "write it as in 10.0.0.0/8 or fd00::/8"),
+        }
+    }
+    (networks.len() == config.from.len()).then_some(networks)
 }
 
 fn name(name: &str, key: &str, report: &mut Report) -> Option<Arc<str>> {
@@ -179,58 +218,4 @@ fn mode(text: &str, key: &str, report: &mut Report) -> Option<u32> {
             None
         }
     }
-}
-
-fn server_tls(config: &TlsConfig, key: &str, files: &Files, report: &mut Report) -> Option<ServerTls> {
-    let now = Clock::system().now_s();
-    let mut certificates = Vec::new();
-    for (index, pair) in config.certificates.iter().enumerate() {
-        let (chain, private) = (files.watched(&pair.chain), files.watched(&pair.key));
-        match Certificate::load(&chain, &private, now) {
-            Ok(certificate) => certificates.push(certificate),
-            Err(fault) => {
-                let part = if private.as_os_str() == fault.file.as_str() { "key" } else { "chain" };
-                let what = format!("{}: {}", fault.file, fault.what);
-                report.complain(&format!("{key}.certificates[{index}].{part}"), what, fault.remedy);
-            }
-        }
-    }
-    let peers = config.clients.as_ref().map(|clients| {
-        let mut patterns = Vec::new();
-        for (index, text) in clients.peers.iter().enumerate() {
-            match SanPattern::parse(text) {
-                Ok(pattern) => patterns.push(pattern),
-                Err(fault) => report.complain(&format!("{key}.clients.peers[{index}]"), fault.what, fault.remedy),
-            }
-        }
-        if clients.peers.is_empty() {
-            report.complain_of_absence(
-                &format!("{key}.clients.peers"),
-                "no client could ever connect",
-                "list the names of those who may, as in dns:security-gw.demo",
-            );
-        }
-        let whole = !patterns.is_empty() && patterns.len() == clients.peers.len();
-        match ClientAuth::load(&files.watched(&clients.ca), PeerList::new(patterns)) {
-            Ok(auth) => whole.then_some(auth),
-            Err(fault) => {
-                report.complain(&format!("{key}.clients.ca"), format!("{}: {}", fault.file, fault.what), fault.remedy);
-                None
-            }
-        }
-    });
-    // Clients that failed their check must not become "nobody is asked".
-    let clients = match peers {
-        Some(auth) => Some(auth?),
-        None => None,
-    };
-    if certificates.len() != config.certificates.len() {
-        return None;
-    }
-    let minimum = match config.minimum {
-        TlsVersion::V1_2 => TlsMinimum::Tls12,
-        TlsVersion::V1_3 => TlsMinimum::Tls13,
-    };
-    let terms = ServerTerms { certificates, clients, minimum, alpn: vec![b"h2", b"http/1.1"] };
-    ServerTls::new(&terms).map_err(|fault| report.complain(&format!("{key}.certificates"), fault.what, fault.remedy)).ok()
 }

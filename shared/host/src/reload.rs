@@ -19,6 +19,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use wire::fetch::Fetcher;
 
+use crate::accept_rate::AcceptRate;
 use crate::answer::{text, whole};
 use crate::boot::START_MAX;
 use crate::ceiling::Ceiling;
@@ -109,6 +110,7 @@ pub(crate) struct Reloader<T: Tier> {
     control: Control,
     standing: watch::Sender<Standing<T>>,
     connections: Arc<Ceiling>,
+    accepts: Arc<AcceptRate>,
     notifier: Arc<Notifier>,
     asks: mpsc::Receiver<Ask>,
     /// What serves was read from files that looked like this.
@@ -131,13 +133,14 @@ pub(crate) struct Start<T: Tier> {
     pub(crate) standing: Standing<T>,
     pub(crate) sights: Sights,
     pub(crate) connections: Arc<Ceiling>,
+    pub(crate) accepts: Arc<AcceptRate>,
     pub(crate) notifier: Arc<Notifier>,
 }
 
 impl<T: Tier> Reloader<T> {
     /// A reloader of a process that serves by `start.standing`.
     pub(crate) fn new(start: Start<T>) -> (Self, Bell, StandingWatch<T>) {
-        let Start { loader, crew, control, standing, sights, connections, notifier } = start;
+        let Start { loader, crew, control, standing, sights, connections, accepts, notifier } = start;
         let (sender, asks) = mpsc::channel(ASKS_MAX);
         let (standing, watch) = watch::channel(standing);
         let Control { metrics, generation: last, .. } = &control;
@@ -151,6 +154,7 @@ impl<T: Tier> Reloader<T> {
             crew,
             standing,
             connections,
+            accepts,
             notifier,
             asks,
             served: sights.clone(),
@@ -299,7 +303,8 @@ impl<T: Tier> Reloader<T> {
             return Verdict::Refused(vec![what]);
         }
         fetcher.settle();
-        self.connections.set(host.limits.connections_max);
+        self.connections.set(descriptors::clients_max(host.limits.connections_max));
+        self.accepts.set(host.limits.accepts_per_second_max);
         let plaintext_before: Vec<bool> = self.standing.borrow().host.listeners.iter().map(|plan| plan.is_plaintext()).collect();
         for (plan, _) in host.listeners.iter().zip(plaintext_before).filter(|(plan, was)| plan.is_plaintext() && !was) {
             crate::boot::warn_of_plaintext(plan);
@@ -325,13 +330,13 @@ impl<T: Tier> Reloader<T> {
         Verdict::Adopted
     }
 
-    /// By what a generation of `host` fetches: where its roots have changed, by those alone, while what serves goes on by the former ones.
+    /// By what a generation of `host` fetches: where its roots or what is allowed have changed, by those alone, while what serves goes on by the former ones.
     fn fetcher(&self, host: &HostPlan) -> Result<Arc<Fetcher>, String> {
         let shared = &self.control.fetcher;
-        if self.standing.borrow().host.roots == host.roots {
+        if self.standing.borrow().host.fetch == host.fetch {
             return Ok(Arc::clone(shared));
         }
-        shared.ahead(&host.roots).map(Arc::new).map_err(|fault| format!("{} {}; {}", fault.file, fault.what, fault.remedy))
+        shared.ahead(&host.fetch).map(Arc::new).map_err(|fault| format!("{} {}; {}", fault.file, fault.what, fault.remedy))
     }
 
     /// Gives a generation to every worker. Where one cannot serve by it, all are given the former one again.

@@ -1,28 +1,35 @@
 //! One connection, from the socket to its record.
 //!
 //! In: a socket that was dealt to this worker. Out: its requests go to the tier, and one record tells how it ended. Refuses: Unix peers that are
-//! not listed, handshakes that fail or last too long; the framing guard refuses the rest. Never: lets a panic or a failure reach another
+//! not listed, proxies that do not tell whose connection it is, addresses that have too many connections, handshakes that fail or last too long; the
+//! framing guard refuses the rest. Never: lets a panic or a failure reach another
 //! connection; writes no record, or two.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use http::HeaderValue;
 use settings::clock::Clock;
 use telemetry::record::buffer::RecordBuffer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use wire::connection::{Connection, PeerAddress, Protocol, TlsFacts};
+use wire::forwarded::is_in;
+use wire::proxy_protocol::{self, Told};
 use wire::tls::facts::facts;
 use wire::tls::server::ServerTls;
 
+use crate::addresses::{Addresses, OfAddress};
 use crate::converse::converse;
 use crate::deal::{Dealt, Ticket};
 use crate::figures::Figures;
 use crate::listen::Accepted;
-use crate::plan::{HostPlan, LimitsPlan};
+use crate::plan::HostPlan;
+use crate::plan_limits::LimitsPlan;
 use crate::plan_listener::UNMAPPED_UID;
 use crate::roster::{Open, Roster};
 use crate::story::{Ending, Story};
@@ -34,6 +41,7 @@ pub(crate) struct Hall<T: Tier> {
     pub(crate) roster: Rc<Roster>,
     pub(crate) records: Rc<RecordBuffer>,
     pub(crate) figures: Arc<Figures>,
+    pub(crate) addresses: Arc<Addresses>,
     pub(crate) clock: Clock,
 }
 
@@ -50,6 +58,11 @@ impl<T: Tier> Hall<T> {
         Rc::clone(&self.stand.borrow().worker)
     }
 
+    /// What every answer to a request that begins now says of TLS, where its listener is to say so.
+    pub(crate) fn hsts(&self, listener: usize) -> Option<HeaderValue> {
+        self.stand.borrow().plan.listeners.get(listener).and_then(|plan| plan.hsts.clone())
+    }
+
     /// What a connection that begins now is let in by.
     pub(crate) fn plan(&self) -> Arc<HostPlan> {
         Arc::clone(&self.stand.borrow().plan)
@@ -63,6 +76,8 @@ struct Entrant {
     opened: Instant,
     open: Rc<Open>,
     story: Story,
+    /// Its place among the connections of its address; given back once the peer has proved who it is.
+    of_address: Option<OfAddress>,
 }
 
 /// Takes a connection into the roster, at once, and serves it to its end once it is polled: a worker that is asked to leave between the two
@@ -73,7 +88,7 @@ pub(crate) fn serve<T: Tier>(hall: Rc<Hall<T>>, dealt: Dealt) -> impl Future<Out
     let plan = hall.plan();
     let name = plan.listeners.get(listener).map(|plan| Arc::clone(&plan.name));
     let story = Story::begin(&hall, id, (listener, name), Rc::clone(&open));
-    let entrant = Entrant { id, listener, opened: Instant::now(), open, story };
+    let entrant = Entrant { id, listener, opened: Instant::now(), open, story, of_address: None };
     let place = Place { hall: Rc::clone(&hall), id, _ticket: ticket };
     async move {
         admit(&hall, plan, entrant, socket).await;
@@ -82,13 +97,21 @@ pub(crate) fn serve<T: Tier>(hall: Rc<Hall<T>>, dealt: Dealt) -> impl Future<Out
 }
 
 /// Learns who is at the other end, and whether they may be.
-async fn admit<T: Tier>(hall: &Rc<Hall<T>>, plan: Arc<HostPlan>, entrant: Entrant, socket: Accepted) {
+async fn admit<T: Tier>(hall: &Rc<Hall<T>>, plan: Arc<HostPlan>, mut entrant: Entrant, socket: Accepted) {
     match socket {
         Accepted::Tcp(stream, peer) => {
             entrant.story.peer.set(Some(PeerAddress::Tcp(peer)));
             match TcpStream::from_std(stream).and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
-                Ok(stream) => {
+                Ok(mut stream) => {
                     entrant.story.local.set(stream.local_addr().ok());
+                    let told = match told(&plan, &entrant, &mut stream, peer).await {
+                        Ok(told) => told,
+                        Err(ending) => return entrant.story.end(ending, None),
+                    };
+                    entrant.of_address = hall.addresses.take(told.ip(), plan.limits.connections_per_address_max);
+                    if entrant.of_address.is_none() {
+                        return entrant.story.end(Ending::refused("too-many-of-address"), None);
+                    }
                     greet(hall, plan, entrant, stream).await;
                 }
                 Err(error) => entrant.story.end(Ending::failed("socket-failed"), Some(&error)),
@@ -111,6 +134,36 @@ async fn admit<T: Tier>(hall: &Rc<Hall<T>>, plan: Arc<HostPlan>, entrant: Entran
     }
 }
 
+/// Whose connection it is: the socket's peer's, unless that is a proxy that tells.
+async fn told(plan: &HostPlan, entrant: &Entrant, stream: &mut TcpStream, peer: SocketAddr) -> Result<SocketAddr, Ending> {
+    let proxies = plan.listeners.get(entrant.listener).map_or(&[][..], |own| &own.proxies);
+    if !is_in(peer.ip(), proxies) {
+        return Ok(peer);
+    }
+    let header = tokio::select! {
+        biased;
+        header = timeout_at(entrant.shaken_by(plan), proxy_protocol::receive(stream)) => header,
+        why = entrant.open.stopped() => return Err(Ending::calm(why)),
+    };
+    match header {
+        Err(_) => Err(Ending::refused("proxy-header-timeout")),
+        Ok(Err(fault)) => Err(Ending::refused(fault.code())),
+        Ok(Ok(Told::Own)) => Ok(peer),
+        Ok(Ok(Told::Source(source))) => {
+            entrant.story.proxy.set(Some(peer));
+            entrant.story.peer.set(Some(PeerAddress::Tcp(source)));
+            Ok(source)
+        }
+    }
+}
+
+impl Entrant {
+    /// By when PROXY header and handshake must be done.
+    fn shaken_by(&self, plan: &HostPlan) -> tokio::time::Instant {
+        (self.opened + plan.limits.handshake).into()
+    }
+}
+
 /// The place of a connection in the roster and under the ceilings.
 struct Place<T: Tier> {
     hall: Rc<Hall<T>>,
@@ -125,31 +178,38 @@ impl<T: Tier> Drop for Place<T> {
 }
 
 /// TLS where the listener has it, then HTTP.
-async fn greet<T: Tier, IO>(hall: &Rc<Hall<T>>, plan: Arc<HostPlan>, entrant: Entrant, io: IO)
+async fn greet<T: Tier, IO>(hall: &Rc<Hall<T>>, plan: Arc<HostPlan>, mut entrant: Entrant, io: IO)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Some(own) = plan.listeners.get(entrant.listener) else { return };
     let (tls, entry) = (own.tls.clone(), Entry { name: Arc::clone(&own.name), limits: plan.limits });
+    let by = entrant.shaken_by(&plan);
     drop(plan);
     let Some(tls) = tls else {
         return begin(hall, entry, entrant, io, None, Protocol::Http1).await;
     };
     let shaken = tokio::select! {
         biased;
-        shaken = shake(tls, io, entry.limits.handshake) => shaken,
+        // In a box, for what a handshake needs is not needed after it.
+        shaken = Box::pin(shake(tls, io, by)) => shaken,
         why = entrant.open.stopped() => return entrant.story.end(Ending::calm(why), None),
     };
     match shaken {
         Ok((io, facts, protocol)) => {
             hall.figures.shaken(entrant.listener, entrant.opened.elapsed());
+            if facts.peer.is_some() {
+                // No stranger any more: a tier behind an address may have as many connections as there are places.
+                entrant.of_address = None;
+            }
             begin(hall, entry, entrant, io, Some(facts), protocol).await;
         }
         Err(fault) => entrant.story.end(Ending::refused(fault.reason), fault.source.as_ref().map(|error| error as _)),
     }
 }
 
-type Shaken<IO> = (tokio_rustls::server::TlsStream<IO>, TlsFacts, Protocol);
+/// The stream is in a box, because everything that it is handed through keeps a place for it.
+type Shaken<IO> = (Box<tokio_rustls::server::TlsStream<IO>>, TlsFacts, Protocol);
 
 /// A handshake that came to nothing.
 struct Unshaken {
@@ -158,16 +218,16 @@ struct Unshaken {
 }
 
 /// The handshake within its time.
-async fn shake<IO: AsyncRead + AsyncWrite + Unpin>(tls: ServerTls, io: IO, within: Duration) -> Result<Shaken<IO>, Unshaken> {
-    let stream = match timeout(within, tls.accept(io)).await {
+async fn shake<IO: AsyncRead + AsyncWrite + Unpin>(tls: ServerTls, io: IO, by: tokio::time::Instant) -> Result<Shaken<IO>, Unshaken> {
+    let (stream, served_for) = match timeout_at(by, tls.accept(io)).await {
         Err(_) => return Err(Unshaken { reason: "handshake-timeout", source: None }),
         Ok(Err(fault)) => return Err(Unshaken { reason: fault.reason, source: Some(fault.source) }),
-        Ok(Ok(stream)) => stream,
+        Ok(Ok(accepted)) => accepted,
     };
     let session = stream.get_ref().1;
-    let Some(facts) = facts(session) else { return Err(Unshaken { reason: "tls-failed", source: None }) };
+    let Some(facts) = facts(session, served_for) else { return Err(Unshaken { reason: "tls-failed", source: None }) };
     let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
-    Ok((stream, facts, protocol))
+    Ok((Box::new(stream), facts, protocol))
 }
 
 /// What a connection keeps of the plan that it was let in by.
@@ -181,13 +241,14 @@ async fn begin<T: Tier, IO>(hall: &Rc<Hall<T>>, entry: Entry, entrant: Entrant, 
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Entrant { id, listener, opened, open, story } = entrant;
+    let Entrant { id, listener, opened, open, story, of_address: _of_address } = entrant;
     let Some(peer) = story.peer.get() else { return };
     let connection = Rc::new(Connection {
         id,
         listener,
         listener_name: entry.name,
         peer,
+        proxy: story.proxy.get(),
         local: story.local.get(),
         tls,
         protocol,

@@ -23,7 +23,7 @@ use crate::tier::Tier;
 /// How a connection ended.
 ///
 /// The words of `end`: `closed` (by the client, or by `Connection: close`), `client-gone` (in the middle of something), `idle`, `no-request`,
-/// `drained`, `reconfigured` (its listener lets in others now), `upgraded` (its tunnel ended), `refused` and `failed` (with a reason), `cut` (by the end of the process).
+/// `displaced` (it rested, and others waited for its place), `drained`, `reconfigured` (its listener lets in others now), `upgraded` (its tunnel ended), `refused` and `failed` (with a reason), `cut` (by the end of the process).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ending {
     pub(crate) end: &'static str,
@@ -55,6 +55,8 @@ impl Ending {
 /// The record to be.
 pub(crate) struct Story {
     pub(crate) peer: Cell<Option<PeerAddress>>,
+    /// The socket's other end, where that has told by a PROXY header who the peer is.
+    pub(crate) proxy: Cell<Option<SocketAddr>>,
     pub(crate) local: Cell<Option<SocketAddr>>,
     connection: OnceCell<Rc<Connection>>,
     ending: Cell<Ending>,
@@ -75,6 +77,7 @@ impl Story {
     pub(crate) fn begin<T: Tier>(hall: &Hall<T>, id: u64, (listener, name): (usize, Option<Arc<str>>), open: Rc<Open>) -> Self {
         Self {
             peer: Cell::new(None),
+            proxy: Cell::new(None),
             local: Cell::new(None),
             connection: OnceCell::new(),
             // Whoever drops a story without an end cut it short.
@@ -124,6 +127,7 @@ impl Story {
                 PeerAddress::Tcp(address) => Peer::Tcp(address),
                 PeerAddress::Unix { uid, pid } => Peer::Unix { uid, pid },
             },
+            proxy: self.proxy.get(),
             client: None,
             local: self.local.get(),
             protocol_version: connection.map(|connection| connection.protocol.version()),

@@ -12,13 +12,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::deal::Dealt;
+use crate::addresses::Addresses;
+use crate::deal::LaneEnd;
 use crate::drain::{LifeWatch, Phase};
 use crate::figures::Figures;
-use crate::plan::{HostPlan, LimitsPlan};
+use crate::plan::HostPlan;
+use crate::plan_limits::LimitsPlan;
 use crate::reload::Generation;
 use crate::roster::{Census, Rest, Roster};
 use crate::serve::{Hall, Stand, serve};
@@ -34,12 +36,14 @@ const END_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Kit<T: Tier> {
     pub(crate) given: watch::Receiver<Arc<Generation<T>>>,
     pub(crate) figures: Arc<Figures>,
+    pub(crate) addresses: Arc<Addresses>,
     pub(crate) life: LifeWatch,
 }
 
 impl<T: Tier> Clone for Kit<T> {
     fn clone(&self) -> Self {
-        Self { given: self.given.clone(), figures: Arc::clone(&self.figures), life: self.life.clone() }
+        let (figures, addresses) = (Arc::clone(&self.figures), Arc::clone(&self.addresses));
+        Self { given: self.given.clone(), figures, addresses, life: self.life.clone() }
     }
 }
 
@@ -66,7 +70,7 @@ pub(crate) struct Worker {
 ///
 /// # Errors
 /// When the system has no thread or descriptor left.
-pub(crate) fn start<T: Tier>(index: usize, kit: Kit<T>, lane: mpsc::Receiver<Dealt>) -> io::Result<Worker> {
+pub(crate) fn start<T: Tier>(index: usize, kit: Kit<T>, lane: LaneEnd) -> io::Result<Worker> {
     let (ready_sender, ready) = oneshot::channel();
     let (ended_sender, ended) = oneshot::channel::<()>();
     let (adopted_sender, adopted) = watch::channel(Adoption { generation: 0, serves: false });
@@ -74,6 +78,7 @@ pub(crate) fn start<T: Tier>(index: usize, kit: Kit<T>, lane: mpsc::Receiver<Dea
     builder.enable_all();
     thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
         let _ended = ended_sender;
+        let _told = ToldDeath(index);
         match builder.build_local(LocalOptions::default()) {
             Ok(runtime) => {
                 runtime.block_on(work(index, kit, lane, (ready_sender, adopted_sender)));
@@ -86,10 +91,25 @@ pub(crate) fn start<T: Tier>(index: usize, kit: Kit<T>, lane: mpsc::Receiver<Dea
     Ok(Worker { adopted, ready, ended })
 }
 
+/// Says that a worker's thread ends by a panic: in what serves all its connections, for those of requests and connections are caught.
+struct ToldDeath(usize);
+
+impl Drop for ToldDeath {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let worker = self.0;
+            tracing::error!(
+                worker,
+                "a worker died of a panic, and its connections with it; the process serves by the others, is not ready, and wants a restart"
+            );
+        }
+    }
+}
+
 type News = (oneshot::Sender<()>, watch::Sender<Adoption>);
 
-async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt>, (ready, adopted): News) {
-    let Kit { mut given, figures, life } = kit;
+async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: LaneEnd, (ready, adopted): News) {
+    let Kit { mut given, figures, addresses, life } = kit;
     let first = Arc::clone(&given.borrow_and_update());
     let records = Rc::new(first.control.records.buffer());
     let tick_every = first.control.records.tick_every().min(SWEEP_EVERY);
@@ -100,6 +120,7 @@ async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt
         roster: Rc::new(Roster::new(rest(&first.host.limits))),
         records: Rc::clone(&records),
         figures,
+        addresses,
         clock: first.control.clock.clone(),
     });
     let roster = Rc::clone(&hall.roster);
@@ -115,7 +136,7 @@ async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt
     let (mut lane_is_open, mut is_closing, mut may_change) = (true, false, true);
     loop {
         tokio::select! {
-            dealt = lane.recv(), if lane_is_open => match dealt {
+            dealt = lane.dealt.recv(), if lane_is_open => match dealt {
                 Some(dealt) => drop(tokio::task::spawn_local(serve(Rc::clone(&hall), dealt))),
                 None => lane_is_open = false,
             },
@@ -129,8 +150,11 @@ async fn work<T: Tier>(index: usize, kit: Kit<T>, mut lane: mpsc::Receiver<Dealt
             },
             _ = tick.tick() => {
                 records.tick();
-                roster.sweep(Instant::now());
+                let now = Instant::now();
+                roster.sweep(now);
+                lane.relief.tell(roster.rests_longest_since(now));
             }
+            () = lane.relief.asked() => lane.relief.tell(roster.make_room(Instant::now())),
             () = closing.reached(Phase::Closing), if !is_closing => {
                 is_closing = true;
                 roster.close();

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::address::Address;
-use host::config::{AdminConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::config::{AdminConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
+use host::limits_config::LimitsConfig;
 use host::plan::{HostPlan, HostSections};
 use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
@@ -58,6 +59,8 @@ struct Config {
     dns: DnsConfig,
     #[serde(default)]
     roots: TrustRootsConfig,
+    #[serde(default)]
+    fetch: FetchConfig,
 }
 
 fn bare() -> String {
@@ -73,8 +76,9 @@ impl Tier for Bare {
     type Worker = ();
 
     fn check(config: Config, files: &Files, _: Option<&()>, report: &mut Report) -> Option<Checked<Self>> {
-        let Config { name, workers, listen, admin, drain, upgrade, reload, limits, logs, records, traces, dns, roots } = config;
-        let sections = HostSections { name, workers, listen, admin, drain, upgrade, reload, limits, logs, records, traces, dns, roots };
+        let Config { name, workers, listen, admin, drain, upgrade, reload, limits, logs, records, traces, dns, roots, fetch } = config;
+        let sections =
+            HostSections { name, workers, listen, admin, drain, upgrade, reload, limits, logs, records, traces, dns, roots, fetch };
         HostPlan::check(sections, files, report).map(|host| Checked { host, tier: (), aside: Vec::new() })
     }
 

@@ -8,8 +8,9 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use host::config::{DrainConfig, LimitsConfig};
+use host::config::DrainConfig;
 use host::drain::Departure;
+use host::limits_config::LimitsConfig;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::{self, SendRequest};

@@ -20,8 +20,10 @@ pub struct ConnectionRecord<'a> {
     pub connection: u64,
     /// The name of the listener.
     pub listener: &'a str,
-    /// Who is at the other end.
+    /// Who is at the other end; where `proxy` has told it, not of the socket.
     pub peer: Peer,
+    /// The proxy at the other end of the socket, where it has told by a PROXY header who the peer is.
+    pub proxy: Option<SocketAddr>,
     /// The address that the client is known by, where a trusted proxy told of another one than the socket's.
     pub client: Option<IpAddr>,
     /// The address that was connected to, where there is one.
@@ -110,6 +112,13 @@ impl ConnectionRecord<'_> {
         match self.peer {
             Peer::Tcp(peer) => {
                 line.str(field::NETWORK_TRANSPORT, "tcp");
+                if let Some(proxy) = self.proxy {
+                    line.ip(field::CLIENT_ADDRESS, peer.ip())
+                        .u64(field::CLIENT_PORT, u64::from(peer.port()))
+                        .ip(field::NETWORK_PEER_ADDRESS, proxy.ip())
+                        .u64(field::NETWORK_PEER_PORT, u64::from(proxy.port()));
+                    return self.local(line);
+                }
                 match self.client.filter(|client| client.to_canonical() != peer.ip().to_canonical()) {
                     Some(client) => line
                         .ip(field::CLIENT_ADDRESS, client)
@@ -126,6 +135,10 @@ impl ConnectionRecord<'_> {
                 }
             }
         }
+        self.local(line);
+    }
+
+    fn local(&self, line: &mut Line<'_>) {
         if let Some(local) = self.local {
             line.ip(field::NETWORK_LOCAL_ADDRESS, local.ip()).u64(field::NETWORK_LOCAL_PORT, u64::from(local.port()));
         }
@@ -162,6 +175,7 @@ mod tests {
             connection: 4711,
             listener: "https",
             peer: Peer::Tcp("203.0.113.7:51234".parse().unwrap()),
+            proxy: None,
             client: None,
             local: Some("[2001:db8::1]:8443".parse().unwrap()),
             protocol_version: None,
@@ -236,6 +250,17 @@ mod tests {
             &record,
             &expect![[
                 r#"{"time":"2026-01-01T00:00:00.123Z","kind":"connection","gateway.listener":"https","gateway.connection":4711,"network.transport":"unix","gateway.peer.uid":1000,"gateway.peer.pid":77,"network.protocol.version":"1.1","tls.established":false,"gateway.requests":0,"gateway.bytes.in":17,"gateway.bytes.out":0,"gateway.duration.total_ms":1234.567,"gateway.end":"complete"}"#
+            ]],
+        );
+    }
+
+    #[test]
+    fn a_proxy_that_told_of_its_client_stands_beside_it() {
+        let record = ConnectionRecord { proxy: Some("10.0.0.9:40000".parse().unwrap()), ..plain() };
+        check(
+            &record,
+            &expect![[
+                r#"{"time":"2026-01-01T00:00:00.123Z","kind":"connection","gateway.listener":"https","gateway.connection":4711,"network.transport":"tcp","client.address":"203.0.113.7","client.port":51234,"network.peer.address":"10.0.0.9","network.peer.port":40000,"network.local.address":"2001:db8::1","network.local.port":8443,"tls.established":false,"gateway.requests":0,"gateway.bytes.in":17,"gateway.bytes.out":0,"gateway.duration.total_ms":1234.567,"gateway.end":"handshake_failed"}"#
             ]],
         );
     }

@@ -13,6 +13,8 @@ pub mod metric {
     pub const REQUEST_DURATION: &str = "gateway_request_duration_seconds";
     /// Requests that a tier answered itself with a refusal, by reason code.
     pub const REFUSALS: &str = "gateway_refusals_total";
+    /// Requests that the two tiers read differently, refused by routing-gw. It never counts unless something between them is wrong.
+    pub const SPLIT_VIEWS: &str = "gateway_split_views_total";
     /// Requests during which a panic was caught and answered with 500.
     pub const PANICS: &str = "gateway_panics_total";
 
@@ -24,8 +26,13 @@ pub mod metric {
     pub const ACCEPT_FAILURES: &str = "gateway_accept_failures_total";
     /// Times that accepting waited because the ceiling of connections was reached.
     pub const ACCEPT_PAUSES: &str = "gateway_accept_pauses_total";
+    /// Times that accepting waited because more connections came in a second than may.
+    pub const ACCEPT_THROTTLES: &str = "gateway_accept_throttles_total";
     /// Time that TLS handshakes took, by listener.
     pub const HANDSHAKE_DURATION: &str = "gateway_tls_handshake_duration_seconds";
+
+    /// The last second of each certificate that is served or shown, in Unix time, by who uses it and by its first name.
+    pub const CERTIFICATE_NOT_AFTER: &str = "gateway_certificate_not_after_seconds";
 
     /// Verified tokens found in the cache of verified tokens, or not (label `result`).
     pub const TOKEN_CACHE: &str = "gateway_token_cache_total";
@@ -118,6 +125,10 @@ pub mod label {
     pub const ISSUER: &str = "issuer";
     /// A sink of records, as the configuration names it.
     pub const SINK: &str = "sink";
+    /// Who uses a certificate: `listener NAME`, `link`, `service NAME`.
+    pub const USED_BY: &str = "used_by";
+    /// The first name of a certificate, cut to 100 bytes.
+    pub const SUBJECT: &str = "subject";
     /// The tier's name.
     pub const TIER: &str = "tier";
     /// The build's version.
@@ -241,6 +252,8 @@ pub mod field {
     pub const TIER2_ATTEMPTS: &str = "gateway.tier2.attempts";
     /// Stable reason code of a refusal; absent where nothing was refused.
     pub const REASON: &str = "gateway.reason";
+    /// What about the target was not canonical, one word: `dot-segment`, `encoded-slash`, `two-readings`…
+    pub const TARGET_FAULT: &str = "gateway.target_fault";
     /// How the answer or the connection ended, one word: `complete`, `client_gone`…
     pub const END: &str = "gateway.end";
 

@@ -5,6 +5,7 @@
 use contract::reason::Reason;
 use thiserror::Error;
 use wire::body::BoxError;
+use wire::body_rate::TooSlow;
 use wire::counted::Exceeded;
 use wire::guard::line::GuardLine;
 
@@ -47,7 +48,7 @@ impl SendFault {
     #[must_use]
     pub fn of_client(&self, line: &GuardLine) -> Option<Reason> {
         match self {
-            Self::RequestBody(cause) if !cause.is::<Exceeded>() => {
+            Self::RequestBody(cause) if !cause.is::<Exceeded>() && !cause.is::<TooSlow>() => {
                 Some(line.refusal().map_or(Reason::ClientClosed, |fault| fault.reason()))
             }
             Self::RequestBody(_) | Self::ClientStalled => Some(self.reason()),
@@ -68,6 +69,7 @@ impl SendFault {
             Self::ClientStalled => Reason::BodyTimeout,
             Self::Overloaded => Reason::UpstreamOverloaded,
             Self::RequestBody(cause) if cause.is::<Exceeded>() => Reason::BodyTooLarge,
+            Self::RequestBody(cause) if cause.is::<TooSlow>() => Reason::BodyTimeout,
             Self::RequestBody(_) => Reason::ClientClosed,
         }
     }
@@ -83,6 +85,7 @@ impl SendFault {
             Self::ClientStalled => Reason::BodyTimeout,
             Self::Overloaded => Reason::Overloaded,
             Self::RequestBody(cause) if cause.is::<Exceeded>() => Reason::BodyTooLarge,
+            Self::RequestBody(cause) if cause.is::<TooSlow>() => Reason::BodyTimeout,
             Self::RequestBody(_) => Reason::ClientClosed,
         }
     }
@@ -98,6 +101,7 @@ mod tests {
             (SendFault::ClientStalled, Reason::BodyTimeout, Reason::BodyTimeout),
             (SendFault::Overloaded, Reason::UpstreamOverloaded, Reason::Overloaded),
             (SendFault::RequestBody("the client left".into()), Reason::ClientClosed, Reason::ClientClosed),
+            (SendFault::RequestBody(TooSlow.into()), Reason::BodyTimeout, Reason::BodyTimeout),
         ] {
             assert_eq!((fault.reason(), fault.link_reason()), (reason, link_reason), "{fault}");
         }

@@ -162,7 +162,7 @@ fn bodies(criterion: &mut Criterion) {
     let mut guard = Guard::h1(First(Some(head), chunk), h1_limits(), Arc::new(GuardLine::default()));
     group.bench_function("h1 chunked", |bench| bench.iter(|| read_once(&mut guard, &mut space)));
     let frame = [b"\x00\x40\x00\x00\x00\x00\x00\x00\x01".as_slice(), &[b'x'; 0x4000]].concat();
-    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
     let mut guard = Guard::h2(First(Some(preface.clone()), frame), GuardLimits::default(), Arc::new(GuardLine::default()));
     group.bench_function("h2, one DATA frame", |bench| bench.iter(|| read_once(&mut guard, &mut space)));
     group.finish();

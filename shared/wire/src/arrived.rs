@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use contract::request_id::RequestId;
+use contract::target::Shape;
 use contract::trace_context::TraceContext;
 use http::HeaderValue;
 
@@ -18,6 +19,7 @@ pub struct Arrived {
     pub(crate) connection: Rc<Connection>,
     pub(crate) stamp: Stamp,
     pub(crate) upgrade: Option<HeaderValue>,
+    pub(crate) shape: Shape,
 }
 
 /// What names a request in records, traces and answers; it exists for refused requests too.
@@ -48,6 +50,12 @@ impl Arrived {
     #[must_use]
     pub fn stamp(&self) -> &Stamp {
         &self.stamp
+    }
+
+    /// What is to be minded where the path is matched (`contract::target::agree`).
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// The protocol that an `Upgrade` request asks for (RFC 9110 §7.8).

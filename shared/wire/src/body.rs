@@ -47,10 +47,10 @@ impl Body {
     }
 }
 
-/// Takes reserved fields out of trailers: servers and clients that fold trailers into the head would take them for ours.
+/// Takes out of trailers what may not stand there: servers and clients that fold trailers into the head would take it for what was checked, or ours.
 pub fn scrub_trailers(frame: &mut Frame<Bytes>) {
     if let Some(trailers) = frame.trailers_mut() {
-        headers::scrub(trailers);
+        headers::remove_where(trailers, headers::is_not_for_trailers);
     }
 }
 

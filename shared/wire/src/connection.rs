@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::farewell::Farewell;
 use crate::guard::line::GuardLine;
+use crate::tls::coverage::ServedFor;
 
 /// The facts of one accepted connection. It lives on one worker.
 #[derive(Debug)]
@@ -16,8 +17,10 @@ pub struct Connection {
     pub listener: usize,
     /// The name of the listener, for records and metrics.
     pub listener_name: Arc<str>,
-    /// Who is at the other end of the socket.
+    /// Who is at the other end: of the socket, or of the connection that a believed proxy told of by a PROXY header.
     pub peer: PeerAddress,
+    /// The proxy at the other end of the socket, where it has told who the peer is.
+    pub proxy: Option<SocketAddr>,
     /// The address that was connected to, where there is one.
     pub local: Option<SocketAddr>,
     /// What the handshake agreed on; `None` on plain connections.
@@ -70,13 +73,17 @@ pub struct TlsFacts {
     pub sni: Option<Arc<str>>,
     /// Who the peer proved to be by certificate.
     pub peer: Option<Arc<PeerIdentity>>,
+    /// What the certificate covers that we served: requests for other hosts were misdirected.
+    pub served_for: ServedFor,
 }
 
 /// What a verified peer certificate says; only a verifier makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerIdentity {
-    /// DNS names and URIs of the certificate, as written in it.
+    /// DNS names and URIs of the certificate, as written in it, DNS names first.
     pub names: Vec<String>,
+    /// How many of `names` are DNS names; a URI that looks like one is none.
+    pub dns: usize,
     /// SHA-256 of the certificate in DER.
     pub fingerprint: [u8; 32],
 }

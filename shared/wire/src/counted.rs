@@ -1,22 +1,26 @@
-//! A request body that is counted while it streams and cut off at its ceiling.
+//! A request body that is counted while it streams, and cut off at its ceiling or when its client is too slow.
 //!
-//! In: a body. Out: the same frames, without reserved fields in the trailers. Refuses: the first frame over the ceiling, and all behind it. Never: holds a byte back.
+//! In: a body. Out: the same frames, without reserved fields in the trailers. Refuses: the first frame over the ceiling, a client that is too slow, and
+//! all behind it. Never: holds a byte back.
 
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::body::{Body, BoxError, scrub_trailers};
+use crate::body_rate::{BodyRate, Pace, TooSlow};
 
 /// Bytes of a request body, counted while it streams.
 #[derive(Debug, Default)]
 pub struct BodyCount {
     /// Bytes read.
     pub bytes: Cell<u64>,
+    /// The answer has begun: from here on the body may be one side of a conversation, and no rate is asked of it.
+    pub answered: Cell<bool>,
 }
 
 /// The body and its account.
@@ -25,6 +29,7 @@ pub struct Counted {
     inner: Body,
     count: Rc<BodyCount>,
     bytes_max: u64,
+    pace: Option<Pace>,
 }
 
 /// The body went over its ceiling.
@@ -38,7 +43,20 @@ impl Counted {
     /// Counts into `count` and fails beyond `bytes_max`.
     #[must_use]
     pub fn new(inner: Body, count: Rc<BodyCount>, bytes_max: u64) -> Self {
-        Self { inner, count, bytes_max }
+        Self { inner, count, bytes_max, pace: None }
+    }
+
+    /// Fails too when the client is slower than `rate` asks, as long as the answer has not begun.
+    #[must_use]
+    pub fn paced(mut self, rate: BodyRate) -> Self {
+        self.pace = Some(Pace::new(rate));
+        self
+    }
+
+    /// Whether the client, which has nothing for us now, is too slow.
+    fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(pace) = self.pace.as_mut().filter(|_| !self.count.answered.get()) else { return false };
+        pace.poll_too_slow(cx, self.count.bytes.get()).is_ready()
     }
 }
 
@@ -47,7 +65,17 @@ impl http_body::Body for Counted {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let mut frame = match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending if self.is_too_slow(cx) => {
+                self.inner = Body::Empty;
+                return Poll::Ready(Some(Err(Box::new(TooSlow))));
+            }
+            Poll::Pending => return Poll::Pending,
+        };
+        if let Some(pace) = &mut self.pace {
+            pace.came();
+        }
         if let Some(Ok(frame)) = &mut frame {
             scrub_trailers(frame);
         }
@@ -75,9 +103,23 @@ impl http_body::Body for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http_body_util::BodyExt;
 
     use super::*;
+
+    /// Has nothing, and says no end.
+    struct Silent;
+
+    impl http_body::Body for Silent {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Pending
+        }
+    }
 
     fn check(bytes: usize, bytes_max: u64, passes: bool) {
         let count = Rc::new(BodyCount::default());
@@ -89,12 +131,28 @@ mod tests {
 
     #[test]
     fn trailers_hold_nothing_reserved() {
-        let trailers = ["x-gw-subject", "x_gw_scopes", "x-checksum"]
-            .map(|name| (http::HeaderName::from_static(name), http::HeaderValue::from_static("1")));
+        let trailers = ["x-gw-subject", "x_gw_scopes", "x-forwarded-for", "X_Original_Url", "host", "authorization", "x-checksum"]
+            .map(|name| (http::HeaderName::from_bytes(name.as_bytes()).expect("name"), http::HeaderValue::from_static("1")));
         let body = Body::boxed(Body::Empty.with_trailers(std::future::ready(Some(Ok(trailers.into_iter().collect())))));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
         let collected = runtime.block_on(Counted::new(body, Rc::default(), 10).collect()).expect("body");
         assert_eq!(collected.trailers().expect("trailers").keys().collect::<Vec<_>>(), ["x-checksum"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_too_slow_is_cut_off_until_its_answer_begins() {
+        let rate = BodyRate { grace: Duration::from_secs(20), bytes_per_second: 240, whole: Duration::from_secs(3600) };
+        for answered in [false, true] {
+            let count = Rc::new(BodyCount::default());
+            count.answered.set(answered);
+            let silent = Body::boxed(Silent);
+            let mut body = Counted::new(silent, Rc::clone(&count), 10).paced(rate);
+            let frame = tokio::time::timeout(Duration::from_secs(21), body.frame()).await;
+            match frame {
+                Ok(Some(Err(fault))) => assert!(fault.is::<TooSlow>() && !answered),
+                other => assert!(answered && other.is_err(), "{other:?}"),
+            }
+        }
     }
 
     #[test]

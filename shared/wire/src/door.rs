@@ -13,7 +13,7 @@ use std::time::Instant;
 use contract::headers;
 use contract::reason::Reason;
 use contract::request_id::RequestId;
-use contract::target;
+use contract::target::{self, TargetFault};
 use contract::trace_context::{self, TraceContext};
 use http::header::{self, HeaderValue};
 use http::uri::{PathAndQuery, Uri};
@@ -25,21 +25,54 @@ use crate::arrived::{Arrived, Stamp};
 use crate::body::Body;
 use crate::connection::Connection;
 use crate::exchange::Exchange;
-use crate::guard::{REFUSED_METHOD, authority};
-use crate::{forwarded, hop_by_hop};
+use crate::forwarded::{self, Origin, Proxies};
+use crate::guard::{REFUSED_METHOD, authority, unpacked};
+use crate::{hop_by_hop, seen};
 
 /// Whom the door believes, and what.
 #[derive(Clone, Debug)]
 pub enum Trust {
     /// The edge: strangers are believed nothing.
     Edge {
-        /// Proxies in front of us, whose `X-Forwarded-For` and request ids are believed.
-        proxies: Vec<IpNet>,
+        /// Proxies in front of us, whose word on client, scheme and host and whose request ids are believed.
+        proxies: Proxies,
         /// Peers whose trace is continued; every other trace is begun anew.
         trace: Vec<IpNet>,
     },
     /// Behind tier 1, which alone can connect: its request id, trace and forwarded address are believed, and its assertion is let in for `vouch`.
     Tier1,
+}
+
+/// Why the door turns a request away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// The target is not canonical.
+    Target(TargetFault),
+    /// Anything else.
+    Away(Reason),
+}
+
+impl Turned {
+    /// The stable code.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Target(fault) => fault.reason(),
+            Self::Away(reason) => reason,
+        }
+    }
+}
+
+impl From<Reason> for Turned {
+    fn from(reason: Reason) -> Self {
+        Self::Away(reason)
+    }
+}
+
+impl From<TargetFault> for Turned {
+    fn from(fault: TargetFault) -> Self {
+        Self::Target(fault)
+    }
 }
 
 /// The door of one generation.
@@ -62,8 +95,8 @@ impl Door {
         let peer = connection.peer.ip();
         let (believe_id, believe_trace, client) = match &self.trust {
             Trust::Edge { proxies, trace } => {
-                let inside = |networks: &[IpNet]| peer.is_some_and(|ip| forwarded::is_in(ip, networks));
-                (inside(proxies), inside(trace), peer.map(|ip| forwarded::client(ip, map, proxies)))
+                let (believed, trace) = (proxies.believes(connection), peer.is_some_and(|ip| forwarded::is_in(ip, trace)));
+                (believed, trace, peer.map(|ip| if believed { proxies.client(ip, map) } else { ip.to_canonical() }))
             }
             Trust::Tier1 => (true, true, first_forwarded(map)),
         };
@@ -82,17 +115,21 @@ impl Door {
     /// Lets a lawful request in.
     ///
     /// # Errors
-    /// The reason why the request is turned away; nothing of it may travel on then.
-    pub fn enter(&self, mut request: Request<Body>, connection: &Rc<Connection>, stamp: Stamp) -> Result<Exchange<Arrived>, Reason> {
+    /// Why the request is turned away; nothing of it may travel on then.
+    pub fn enter(&self, mut request: Request<Body>, connection: &Rc<Connection>, stamp: Stamp) -> Result<Exchange<Arrived>, Turned> {
         if request.method().as_str() == REFUSED_METHOD {
-            return Err(connection.line.refusal().map_or(Reason::FramingInvalid, |fault| fault.reason()));
+            return Err(Turned::Away(connection.line.refusal().map_or(Reason::FramingInvalid, |fault| fault.reason())));
         }
         if !can_be_forwarded(request.method()) {
-            return Err(Reason::MethodNotSupported);
+            return Err(Turned::Away(Reason::MethodNotSupported));
+        }
+        let scheme = if connection.tls.is_some() { "https" } else { "http" };
+        if let Some(reason) = unpacked::refusal(&connection.line, scheme, request.method(), request.uri(), request.headers()) {
+            return Err(Turned::Away(reason));
         }
         let host = one_host(&request)?;
         let path = origin_form(request.uri())?;
-        target::check(path.as_str(), false, request.method() == Method::OPTIONS).map_err(|fault| fault.reason())?;
+        let shape = target::check(path.as_str(), request.method() == Method::OPTIONS)?;
         *request.uri_mut() = Uri::from(path);
 
         let map = request.headers_mut();
@@ -102,26 +139,47 @@ impl Door {
             credential.set_sensitive(true);
         }
         join_cookies(map);
-        self.scrub(map, &stamp);
+        let origin = self.origin(map, connection, &stamp);
+        let seen_before = self.scrub(map, &stamp);
         if let Trust::Edge { .. } = self.trust {
-            let scheme = if connection.tls.is_some() { "https" } else { "http" };
-            forwarded::write(map, stamp.client, scheme, Some(host.clone()));
+            let scheme = origin.scheme.unwrap_or(scheme);
+            forwarded::write(map, stamp.client, scheme, origin.host.unwrap_or_else(|| host.clone()));
         }
         map.insert(header::HOST, host);
         map.insert(headers::REQUEST_ID.clone(), stamp.request_id.header());
         map.insert(headers::TRACEPARENT.clone(), stamp.trace.header());
-        Ok(Exchange::new(request, Arrived { connection: connection.clone(), stamp, upgrade }))
+        // Last, when this tier has read everything: the two must have read the same.
+        if !seen_before.agrees(|| seen::digest(&request)) {
+            return Err(Turned::Away(Reason::SplitView));
+        }
+        Ok(Exchange::new(request, Arrived { connection: connection.clone(), stamp, upgrade, shape }))
     }
 
-    /// Takes out what only we may set, and the companions of a trace that was not continued.
-    fn scrub(&self, map: &mut HeaderMap, stamp: &Stamp) {
-        let assertion = match self.trust {
-            Trust::Edge { .. } => None,
-            Trust::Tier1 => single(map, &headers::ASSERTION).cloned(),
-        };
-        headers::scrub(map);
-        if let Some(assertion) = assertion {
-            map.insert(headers::ASSERTION.clone(), assertion);
+    /// What believed proxies say of scheme and host.
+    fn origin(&self, map: &HeaderMap, connection: &Connection, stamp: &Stamp) -> Origin {
+        match (&self.trust, connection.peer.ip(), stamp.client) {
+            (Trust::Edge { proxies, .. }, Some(peer), Some(client)) if proxies.believes(connection) => proxies.origin(peer, client, map),
+            _ => Origin::default(),
+        }
+    }
+
+    /// Takes out what only we may set, and the companions of a trace that was not continued. What tier 1 saw is told.
+    fn scrub(&self, map: &mut HeaderMap, stamp: &Stamp) -> SeenBefore {
+        let mut seen_before = SeenBefore::Untold;
+        match self.trust {
+            Trust::Edge { .. } => {
+                headers::remove_where(map, headers::is_not_for_clients);
+            }
+            Trust::Tier1 => {
+                let assertion = single(map, &headers::ASSERTION).cloned();
+                if map.contains_key(&headers::SEEN) {
+                    seen_before = single(map, &headers::SEEN).cloned().map_or(SeenBefore::Twice, SeenBefore::Told);
+                }
+                headers::remove_where(map, |name| headers::is_reserved(name) || headers::rewrites(name));
+                if let Some(assertion) = assertion {
+                    map.insert(headers::ASSERTION.clone(), assertion);
+                }
+            }
         }
         let lawful = map.get_all(&headers::TRACESTATE).iter().all(|state| trace_context::tracestate_is_lawful(state.as_bytes()));
         if stamp.parent.is_none() || !lawful {
@@ -130,13 +188,35 @@ impl Door {
         if stamp.parent.is_none() {
             map.remove(&headers::BAGGAGE);
         }
+        seen_before
     }
 }
 
-/// CONNECT asks for a tunnel, and PRI is the first word of HTTP/2's preface. The guard of tier 2 bounds a method's length, and what it
+/// What tier 1 says that it saw.
+enum SeenBefore {
+    /// Nothing: this is tier 1, or tier 1 does not know the header (`contract::treaty`).
+    Untold,
+    /// Two things.
+    Twice,
+    /// This digest.
+    Told(HeaderValue),
+}
+
+impl SeenBefore {
+    fn agrees(&self, seen: impl FnOnce() -> [u8; 32]) -> bool {
+        match self {
+            Self::Untold => true,
+            Self::Twice => false,
+            Self::Told(told) => told.as_bytes() == contract::seen::text(&seen()),
+        }
+    }
+}
+
+/// CONNECT asks for a tunnel; TRACE for the head as an instance got it, with what both tiers put there (RFC 9110 §9.3.8); PRI is the first word of
+/// HTTP/2's preface. The guard of tier 2 bounds a method's length, and what it
 /// refuses costs a connection of the link.
 fn can_be_forwarded(method: &Method) -> bool {
-    method != Method::CONNECT && method.as_str() != "PRI" && method.as_str().len() <= METHOD_BYTES_MAX
+    method != Method::CONNECT && method != Method::TRACE && method.as_str() != "PRI" && method.as_str().len() <= METHOD_BYTES_MAX
 }
 
 /// Bytes of a method at most; the longest that is registered has 17.
@@ -220,12 +300,17 @@ mod tests {
     use crate::connection::{PeerAddress, Protocol};
     use crate::farewell::Farewell;
 
-    fn enter(request: http::request::Builder) -> Result<Exchange<Arrived>, Reason> {
+    fn enter(request: http::request::Builder) -> Result<Exchange<Arrived>, Turned> {
+        enter_by(Trust::Edge { proxies: Proxies::default(), trace: Vec::new() }, request)
+    }
+
+    fn enter_by(trust: Trust, request: http::request::Builder) -> Result<Exchange<Arrived>, Turned> {
         let connection = Rc::new(Connection {
             id: 1,
             listener: 0,
             listener_name: "test".into(),
             peer: PeerAddress::Tcp(([127, 0, 0, 1], 1).into()),
+            proxy: None,
             local: None,
             tls: None,
             protocol: Protocol::Http2,
@@ -233,21 +318,21 @@ mod tests {
             farewell: Farewell::default(),
             opened: Instant::now(),
         });
-        let door = Door::new(Trust::Edge { proxies: Vec::new(), trace: Vec::new() }, Arc::new(Tracing::off()));
+        let door = Door::new(trust, Arc::new(Tracing::off()));
         let request = request.body(Body::Empty).expect("request");
         let stamp = door.stamp(&request, &connection, 0);
         door.enter(request, &connection, stamp)
     }
 
     #[test]
-    fn options_may_ask_of_all_and_may_not_hide_a_slash() {
+    fn options_may_ask_of_all_and_may_not_hide_a_separator() {
         let ask = |method: &str, target: &str| {
             enter(Request::builder().method(method).uri(target).header("host", "a")).map(|exchange| exchange.request.uri().to_string())
         };
         assert_eq!(ask("OPTIONS", "*"), Ok("*".to_owned()));
-        assert_eq!(ask("GET", "*"), Err(Reason::TargetNotCanonical));
+        assert_eq!(ask("GET", "*"), Err(Turned::Target(TargetFault::NotAPath)));
         for method in ["OPTIONS", "GET"] {
-            assert_eq!(ask(method, "/orders/1%2Fsecret"), Err(Reason::TargetNotCanonical), "{method}");
+            assert_eq!(ask(method, "/orders/1%5Csecret"), Err(Turned::Target(TargetFault::Encoded)), "{method}");
             assert_eq!(ask(method, "/orders/1"), Ok("/orders/1".to_owned()), "{method}");
         }
     }
@@ -259,7 +344,7 @@ mod tests {
         };
         assert_eq!(host("a.test:8443"), Ok(HeaderValue::from_static("a.test:8443")));
         for authority in ["a.test:", "a..test", "a~b", "a.test:0", "user:secret@a.test"] {
-            assert_eq!(host(authority), Err(Reason::HostMalformed), "{authority}");
+            assert_eq!(host(authority).err(), Some(Turned::Away(Reason::HostMalformed)), "{authority}");
         }
     }
 
@@ -274,9 +359,48 @@ mod tests {
             "X-Real_IP",
             "forwarded",
             "x_request_id",
+            "x-http-method-override",
+            "X_Original-URL",
+            "true-client-ip",
+            "proxy",
         ];
         let request = names.iter().fold(Request::builder().uri("https://a/"), |request, name| request.header(*name, "forged"));
         let arrived = enter(request).expect("lawful");
         assert!(arrived.request.headers().values().all(|value| value != "forged"), "{:?}", arrived.request.headers());
+    }
+
+    #[test]
+    fn what_tier_one_saw_must_be_what_tier_two_reads() {
+        let seen = |told: &[&str], target: &str| {
+            let request = Request::builder().uri(target).header("host", "a.test");
+            enter_by(Trust::Tier1, told.iter().fold(request, |request, told| request.header(&headers::SEEN, *told)))
+        };
+        let request = Request::builder().uri("/orders/1?x=1").header("host", "a.test").body(()).expect("request");
+        let digest = contract::seen::header(&seen::digest(&request));
+        let digest = digest.to_str().expect("text");
+        let split = Some(Turned::Away(Reason::SplitView));
+        let arrived = seen(&[digest], "/orders/1?x=1").expect("both read the same");
+        assert!(!arrived.request.headers().contains_key(&headers::SEEN), "it never travels on");
+        assert!(seen(&[], "/orders/1").is_ok(), "a tier 1 of the treaty before does not tell");
+        for (told, target) in [
+            (&[digest][..], "/orders/1"),
+            (&[digest], "/orders/1?x=2"),
+            (&[digest, digest], "/orders/1?x=1"),
+            (&[""], "/orders/1?x=1"),
+            (&[&digest[1..]], "/orders/1?x=1"),
+            (&[&digest.to_uppercase()], "/orders/1?x=1"),
+        ] {
+            assert_eq!(seen(told, target).err(), split, "{told:?} {target}");
+        }
+    }
+
+    #[test]
+    fn an_honest_request_keeps_what_is_its_own() {
+        let request = Request::builder().uri("https://a/").header("accept", "*/*").header("x-own", "1").header("cookie", "a=1");
+        let arrived = enter(request).expect("lawful");
+        let mut names: Vec<&str> = arrived.request.headers().keys().map(|name| name.as_str()).collect();
+        names.sort_unstable();
+        let told = ["traceparent", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-own", "x-real-ip", "x-request-id"];
+        assert_eq!(names, [&["accept", "cookie", "host"][..], &told].concat());
     }
 }

@@ -1,8 +1,9 @@
 //! Fields that belong to one connection and must not travel on (RFC 9110 §7.6.1).
 //!
 //! In: the headers of a request or response. Out: the same without connection-scoped fields.
-//! Never: lets `Connection` name a field that the gateway itself set; call it before those are set.
+//! Never: lets `Connection` take away what a gateway or a believed proxy said, or what decides who is asked, by whom, and how much is read.
 
+use contract::headers;
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 
@@ -19,8 +20,24 @@ static SCOPED: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Fields that `Connection` cannot remove: taking them away would change who is asked or how much is read.
-static KEPT: [HeaderName; 4] = [header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION, header::COOKIE];
+/// Fields that `Connection` cannot remove: taking them away would change who is asked, by whom, how much is read, or whose trace it is.
+static KEPT: [HeaderName; 10] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::SET_COOKIE,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+];
+
+/// Whether `Connection` may not name it: what is kept, and all that only a gateway or a proxy says, which the door itself takes from strangers.
+fn is_kept(name: &HeaderName) -> bool {
+    KEPT.contains(name) || headers::is_reserved(name) || headers::tells_origin(name)
+}
 
 /// The one protocol that connections may change to. After `h2c` a client would speak HTTP to the instance itself, past every room of both tiers.
 const WEBSOCKET: &[u8] = b"websocket";
@@ -37,7 +54,7 @@ pub fn strip(headers: &mut HeaderMap) -> Option<HeaderValue> {
             if token.eq_ignore_ascii_case("upgrade") {
                 upgrade = headers.get(header::UPGRADE).filter(|protocol| protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET)).cloned();
             } else if let Ok(name) = HeaderName::from_bytes(token.as_bytes())
-                && !KEPT.contains(&name)
+                && !is_kept(&name)
             {
                 named.push(name);
             }
@@ -106,6 +123,46 @@ mod tests {
         let mut other = headers(&[("te", "gzip")]);
         strip(&mut other);
         assert!(other.is_empty());
+    }
+
+    proptest::proptest! {
+        /// Whatever `Connection` says, ours stay; what it names of the others goes, and stripping again changes nothing.
+        #[test]
+        fn connection_takes_what_is_named_and_nothing_of_ours(
+            named in proptest::collection::vec(
+                "[ ]?(host|Host|HOST|authorization|cookie|x-gw-assertion|X_GW_Subject|x-forwarded-for|X-Real-IP|forwarded|x-request-id|traceparent|tracestate|content-length|x-own|x-other|close|keep-alive|upgrade|te|;|\u{e9}|)[ ]?",
+                0..8,
+            ),
+            lines in 1usize..3,
+        ) {
+            const OURS: [&str; 12] = [
+                "host", "authorization", "cookie", "x-gw-assertion", "x_gw_subject", "x-forwarded-for", "x-real-ip", "forwarded", "x-request-id",
+                "traceparent", "tracestate", "content-length",
+            ];
+            let mut map = HeaderMap::new();
+            for name in OURS.into_iter().chain(["x-own", "x-other", "upgrade", "keep-alive", "te"]) {
+                map.insert(HeaderName::from_static(name), HeaderValue::from_static("a"));
+            }
+            for line in named.chunks(named.len().div_ceil(lines).max(1)) {
+                map.append(header::CONNECTION, HeaderValue::from_bytes(line.join(",").as_bytes()).expect("value"));
+            }
+            strip(&mut map);
+            for name in OURS {
+                proptest::prop_assert!(map.contains_key(name), "{name} went by {named:?}");
+            }
+            for name in &SCOPED {
+                proptest::prop_assert!(!map.contains_key(name));
+            }
+            let ascii = |line: &[String]| line.iter().all(|token| token.is_ascii());
+            for line in named.chunks(named.len().div_ceil(lines).max(1)).filter(|line| ascii(line)) {
+                for own in ["x-own", "x-other"] {
+                    proptest::prop_assert!(!(line.iter().any(|token| token.trim() == own) && map.contains_key(own)));
+                }
+            }
+            let once = map.clone();
+            strip(&mut map);
+            proptest::prop_assert_eq!(map, once);
+        }
     }
 
     #[test]

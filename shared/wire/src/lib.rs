@@ -2,6 +2,7 @@
 
 pub mod arrived;
 pub mod body;
+pub mod body_rate;
 pub mod connection;
 pub mod counted;
 pub mod door;
@@ -13,7 +14,10 @@ pub mod guard;
 pub mod hop_by_hop;
 pub mod limits;
 pub mod places;
+pub mod proxy_protocol;
 pub mod resolver;
+pub mod seen;
 pub mod tasks;
 pub mod tls;
 pub mod upgrade;
+pub mod withheld;

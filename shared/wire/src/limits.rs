@@ -10,6 +10,7 @@ use http::Request;
 use http_body::Body as _;
 
 use crate::body::Body;
+use crate::body_rate::BodyRate;
 use crate::counted::{BodyCount, Counted};
 use crate::places::{Place, Places};
 
@@ -18,38 +19,56 @@ use crate::places::{Place, Places};
 pub struct Limits {
     places: Places,
     body_bytes_max: u64,
+    body_rate: Option<BodyRate>,
 }
 
 impl Limits {
     /// `in_flight_max` requests over all workers, `body_bytes_max` bytes in one request body.
     #[must_use]
     pub fn new(in_flight_max: usize, body_bytes_max: u64) -> Self {
-        Self { places: Places::new(in_flight_max), body_bytes_max }
+        Self { places: Places::new(in_flight_max), body_bytes_max, body_rate: None }
     }
 
     /// The ceilings of a newer configuration: those in flight under `before` count on.
     #[must_use]
     pub fn after(before: Option<&Self>, in_flight_max: usize, body_bytes_max: u64) -> Self {
         match before {
-            Some(before) => Self { places: before.places.with_ceiling(in_flight_max), body_bytes_max },
+            Some(before) => Self { places: before.places.with_ceiling(in_flight_max), ..Self::new(in_flight_max, body_bytes_max) },
             None => Self::new(in_flight_max, body_bytes_max),
         }
     }
 
-    /// Takes a place for the request and counts its body into `count` from now on.
+    /// With bodies that come at least so fast until their answer begins.
+    #[must_use]
+    pub fn with_body_rate(mut self, body_rate: BodyRate) -> Self {
+        self.body_rate = Some(body_rate);
+        self
+    }
+
+    /// Takes a place for a request; it is held until what is returned is dropped.
     ///
     /// # Errors
-    /// `Overloaded` when no place is free, `BodyTooLarge` when the body says that it is too large.
-    pub fn admit(&self, request: &mut Request<Body>, count: &Rc<BodyCount>) -> Result<Place, Reason> {
-        let place = self.places.take().ok_or(Reason::Overloaded)?;
-        if request.body().size_hint().lower() > self.body_bytes_max {
+    /// `Overloaded` when no place is free.
+    pub fn place(&self) -> Result<Place, Reason> {
+        self.places.take().ok_or(Reason::Overloaded)
+    }
+
+    /// Gives a body its ceiling, that of the process or a lower one of its rule or route, and counts it into `count` from now on. Nothing may have
+    /// been read of it.
+    ///
+    /// # Errors
+    /// `BodyTooLarge` when the body says that it is too large.
+    pub fn bound(&self, request: &mut Request<Body>, count: &Rc<BodyCount>, own_max: Option<u64>) -> Result<(), Reason> {
+        let body_bytes_max = own_max.map_or(self.body_bytes_max, |own| own.min(self.body_bytes_max));
+        if request.body().size_hint().lower() > body_bytes_max {
             return Err(Reason::BodyTooLarge);
         }
         if !request.body().is_empty() {
             let body = std::mem::take(request.body_mut());
-            *request.body_mut() = Body::boxed(Counted::new(body, Rc::clone(count), self.body_bytes_max));
+            let body = Counted::new(body, Rc::clone(count), body_bytes_max);
+            *request.body_mut() = Body::boxed(if let Some(rate) = self.body_rate { body.paced(rate) } else { body });
         }
-        Ok(place)
+        Ok(())
     }
 }
 
@@ -58,7 +77,21 @@ mod tests {
     use super::*;
 
     fn admit(limits: &Limits, body: &'static str) -> Result<Place, Reason> {
-        limits.admit(&mut Request::new(Body::from(body.as_bytes().to_vec())), &Rc::default())
+        let place = limits.place()?;
+        bound(limits, body, None).map(|()| place)
+    }
+
+    fn bound(limits: &Limits, body: &'static str, own_max: Option<u64>) -> Result<(), Reason> {
+        limits.bound(&mut Request::new(Body::from(body.as_bytes().to_vec())), &Rc::default(), own_max)
+    }
+
+    #[test]
+    fn the_lower_ceiling_holds() {
+        let limits = Limits::new(1, 4);
+        for (own_max, longest) in [(None, "4444"), (Some(2), "22"), (Some(9), "4444"), (Some(0), "")] {
+            assert_eq!(bound(&limits, longest, own_max), Ok(()), "{own_max:?}");
+            assert_eq!(bound(&limits, ["1", "333", "55555"][longest.len() / 2], own_max), Err(Reason::BodyTooLarge), "{own_max:?}");
+        }
     }
 
     #[test]

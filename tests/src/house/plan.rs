@@ -76,7 +76,7 @@ pub fn plan() -> Plan {
             ("gwctl", tiers_too),
             ("tests", all),
         ],
-        exempt_from_admission: vec!["identity"],
+        exempt_from_admission: vec![],
         pure: ("contract", vec!["base64", "http", "jsonwebtoken", "serde", "serde_json", "thiserror"]),
         banned_packages: vec![
             ("ring", "one crypto library is audited, patched and measured: aws-lc-rs"),
@@ -96,8 +96,8 @@ pub fn plan() -> Plan {
 fn security_gw() -> Tier {
     Tier {
         sources: "security-gw/src",
-        rooms: vec!["redirect", "limits", "authenticate", "assert", "forward", "access_log"],
-        common: vec!["facts", "refusal", "docket"],
+        rooms: vec!["redirect", "authority", "rule", "limits", "authenticate", "assert", "forward", "access_log"],
+        common: vec!["ask", "facts", "refusal", "docket"],
         assemblers: vec!["lib", "main", "corridor", "config", "tier", "replicas"],
     }
 }
@@ -105,20 +105,22 @@ fn security_gw() -> Tier {
 fn routing_gw() -> Tier {
     Tier {
         sources: "routing-gw/src",
-        rooms: vec!["health", "vouch", "route", "authorize", "forward", "account"],
-        common: vec!["facts", "refusal", "decision", "requirement"],
-        assemblers: vec!["lib", "main", "corridor", "config", "tier", "services"],
+        rooms: vec!["health", "vouch", "route", "authorize", "introduce", "forward", "account"],
+        common: vec!["facts", "refusal", "decision", "requirement", "trusted"],
+        assemblers: vec!["lib", "main", "corridor", "config", "tier", "services", "split_views"],
     }
 }
 
 fn facts() -> Vec<Fact> {
     let fact = |home, name, room| Fact { home, name, constructor: "new", room };
     vec![
+        fact("security-gw/src/facts.rs", "Ruled", "security-gw/src/rule"),
         fact("security-gw/src/facts.rs", "Admitted", "security-gw/src/limits"),
         fact("security-gw/src/facts.rs", "Identified", "security-gw/src/authenticate"),
         fact("security-gw/src/facts.rs", "Asserted", "security-gw/src/assert"),
         fact("routing-gw/src/facts.rs", "Vouched", "routing-gw/src/vouch"),
         fact("routing-gw/src/facts.rs", "Routed", "routing-gw/src/route"),
         fact("routing-gw/src/facts.rs", "Permitted", "routing-gw/src/authorize"),
+        fact("routing-gw/src/facts.rs", "Introduced", "routing-gw/src/introduce"),
     ]
 }

@@ -138,8 +138,8 @@ impl Raw {
         }
     }
 
-    /// Reads while `more` says so of what was read; `None` when that was the end of it.
-    fn read_while(&mut self, mut more: impl FnMut(&[u8]) -> bool) -> (Vec<u8>, Option<End>) {
+    /// Reads while `more` says so of what was read in this call; how the connection ended, where that came first or [`ANSWER_MAX`] passed.
+    pub fn read_while(&mut self, mut more: impl FnMut(&[u8]) -> bool) -> (Vec<u8>, Option<End>) {
         let begun = Instant::now();
         let mut bytes = Vec::new();
         let mut part = [0; READ_BYTES];

@@ -30,8 +30,19 @@ impl Certificates {
     /// A leaf for one DNS name.
     #[must_use]
     pub fn leaf(&self, purpose: Purpose, name: &str) -> Leaf {
-        let names = [San::Dns(name.to_owned())];
-        self.authority.issue(purpose, name, &names, Validity::days(self.now_s, 2)).unwrap_or_else(|fault| panic!("{fault}"))
+        self.leaf_for(purpose, &[San::Dns(name.to_owned())], 2)
+    }
+
+    /// A leaf for several names, and for so many days from the rig's beginning.
+    #[must_use]
+    pub fn leaf_for(&self, purpose: Purpose, names: &[San], days: u32) -> Leaf {
+        self.authority.issue(purpose, "leaf", names, self.validity(days)).unwrap_or_else(|fault| panic!("{fault}"))
+    }
+
+    /// From an hour before the rig's beginning.
+    #[must_use]
+    pub fn validity(&self, days: u32) -> Validity {
+        Validity::days(self.now_s, days)
     }
 
     /// The authority's certificate.

@@ -24,7 +24,7 @@ const SECURITY_YAML: &str = include_str!("security-gw.yaml.template");
 /// Tier 2's configuration.
 const ROUTING_YAML: &str = include_str!("routing-gw.yaml.template");
 /// A demo's certificates are valid for so long.
-const CERTIFICATE_DAYS: u32 = 30;
+const CERTIFICATE_DAYS: u32 = 90;
 /// `expired.jwt` expired an hour ago.
 const EXPIRED_SECONDS: i64 = -3600;
 

@@ -5,7 +5,7 @@
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ pub struct KeyFault(pub(crate) &'static str);
 /// A signing key of the link between the tiers.
 pub struct LinkKey {
     pem: String,
+    seed: [u8; 32],
     jwk: Jwk,
     kid: String,
 }
@@ -38,6 +39,8 @@ impl LinkKey {
         // Version 1 of PKCS#8, without the public half inside: every reader of the field takes it, not every one takes version 2.
         let der = pair.to_pkcs8v1().map_err(|_| KeyFault("written as PKCS#8"))?;
         let pem = pem("PRIVATE KEY", der.as_ref());
+        // The private key is what PKCS#8 ends with (RFC 8410 §7).
+        let seed = der.as_ref().last_chunk::<32>().copied().ok_or(KeyFault("written as PKCS#8"))?;
         let signing = EncodingKey::from_ed_pem(pem.as_bytes()).map_err(|_| KeyFault("read back from PEM"))?;
         let mut jwk = Jwk::from_encoding_key(&signing, Algorithm::EdDSA).map_err(|_| KeyFault("shown as a JWK"))?;
         let kid = match kid {
@@ -46,7 +49,7 @@ impl LinkKey {
         };
         jwk.common.key_id = Some(kid.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-        Ok(Self { pem, jwk, kid })
+        Ok(Self { pem, seed, jwk, kid })
     }
 
     /// The private key, PKCS#8 PEM.
@@ -67,6 +70,16 @@ impl LinkKey {
     /// Never for a key made by [`LinkKey::new`].
     pub fn jwk(&self) -> Result<Value, KeyFault> {
         serde_json::to_value(&self.jwk).map_err(|_| KeyFault("shown as JSON"))
+    }
+
+    /// Both halves, as a member of a private key set (RFC 8037 §2).
+    ///
+    /// # Errors
+    /// As [`LinkKey::jwk`].
+    pub fn private_jwk(&self) -> Result<Value, KeyFault> {
+        let mut jwk = self.jwk()?;
+        jwk["d"] = URL_SAFE_NO_PAD.encode(self.seed).into();
+        Ok(jwk)
     }
 
     /// A key set that holds this key alone.

@@ -6,17 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::TREATY;
 use crate::caller::Caller;
 use crate::json;
 use crate::jws::{self, Compact};
 use crate::reason::Reason;
+use crate::signing_keys::{Seal, SigningKeys};
 use crate::treaty;
 
 /// The longest life of an assertion, in seconds.
@@ -49,6 +50,21 @@ pub enum KeyFault {
     /// Two usable keys share a `kid`.
     #[error("two keys of the set share a kid")]
     KidTwice,
+    /// A key of a private set is no Ed25519 key, or lacks its `kid` or its private half.
+    #[error("a key of the set is no Ed25519 private key with kty, crv, kid, x and d")]
+    PrivateKeyMalformed,
+    /// The public half that stands with a private one is that of another key.
+    #[error("a key of the set has an x that does not belong to its d")]
+    HalvesDiffer,
+    /// `nbf` or `exp` of a key is no Unix second, or the key ends before it begins.
+    #[error("a key of the set has an nbf or exp that is no Unix second, or ends before it begins")]
+    TimesWrong,
+    /// No key signs at this time: none has begun, or all have ended.
+    #[error("no key of the set signs now: each has ended or has not begun")]
+    NoKeyNow,
+    /// Of nobody in particular nothing is said to a service.
+    #[error("the caller is anonymous")]
+    CallerAnonymous,
     /// A name that must not be empty is.
     #[error("kid, issuer and audience must not be empty")]
     NameEmpty,
@@ -145,6 +161,13 @@ pub struct Vouch {
     pub expires_at: u64,
 }
 
+impl Vouch {
+    /// A word is good for as long as the key that gave it.
+    fn until(self, until: Option<u64>) -> Self {
+        Self { expires_at: until.map_or(self.expires_at, |until| until.min(self.expires_at)), ..self }
+    }
+}
+
 /// The claims of an assertion.
 #[derive(Serialize, Deserialize)]
 struct Claims<C> {
@@ -156,95 +179,70 @@ struct Claims<C> {
     caller: C,
 }
 
-/// Tier 1's side: a private key and the names that it signs under.
+/// Tier 1's side: private keys and the names that it signs under.
+#[derive(PartialEq)]
 pub struct Signer {
-    key: EncodingKey,
-    kid: String,
-    header: String,
+    seal: Seal,
     issuer: String,
     audience: String,
 }
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer")
-            .field("kid", &self.kid)
-            .field("issuer", &self.issuer)
-            .field("audience", &self.audience)
-            .finish_non_exhaustive()
-    }
-}
-
-impl PartialEq for Signer {
-    /// Whether both sign alike: the same key, under the same names.
-    fn eq(&self, other: &Self) -> bool {
-        let Self { key, kid, header, issuer, audience } = self;
-        key.as_bytes() == other.key.as_bytes()
-            && (kid, header, issuer, audience) == (&other.kid, &other.header, &other.issuer, &other.audience)
+        let Self { seal, issuer, audience } = self;
+        f.debug_struct("Signer").field("keys", seal.keys()).field("issuer", issuer).field("audience", audience).finish()
     }
 }
 
 impl Signer {
-    /// Reads an Ed25519 private key.
+    /// Signs by `keys` as `issuer` for `audience`.
+    ///
+    /// # Errors
+    /// `NameEmpty`.
+    pub fn new(keys: Arc<SigningKeys>, issuer: String, audience: String) -> Result<Self, KeyFault> {
+        if issuer.is_empty() || audience.is_empty() {
+            return Err(KeyFault::NameEmpty);
+        }
+        Ok(Self { seal: Seal::new(keys, TYP), issuer, audience })
+    }
+
+    /// Reads an Ed25519 private key, which signs always.
     ///
     /// # Errors
     /// `NotAnEd25519Key` and `NameEmpty`.
     pub fn from_pkcs8_pem(pem: &[u8], kid: String, issuer: String, audience: String) -> Result<Self, KeyFault> {
-        if kid.is_empty() || issuer.is_empty() || audience.is_empty() {
-            return Err(KeyFault::NameEmpty);
-        }
-        let key = private_key(pem)?;
-        let header = jws::encode(json!({ "alg": "EdDSA", "kid": kid, "typ": TYP }).to_string().as_bytes());
-        Ok(Self { key, kid, header, issuer, audience })
+        Self::new(Arc::new(SigningKeys::from_pkcs8_pem(pem, kid)?), issuer, audience)
     }
 
     /// Vouches for `caller` at `now` (Unix seconds). It costs some 20 µs, so one assertion serves a credential for half its life.
     ///
     /// # Errors
-    /// `CallerExpired`, `TooLarge`, `Signing`.
+    /// `CallerExpired`, `NoKeyNow`, `TooLarge`, `Signing`.
     pub fn sign(&self, caller: &Caller, now: u64) -> Result<Assertion, KeyFault> {
-        let life_ends = now.saturating_add(LIFE_SECONDS_MAX);
-        let exp = caller.expires_at.map_or(life_ends, |credential_ends| life_ends.min(credential_ends));
-        if exp <= now {
-            return Err(KeyFault::CallerExpired);
-        }
-        let claims = Claims { iss: self.issuer.clone(), aud: self.audience.clone(), iat: now, exp, treaty: TREATY, caller };
-        let claims = serde_json::to_vec(&claims).map_err(|_| KeyFault::Signing)?;
-        let mut token = format!("{}.{}", self.header, jws::encode(&claims));
-        let signature = crypto::sign(token.as_bytes(), &self.key, Algorithm::EdDSA).map_err(|_| KeyFault::Signing)?;
-        token.push('.');
-        token.push_str(&signature);
-        if token.len() > ASSERTION_BYTES_MAX {
-            return Err(KeyFault::TooLarge);
-        }
-        Ok(Assertion { token, issued_at: now, expires_at: exp })
-    }
-
-    /// The id of the signing key.
-    #[must_use]
-    pub fn kid(&self) -> &str {
-        &self.kid
+        let claims = |exp| Claims { iss: self.issuer.clone(), aud: self.audience.clone(), iat: now, exp, treaty: TREATY, caller };
+        self.seal.sign(caller, now, claims)
     }
 }
 
-/// Tier 2's side: whom it believes, by which keys, and under which name it is spoken to.
-#[derive(Debug)]
+/// Tier 2's side: whom it believes, by which keys, and under which name it is spoken to. Two are equal that believe alike.
+#[derive(Debug, PartialEq)]
 pub struct Verifier {
-    keys: BTreeMap<String, DecodingKey>,
+    keys: BTreeMap<String, TrustedKey>,
     issuers: Vec<String>,
     audience: String,
 }
 
-impl PartialEq for Verifier {
-    /// Whether both believe alike: the same keys under the same ids, the same issuers, the same audience.
+#[derive(Debug)]
+struct TrustedKey {
+    key: DecodingKey,
+    /// The Unix second in which it is believed no more; its owner says so in the `exp` of the published key.
+    until: Option<u64>,
+}
+
+impl PartialEq for TrustedKey {
     fn eq(&self, other: &Self) -> bool {
-        let Self { keys, issuers, audience } = self;
-        let same_keys = keys.len() == other.keys.len()
-            && keys.iter().zip(&other.keys).all(|((kid, key), (other_kid, other_key))| {
-                let bytes = (key.try_get_as_bytes(), other_key.try_get_as_bytes());
-                kid == other_kid && matches!(bytes, (Ok(key), Ok(other)) if key == other)
-            });
-        same_keys && issuers == &other.issuers && audience == &other.audience
+        let bytes = (self.key.try_get_as_bytes(), other.key.try_get_as_bytes());
+        self.until == other.until && matches!(bytes, (Ok(key), Ok(other)) if key == other)
     }
 }
 
@@ -289,9 +287,11 @@ impl Verifier {
         if compact.typ.as_deref() != Some(TYP) {
             return Err(AssertionFault::Malformed);
         }
-        let key = compact.kid.as_ref().and_then(|kid| self.keys.get(kid)).ok_or(AssertionFault::KeyUnknown)?;
+        let trusted =
+            compact.kid.as_ref().and_then(|kid| self.keys.get(kid)).filter(|trusted| trusted.until.is_none_or(|until| now < until));
+        let TrustedKey { key, until } = trusted.ok_or(AssertionFault::KeyUnknown)?;
         match crypto::verify(compact.signature, compact.signing_input.as_bytes(), key, Algorithm::EdDSA) {
-            Ok(true) => self.judge(compact.claims, now),
+            Ok(true) => self.judge(compact.claims, now).map(|vouch| vouch.until(*until)),
             Ok(false) | Err(_) => Err(AssertionFault::Signature),
         }
     }
@@ -324,32 +324,8 @@ impl Verifier {
     }
 }
 
-/// The public half of a private key, as a member of a JWKS.
-///
-/// # Errors
-/// `NotAnEd25519Key`, `NameEmpty`.
-pub fn public_jwk(pkcs8_pem: &[u8], kid: &str) -> Result<Value, KeyFault> {
-    if kid.is_empty() {
-        return Err(KeyFault::NameEmpty);
-    }
-    let jwk = Jwk::from_encoding_key(&private_key(pkcs8_pem)?, Algorithm::EdDSA).map_err(|_| KeyFault::NotAnEd25519Key)?;
-    match jwk.algorithm {
-        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
-            Ok(json!({ "kty": "OKP", "crv": "Ed25519", "x": pair.x, "kid": kid, "alg": "EdDSA", "use": "sig" }))
-        }
-        _ => Err(KeyFault::NotAnEd25519Key),
-    }
-}
-
-fn private_key(pem: &[u8]) -> Result<EncodingKey, KeyFault> {
-    let key = EncodingKey::from_ed_pem(pem).map_err(|_| KeyFault::NotAnEd25519Key)?;
-    // The PEM says that it is Ed25519; only a signature shows that the library can use it.
-    crypto::sign(b"", &key, Algorithm::EdDSA).map_err(|_| KeyFault::NotAnEd25519Key)?;
-    Ok(key)
-}
-
 /// A key of a JWKS that may verify assertions, with its `kid`.
-fn public_key(jwk: &Map<String, Value>) -> Option<(String, DecodingKey)> {
+fn public_key(jwk: &Map<String, Value>) -> Option<(String, TrustedKey)> {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
     let fits = text("kty") == Some("OKP")
         && text("crv") == Some("Ed25519")
@@ -360,7 +336,9 @@ fn public_key(jwk: &Map<String, Value>) -> Option<(String, DecodingKey)> {
         });
     let kid = text("kid").filter(|kid| !kid.is_empty())?;
     let x = jws::decode(text("x")?).ok().filter(|x| x.len() == 32)?;
-    fits.then(|| (kid.to_owned(), DecodingKey::from_ed_der(&x)))
+    // A key whose end cannot be read must not live for ever.
+    let until = jwk.get("exp").map(|until| until.as_u64().ok_or(())).transpose().ok()?;
+    fits.then(|| (kid.to_owned(), TrustedKey { key: DecodingKey::from_ed_der(&x), until }))
 }
 
 #[cfg(test)]

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::EncodingKey;
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::caller::Proof;
+use crate::signing_keys::public_jwk;
 
 pub(super) const NOW: u64 = 1_800_000_000;
 
@@ -48,7 +51,7 @@ fn claims() -> Value {
 /// A token signed by key 1 over whatever header and claims.
 pub(super) fn forge(header: &str, claims: &str) -> String {
     let input = format!("{}.{}", jws::encode(header.as_bytes()), jws::encode(claims.as_bytes()));
-    let signature = crypto::sign(input.as_bytes(), &private_key(&pem(1)).unwrap(), Algorithm::EdDSA).unwrap();
+    let signature = crypto::sign(input.as_bytes(), &EncodingKey::from_ed_pem(&pem(1)).unwrap(), Algorithm::EdDSA).unwrap();
     format!("{input}.{signature}")
 }
 
@@ -166,6 +169,8 @@ fn a_key_set_gives_ed25519_signature_keys_alone() {
         but("kid", json!("")),
         but("x", json!("AAAA")),
         but("x", json!(1)),
+        but("exp", json!("1")),
+        but("exp", json!(-1)),
         json!({ "kty": "oct", "k": "c2VjcmV0", "kid": "k1", "alg": "EdDSA" }),
         json!("key"),
     ];
@@ -211,7 +216,8 @@ fn secrets_stay_out_of_debug() {
     let signer = signer(1, "k1");
     let assertion = signer.sign(&caller(), NOW).unwrap();
     assert!(!format!("{assertion:?}").contains(&assertion.token));
-    assert!(!format!("{signer:?}").contains("key:"));
+    let shown = format!("{signer:?}");
+    assert!(shown.contains("k1") && !shown.contains("key:"), "{shown}");
 }
 
 proptest! {
@@ -249,6 +255,51 @@ proptest! {
         let _ = verifier().verify(&forge(HEADER, &body), now);
         let _ = Verifier::new(text.as_bytes(), vec![body], header);
     }
+
+    /// Whoever has a lawful key may still write anything into a claim: it is believed or refused, and what is believed keeps to its bounds.
+    #[test]
+    fn no_claim_of_any_kind_panics_or_breaks_a_bound(member in "iss|aud|iat|exp|treaty|caller|extra", value in values(), now in NOW - 100..NOW + 100) {
+        if let Ok(vouch) = verifier().verify(&with(&member, value), now) {
+            prop_assert!(now < vouch.expires_at && vouch.expires_at <= now + AHEAD_SECONDS_MAX + LIFE_SECONDS_MAX);
+        }
+    }
+
+    /// The same for the members of the caller.
+    #[test]
+    fn no_member_of_a_caller_panics(member in "subject|issuer|proof|scopes|claims|expires_at|extra", value in values()) {
+        let mut told = serde_json::to_value(caller()).unwrap();
+        told[&member] = value;
+        let _ = verifier().verify(&with("caller", told), NOW);
+    }
+
+    #[test]
+    fn no_key_set_panics(member in "kty|crv|kid|x|alg|use|key_ops|exp|keys", value in values(), bytes: Vec<u8>) {
+        let mut key = public_jwk(&pem(1), "k1").unwrap();
+        key[&member] = value.clone();
+        let names = || (vec!["security-gw".to_owned()], "routing-gw".to_owned());
+        let ((issuers, audience), (others, other)) = (names(), names());
+        let _ = Verifier::new(&jwks(&[key, value]), issuers, audience);
+        let _ = Verifier::new(&bytes, others, other);
+    }
+}
+
+/// JSON of every kind, with the numbers at which sums overflow.
+fn values() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        prop::sample::select(vec![u64::MAX, u64::MAX - 60, NOW, NOW + 60, 0]).prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-z_]{0,12}", inner, 0..4).prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
 }
 
 #[test]

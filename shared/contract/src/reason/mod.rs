@@ -70,7 +70,7 @@ macro_rules! reasons {
 reasons! {
     // What was sent cannot be read in one way only.
     TargetNotCanonical "target-not-canonical" 400 Client "The request target is not in canonical form."
-        "Send the path without dot segments, empty segments, backslashes or needless percent-encoding.";
+        "Send the path without dot segments, empty segments, backslashes, parameters, encoded slashes or needless percent-encoding.";
     HostMissing "host-missing" 400 Client "The request names no host."
         "Send exactly one Host header.";
     HostMalformed "host-malformed" 400 Client "The Host header cannot be read."
@@ -81,6 +81,8 @@ reasons! {
         "Send a request that conforms to RFC 9112 or RFC 9113 on a new connection.";
     CredentialsConflicting "credentials-conflicting" 400 Client "The request carries more than one credential."
         "Send exactly one credential.";
+    SplitView "split-view" 400 Gateway "The two tiers of the gateway read the request differently."
+        "Send the request in its plainest form; the operator has been told.";
     PipelineTooDeep "pipeline-too-deep" 400 Client "Too many requests were sent ahead of their answers."
         "Wait for answers before sending further requests on one connection.";
 

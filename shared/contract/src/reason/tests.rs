@@ -11,6 +11,7 @@ host-malformed 400 client
 host-mismatch 400 client
 framing-invalid 400 client
 credentials-conflicting 400 client
+split-view 400 gateway
 pipeline-too-deep 400 client
 no-credentials 401 client
 credential-malformed 401 client

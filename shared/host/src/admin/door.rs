@@ -1,12 +1,12 @@
 //! The admin door's own small server: hyper over a listener that only this host reaches.
 //!
-//! In: a listener and the pages. Out: answers. Refuses: Unix peers that are not listed, more connections than the ceiling. Never: HTTP/2,
-//! uploads; leaves a question without its answer because a successor has taken the door.
+//! In: a listener and the pages. Out: answers, also when the process has no descriptor left: one is kept for this door. Refuses: Unix peers that are not
+//! listed, more connections than the ceiling. Never: HTTP/2, uploads; leaves a question without its answer because a successor has taken the door.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::{Extension, Router};
@@ -21,6 +21,7 @@ use tokio::time::sleep;
 use wire::tasks::Tasks;
 
 use crate::admin::deed::Peer;
+use crate::descriptors::Reserve;
 use crate::drain::LifeWatch;
 use crate::listen::Listener;
 use crate::plan::AdminPlan;
@@ -51,7 +52,8 @@ pub(crate) fn open(tasks: &Tasks, router: Router, listener: Listener, plan: Admi
     let (tell_ended, ended) = oneshot::channel::<()>();
     tasks.spawn("admin", async move {
         let _ended = tell_ended;
-        let mut guests = Guests { router, life, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)), connections: JoinSet::new() };
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut guests = Guests { router, life, places, connections: JoinSet::new(), reserve: Arc::default(), gave_up: false };
         match serve(listener, plan, &mut guests).await {
             Ok(()) => {
                 // Nobody waits for it where the process is about to end anyway.
@@ -70,6 +72,9 @@ struct Guests {
     life: LifeWatch,
     places: Arc<Semaphore>,
     connections: JoinSet<()>,
+    reserve: Arc<Mutex<Reserve>>,
+    /// The reserve was given up for the accept that follows.
+    gave_up: bool,
 }
 
 /// Accepts until a successor does.
@@ -84,7 +89,7 @@ async fn serve(listener: Listener, plan: AdminPlan, guests: &mut Guests) -> io::
                     () = life.succeeded() => return Ok(()),
                     (place, accepted) = async { (guests.place().await, listener.accept().await) } => match accepted {
                         Ok((stream, peer)) => guests.admit(Peer::Tcp(peer), stream, place),
-                        Err(error) => endure(&error).await,
+                        Err(error) => guests.endure(&error).await,
                     }
                 }
             }
@@ -103,7 +108,7 @@ async fn serve(listener: Listener, plan: AdminPlan, guests: &mut Guests) -> io::
                             }
                             _ => tracing::warn!("a user who is not listed was turned away from the admin door"),
                         },
-                        Err(error) => endure(&error).await,
+                        Err(error) => guests.endure(&error).await,
                     }
                 }
             }
@@ -114,6 +119,9 @@ async fn serve(listener: Listener, plan: AdminPlan, guests: &mut Guests) -> io::
 impl Guests {
     async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
         while self.connections.try_join_next().is_some() {}
+        if !std::mem::take(&mut self.gave_up) {
+            fill(&self.reserve);
+        }
         // It fails when the semaphore is closed, which nobody does.
         Arc::clone(&self.places).acquire_owned().await.ok()
     }
@@ -121,14 +129,29 @@ impl Guests {
     fn admit<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&mut self, peer: Peer, io: IO, place: Option<OwnedSemaphorePermit>) {
         if let Some(place) = place {
             let router = self.router.clone().layer(Extension(peer));
-            self.connections.spawn(talk(router, io, place, self.life.clone()));
+            let (life, reserve) = (self.life.clone(), Arc::clone(&self.reserve));
+            self.connections.spawn(async move {
+                talk(router, io, place, life).await;
+                // In the breath in which its descriptor became free: clients wait for every one.
+                fill(&reserve);
+            });
         }
+    }
+
+    /// After an accept that failed: the next one follows at once where a descriptor could be given up for it.
+    async fn endure(&mut self, error: &io::Error) {
+        let exhausted = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+        if exhausted.contains(&error.raw_os_error()) && self.reserve.lock().unwrap_or_else(PoisonError::into_inner).give_up() {
+            self.gave_up = true;
+            return;
+        }
+        tracing::warn!(%error, "the admin door could not accept a connection");
+        sleep(PAUSE).await;
     }
 }
 
-async fn endure(error: &io::Error) {
-    tracing::warn!(%error, "the admin door could not accept a connection");
-    sleep(PAUSE).await;
+fn fill(reserve: &Mutex<Reserve>) {
+    reserve.lock().unwrap_or_else(PoisonError::into_inner).fill();
 }
 
 /// The user that this process runs as; root where the kernel does not tell.

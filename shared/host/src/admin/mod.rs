@@ -22,6 +22,7 @@ use axum::routing::get;
 use serde_json::json;
 use telemetry::metrics::{CONTENT_TYPE, Labels};
 use telemetry::names::{label, metric};
+use tokio::sync::watch;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
 use tower::{ServiceBuilder, ServiceExt};
@@ -31,10 +32,12 @@ use tower_http::timeout::TimeoutLayer;
 use crate::address::Address;
 use crate::boot::{BUILD, Places};
 use crate::deal::{Lane, OpenCount};
+use crate::descriptors;
 use crate::handover::UpgradeDesk;
 use crate::reload::Bell;
 use crate::standing::StandingWatch;
 use crate::tier::{Control, Health, Tier};
+use crate::worker::Adoption;
 
 pub(crate) use door::open;
 
@@ -54,6 +57,7 @@ pub(crate) struct Admin<T: Tier> {
     bell: Bell,
     desk: UpgradeDesk,
     open: Vec<OpenCount>,
+    workers: Vec<watch::Receiver<Adoption>>,
     places: Places,
     is_tcp: bool,
 }
@@ -63,13 +67,22 @@ impl<T: Tier> Admin<T> {
     pub(crate) fn new(
         standing: StandingWatch<T>,
         places: &Places,
-        lanes: &[Lane],
+        (lanes, workers): (&[Lane], Vec<watch::Receiver<Adoption>>),
         control: Control,
         bell: Bell,
         desk: UpgradeDesk,
     ) -> Arc<Self> {
         let is_tcp = matches!(standing.borrow().host.admin.address, Address::Tcp(_));
-        Arc::new(Self { standing, control, bell, desk, open: lanes.iter().map(Lane::count).collect(), places: places.clone(), is_tcp })
+        Arc::new(Self {
+            standing,
+            control,
+            bell,
+            desk,
+            open: lanes.iter().map(Lane::count).collect(),
+            workers,
+            places: places.clone(),
+            is_tcp,
+        })
     }
 
     /// All pages under their protective layers.
@@ -131,6 +144,14 @@ impl<T: Tier> Admin<T> {
         let mut checks = tier.readiness();
         checks.extend(of_configuration);
         let open: usize = self.open.iter().map(OpenCount::get).sum();
+        for (index, worker) in self.workers.iter().enumerate() {
+            // The worker holds the sender for as long as its thread lives.
+            if worker.has_changed().is_err() {
+                let detail = "has died, and its connections with it; restart the process".to_owned();
+                checks.push(Health { name: format!("worker {index}"), ready: false, detail });
+            }
+        }
+        let connections_max = descriptors::clients_max(connections_max);
         checks.push(Health { name: "connections".to_owned(), ready: true, detail: format!("{open} of {connections_max} are open") });
         let ready = !draining && checks.iter().all(|check| check.ready);
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -57,6 +57,8 @@ pub struct Open {
     rests_since: Cell<Instant>,
     word: Cell<Word>,
     closing: Rc<Cell<bool>>,
+    /// Whether it is to give back what it is served with until somebody asks again.
+    cools: Cell<bool>,
     /// The place of the listener that let it in.
     listener: usize,
     /// Whether that listener lets in others by now.
@@ -96,6 +98,18 @@ pub const CLOSING_REST: Duration = Duration::from_secs(1);
 /// [`CLOSING_REST`], because no answer is held up by it and the drain is.
 pub const FAREWELL: Duration = Duration::from_secs(5);
 
+/// How long an HTTP/1 connection keeps what it is served with after a request: the next one often comes at once.
+pub const WARM: Duration = Duration::from_secs(1);
+
+/// Why a connection was ended that rested when others waited for its place.
+pub const DISPLACED: &str = "displaced";
+
+/// Who has rested for less is between two requests, and makes no room.
+pub const ROOM_REST_MIN: Duration = Duration::from_secs(1);
+
+/// One of so many resting connections makes room at once.
+const ROOM_SHARE: usize = 64;
+
 /// The open connections of one worker.
 #[derive(Debug)]
 pub struct Roster {
@@ -131,6 +145,7 @@ impl Roster {
             rests_since: Cell::new(Instant::now()),
             word: Cell::new(Word::GoOn),
             closing: Rc::clone(&self.closing),
+            cools: Cell::new(false),
             listener,
             dismissed: Cell::new(false),
             waker: RefCell::new(None),
@@ -207,6 +222,22 @@ impl Roster {
         }
     }
 
+    /// Since when the connection rests that rests longest, of those that may have to make room.
+    pub(crate) fn rests_longest_since(&self, now: Instant) -> Option<Instant> {
+        self.open.borrow().values().filter(|open| open.may_make_room(now)).map(|open| open.rests_since.get()).min()
+    }
+
+    /// Asks those that rest longest to finish, one of [`ROOM_SHARE`] and one at least, because others wait to come in. Since when the next one rests.
+    pub(crate) fn make_room(&self, now: Instant) -> Option<Instant> {
+        let open = self.open.borrow();
+        let mut resting: Vec<&Rc<Open>> = open.values().filter(|open| open.may_make_room(now)).collect();
+        let number = (resting.len() / ROOM_SHARE).max(1).min(resting.len());
+        resting.sort_unstable_by_key(|open| open.rests_since.get());
+        let (asked, left) = resting.split_at(number);
+        asked.iter().for_each(|open| open.finish(DISPLACED, now));
+        left.first().map(|open| open.rests_since.get())
+    }
+
     fn look_at(&self, open: &Open, may: Rest, now: Instant) {
         let rested = now.saturating_duration_since(open.rests_since.get());
         let leaves = open.leaves();
@@ -219,6 +250,9 @@ impl Roster {
         if open.stage.get() != Stage::Http || open.in_flight.get() > 0 {
             return;
         }
+        if rested >= WARM && !open.has_goaway.get() && !open.cools.replace(true) {
+            open.wake();
+        }
         let silent = open.requests.get() == 0 && open.line.bytes_in() == 0;
         let stalled = open.streams.stalled() > 0;
         let (rest, why) = match (leaves, silent) {
@@ -230,12 +264,7 @@ impl Roster {
         };
         let farewell = if leaves.is_some() && open.has_goaway.get() { CLOSING_REST } else { FAREWELL };
         match open.word.get() {
-            Word::GoOn if rested >= rest => {
-                // From here the time for the farewell counts.
-                open.rests_since.set(now);
-                // hyper finishes a connection that has had no request yet only after its first one.
-                open.ask(if open.requests.get() == 0 && !open.has_goaway.get() { Word::Stop(why) } else { Word::Finish(why) });
-            }
+            Word::GoOn if rested >= rest => open.finish(why, now),
             // A slow reader of an answer that we are done with is still at it; one that lets an answer stand is not, whatever else it sends.
             Word::Finish(_) if open.bytes_moved() && !stalled => open.rests_since.set(now),
             Word::Finish(why) if rested >= farewell => open.ask(Word::Stop(why)),
@@ -245,6 +274,20 @@ impl Roster {
 }
 
 impl Open {
+    /// Asks a connection that rests to end.
+    fn finish(&self, why: &'static str, now: Instant) {
+        // From here the time for the farewell counts.
+        self.rests_since.set(now);
+        // hyper finishes a connection that has had no request yet only after its first one.
+        self.ask(if self.requests.get() == 0 && !self.has_goaway.get() { Word::Stop(why) } else { Word::Finish(why) });
+    }
+
+    /// Whether it rests, and has for a while.
+    fn may_make_room(&self, now: Instant) -> bool {
+        let rests = self.stage.get() == Stage::Http && self.is_resting() && self.word.get() == Word::GoOn && self.leaves().is_none();
+        rests && now.saturating_duration_since(self.rests_since.get()) >= ROOM_REST_MIN
+    }
+
     /// Waits until the connection is asked to end at once, and tells why.
     pub async fn stopped(&self) -> &'static str {
         std::future::poll_fn(|cx| match self.word(cx) {
@@ -267,9 +310,23 @@ impl Open {
     /// Gives the connection a word.
     pub fn ask(&self, word: Word) {
         self.word.set(word);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Whether it rests, for so long that it is to keep nothing but its socket and TLS. Only for a conversation that has just been polled and waits.
+    pub(crate) fn is_cold(&self) -> bool {
+        self.cools.get() && self.is_resting() && self.line.is_quiet()
+    }
+
+    /// It keeps nothing more that it could give back.
+    pub(crate) fn has_cooled(&self) {
+        self.cools.set(true);
     }
 
     /// Why it was asked to end, if it was.
@@ -338,6 +395,7 @@ impl Open {
     #[must_use]
     pub fn request(self: &Rc<Self>) -> Flight {
         self.requests.set(self.requests.get() + 1);
+        self.cools.set(false);
         self.in_flight.set(self.in_flight.get() + 1);
         Flight(Rc::clone(self))
     }

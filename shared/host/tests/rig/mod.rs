@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 
 use host::boot::{Boot, Places, live};
 use host::config::{
-    AdminConfig, CertificateConfig, DnsConfig, DrainConfig, LimitsConfig, ListenConfig, ReloadConfig, TlsConfig, TlsVersion,
+    AdminConfig, CertificateConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, ReloadConfig, TlsConfig, TlsVersion,
     TrustRootsConfig, UnixConfig, UpgradeConfig,
 };
 use host::drain::Departure;
 use host::inherit::Inherited;
+use host::limits_config::LimitsConfig;
 use host::load::Loader;
 use host::notify::Notifier;
 use host::orders::{Order, Orders};
@@ -174,6 +175,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
             certificates: vec![CertificateConfig { chain: "server.pem".into(), key: "server.key".into() }],
             clients: None,
             minimum: TlsVersion::default(),
+            any_authority: false,
         }
     });
     let sections = HostSections {
@@ -186,6 +188,9 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
             tls,
             unix: wish.uids.clone().map(|uids| UnixConfig { mode: "0600".to_owned(), uids }),
             redirect_to: None,
+            hsts: None,
+            proxy_protocol: None,
+            publish_keys: false,
         }],
         admin: AdminConfig { address: "127.0.0.1:0".to_owned(), unix: None },
         drain: wish.drain,
@@ -197,6 +202,7 @@ fn plan(wish: &Wish, folder: &Path) -> HostPlan {
         traces: TracesConfig::default(),
         dns: DnsConfig { servers: vec!["127.0.0.1:53".to_owned()] },
         roots: TrustRootsConfig::default(),
+        fetch: FetchConfig::default(),
     };
     let mut report = Report::new();
     let plan = HostPlan::check(sections, &Files::of(folder), &mut report);

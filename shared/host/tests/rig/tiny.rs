@@ -88,6 +88,8 @@ pub(crate) struct Gate {
     pub(crate) dropped: watch::Sender<usize>,
     /// The worker that panics once at the next generation.
     pub(crate) fails: Mutex<Option<usize>>,
+    /// The worker that dies of a panic when its former generation goes.
+    pub(crate) dies: Mutex<Option<usize>>,
 }
 
 impl Gate {
@@ -100,6 +102,7 @@ impl Gate {
             alive: AtomicUsize::new(0),
             dropped: watch::channel(0).0,
             fails: Mutex::new(None),
+            dies: Mutex::new(None),
         })
     }
 
@@ -182,6 +185,13 @@ impl Tier for Tiny {
 
     fn draining(&self) {
         self.gate.drained.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for TinyWorker {
+    fn drop(&mut self) {
+        let dies = self.gate.dies.lock().unwrap().take_if(|index| *index == self.index).is_some();
+        assert!(!dies, "a bug");
     }
 }
 

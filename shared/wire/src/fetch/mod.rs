@@ -19,6 +19,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
+use ipnet::IpNet;
 use reqwest::{Client, Response, Url};
 use rustls::ClientConfig;
 use settings::live::Live;
@@ -39,12 +40,36 @@ pub const FETCH_MS_MAX: u64 = 10_000;
 const IDLE_CONNECTIONS_MAX: usize = 2;
 const IDLE_SECONDS_MAX: u64 = 60;
 
-/// Fetches small documents; cheap to clone, and all clones believe the same roots. It belongs to the runtime that its `Names` belongs to.
+/// Whom fetches believe, and where they may lead.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FetchTerms {
+    /// The authorities that servers of documents are proved by.
+    pub roots: Believed,
+    /// Networks from which documents are fetched although machines keep their own credentials in them.
+    pub allowed: Arc<[IpNet]>,
+}
+
+impl FetchTerms {
+    /// These roots, and nothing allowed that is refused by itself.
+    #[must_use]
+    pub fn of(roots: Believed) -> Self {
+        Self { roots, allowed: Arc::default() }
+    }
+}
+
+/// A client, and what it may reach.
+#[derive(Clone)]
+struct Reach {
+    client: Client,
+    allowed: Arc<[IpNet]>,
+}
+
+/// Fetches small documents; cheap to clone, and all clones hold to the same terms. It belongs to the runtime that its `Names` belongs to.
 #[derive(Clone)]
 pub struct Fetcher {
-    client: Live<Client>,
-    /// What this one believes while the others do not yet.
-    ahead: Option<Live<Option<Client>>>,
+    reach: Live<Reach>,
+    /// What this one holds to while the others do not yet.
+    ahead: Option<Live<Option<Reach>>>,
     names: Arc<Names>,
     limits: FetchLimits,
 }
@@ -65,37 +90,37 @@ impl Default for FetchLimits {
 }
 
 impl Fetcher {
-    /// A fetcher that resolves by `names` and believes `roots`.
+    /// A fetcher that resolves by `names` and holds to `terms`.
     ///
     /// # Errors
     /// When the client for it cannot be set up.
-    pub fn new(names: Arc<Names>, roots: &Believed) -> Result<Self, CertificateFault> {
-        Self::within(names, roots, FetchLimits::default())
+    pub fn new(names: Arc<Names>, terms: &FetchTerms) -> Result<Self, CertificateFault> {
+        Self::within(names, terms, FetchLimits::default())
     }
 
     /// As [`Fetcher::new`], with other limits.
     ///
     /// # Errors
     /// When the client for it cannot be set up.
-    pub fn within(names: Arc<Names>, roots: &Believed, limits: FetchLimits) -> Result<Self, CertificateFault> {
-        Ok(Self { client: Live::new(client(&names, roots, limits)?), ahead: None, names, limits })
+    pub fn within(names: Arc<Names>, terms: &FetchTerms, limits: FetchLimits) -> Result<Self, CertificateFault> {
+        Ok(Self { reach: Live::new(reach(&names, terms, limits)?), ahead: None, names, limits })
     }
 
-    /// A fetcher for what is only about to be: it believes `roots`, and nothing changes for this one until [`Fetcher::settle`].
+    /// A fetcher for what is only about to be: it holds to `terms`, and nothing changes for this one until [`Fetcher::settle`].
     ///
     /// # Errors
     /// When the client for it cannot be set up.
-    pub fn ahead(&self, roots: &Believed) -> Result<Self, CertificateFault> {
-        let next = client(&self.names, roots, self.limits)?;
+    pub fn ahead(&self, terms: &FetchTerms) -> Result<Self, CertificateFault> {
+        let next = reach(&self.names, terms, self.limits)?;
         Ok(Self { ahead: Some(Live::new(Some(next))), ..self.clone() })
     }
 
-    /// What this one believes all do from the next fetch on, those too that it was made from; connections that are open under the former roots are
+    /// What this one holds to all do from the next fetch on, those too that it was made from; connections that are open under the former terms are
     /// not used again. From here on it is as any other.
     pub fn settle(&self) {
         let Some(ahead) = &self.ahead else { return };
-        if let Some(client) = Option::clone(&ahead.load()) {
-            self.client.store(client);
+        if let Some(reach) = Option::clone(&ahead.load()) {
+            self.reach.store(reach);
             ahead.store(None);
         }
     }
@@ -105,8 +130,9 @@ impl Fetcher {
     /// # Errors
     /// See [`FetchFault`]; its text may be logged.
     pub async fn get_json(&self, url: &str, bytes_max: usize, allow_http: bool) -> Result<Bytes, FetchFault> {
-        let url = check_url(url, allow_http)?;
-        let response = self.client().get(url).header(ACCEPT, "application/json").send().await.map_err(|error| FetchFault::of(&error))?;
+        let reach = self.reach();
+        let url = check_url(url, allow_http, &reach.allowed)?;
+        let response = reach.client.get(url).header(ACCEPT, "application/json").send().await.map_err(|error| FetchFault::of(&error))?;
         check_head(&response)?;
         read(response, bytes_max).await
     }
@@ -114,13 +140,17 @@ impl Fetcher {
     /// The client itself, for exporters that bring their own requests. Addresses that are refused stay refused where they come from names.
     #[must_use]
     pub fn client(&self) -> Client {
+        self.reach().client
+    }
+
+    fn reach(&self) -> Reach {
         let ahead = self.ahead.as_ref().and_then(|ahead| Option::clone(&ahead.load()));
-        ahead.unwrap_or_else(|| Client::clone(&self.client.load()))
+        ahead.unwrap_or_else(|| Reach::clone(&self.reach.load()))
     }
 }
 
-/// A client that resolves by `names` and believes `roots`.
-fn client(names: &Arc<Names>, roots: &Believed, limits: FetchLimits) -> Result<Client, CertificateFault> {
+/// A client that resolves by `names` and holds to `terms`.
+fn reach(names: &Arc<Names>, terms: &FetchTerms, limits: FetchLimits) -> Result<Reach, CertificateFault> {
     let setup = |error: &dyn fmt::Display| {
         CertificateFault::new("", format!("the client for fetches cannot be set up: {error}"), "check the trusted roots")
     };
@@ -128,12 +158,15 @@ fn client(names: &Arc<Names>, roots: &Believed, limits: FetchLimits) -> Result<C
     let mut tls = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(TlsMinimum::Tls12.versions())
         .map_err(|error| setup(&error))?
-        .with_root_certificates(roots.store())
+        .with_root_certificates(terms.roots.store())
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Client::builder()
         .tls_backend_preconfigured(tls)
-        .dns_resolver(Arc::new(Dialler::refusing(Arc::clone(names), is_refused)))
+        .dns_resolver(Arc::new(Dialler::refusing(Arc::clone(names), {
+            let allowed = Arc::clone(&terms.allowed);
+            move |address| is_refused(address, &allowed)
+        })))
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -144,6 +177,7 @@ fn client(names: &Arc<Names>, roots: &Believed, limits: FetchLimits) -> Result<C
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
         .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS_MAX))
         .build()
+        .map(|client| Reach { client, allowed: Arc::clone(&terms.allowed) })
         .map_err(|error| setup(&error))
 }
 
@@ -154,7 +188,7 @@ impl fmt::Debug for Fetcher {
 }
 
 /// reqwest asks no resolver about literal addresses, so those are looked at here.
-pub(crate) fn check_url(url: &str, allow_http: bool) -> Result<Url, FetchFault> {
+pub(crate) fn check_url(url: &str, allow_http: bool, allowed: &[IpNet]) -> Result<Url, FetchFault> {
     let url = Url::parse(url).map_err(|_| FetchFault::UrlMalformed)?;
     match url.scheme() {
         "https" => {}
@@ -166,7 +200,7 @@ pub(crate) fn check_url(url: &str, allow_http: bool) -> Result<Url, FetchFault> 
     }
     let host = url.host_str().ok_or(FetchFault::UrlMalformed)?;
     let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    if literal.is_ok_and(is_refused) { Err(FetchFault::AddressRefused) } else { Ok(url) }
+    if literal.is_ok_and(|address| is_refused(address, allowed)) { Err(FetchFault::AddressRefused) } else { Ok(url) }
 }
 
 fn check_head(response: &Response) -> Result<(), FetchFault> {

@@ -1,12 +1,19 @@
 //! Addresses that nothing is ever fetched from.
 //!
 //! Cloud machines keep their own credentials behind link-local and a few fixed addresses; an address in a configuration, or one that a
-//! foreign document or zone leads to, must not reach them (OWASP: server-side request forgery).
+//! foreign document or zone leads to, must not reach them (OWASP: server-side request forgery), unless its network is allowed by name.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is refused, in whichever clothes an IPv4 address comes.
-pub(crate) fn is_refused(address: IpAddr) -> bool {
+use ipnet::IpNet;
+
+/// Whether an address is refused, in whichever clothes an IPv4 address comes. What is allowed is allowed as it is written: the network of an
+/// IPv4 address does not stand for that address inside an IPv6 one, but for the mapped form, which is the same to the kernel.
+pub(crate) fn is_refused(address: IpAddr, allowed: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    if allowed.iter().any(|network| network.contains(&address)) {
+        return false;
+    }
     match address {
         IpAddr::V4(four) => is_refused_v4(four),
         IpAddr::V6(six) => embedded(six).is_some_and(is_refused_v4) || is_refused_v6(six),
@@ -38,7 +45,11 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_refused;
+    use std::net::IpAddr;
+
+    fn is_refused(address: IpAddr) -> bool {
+        super::is_refused(address, &[])
+    }
 
     #[test]
     fn where_machines_keep_credentials_nothing_is_fetched() {

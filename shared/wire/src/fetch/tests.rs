@@ -19,8 +19,9 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use crate::fetch::fault::FetchFault;
 use crate::fetch::otlp::OtlpClient;
-use crate::fetch::{FetchLimits, Fetcher};
+use crate::fetch::{FetchLimits, FetchTerms, Fetcher};
 use crate::resolver::Names;
 use crate::resolver::fake::{FakeServer, Reply, address};
 use crate::tasks::Tasks;
@@ -72,7 +73,7 @@ async fn serve(listener: TcpListener, tls: Option<ServerTls>, seen: Seen) {
             let _ = match tls {
                 None => http.serve_connection(TokioIo::new(stream), service).await,
                 Some(tls) => match tls.accept(stream).await {
-                    Ok(stream) => http.serve_connection(TokioIo::new(stream), service).await,
+                    Ok((stream, _)) => http.serve_connection(TokioIo::new(stream), service).await,
                     Err(_) => Ok(()),
                 },
             };
@@ -123,7 +124,11 @@ impl http_body::Body for Endless {
 }
 
 fn fetcher(names: Names, roots: &Roots) -> Fetcher {
-    Fetcher::new(Arc::new(names), &Believed::read(roots).unwrap()).unwrap()
+    Fetcher::new(Arc::new(names), &terms(roots)).unwrap()
+}
+
+fn terms(roots: &Roots) -> FetchTerms {
+    FetchTerms::of(Believed::read(roots).unwrap())
 }
 
 fn plain() -> Fetcher {
@@ -216,12 +221,24 @@ async fn names_are_resolved_by_our_service_and_may_not_lead_to_refused_addresses
     let fault = fetcher.get_json(&format!("http://gone.demo:{port}/keys?code=hush"), LIMIT, true).await.unwrap_err();
     assert_eq!((fault.code(), fault.to_string().as_str()), ("name-unresolved", "the host cannot be resolved: the name does not exist"));
     assert_eq!(documents.requests(), 1);
+
+    // The same names, for those who have allowed the network by name.
+    let allowed = FetchTerms { allowed: Arc::new(["169.254.169.254/32".parse().unwrap()]), ..terms(&Roots::WebPki) };
+    let next = fetcher.ahead(&allowed).unwrap();
+    assert_eq!(code(&next, &format!("http://evil.demo:{port}/keys")).await, "ok");
+    assert_eq!(code(&fetcher, &format!("http://evil.demo:{port}/keys")).await, "address-refused", "nothing changes before it is settled");
+    next.settle();
+    assert_eq!(code(&fetcher, &format!("http://evil.demo:{port}/keys")).await, "ok");
+    let literal = |url| super::check_url(url, true, &allowed.allowed).map(|_| ());
+    assert_eq!(literal("http://169.254.169.254/"), Ok(()));
+    assert_eq!(literal("http://[::ffff:169.254.169.254]/"), Ok(()), "it is the same address to the kernel");
+    assert_eq!(literal("http://169.254.169.253/"), Err(FetchFault::AddressRefused));
 }
 
 #[tokio::test]
 async fn a_server_that_is_silent_or_not_there_is_given_up() {
     let documents = Documents::start(None).await;
-    let hasty = Fetcher::within(Arc::new(Names::servers(&[])), &Believed::read(&Roots::WebPki).unwrap(), HASTY).unwrap();
+    let hasty = Fetcher::within(Arc::new(Names::servers(&[])), &terms(&Roots::WebPki), HASTY).unwrap();
     assert_eq!(code(&hasty, &documents.url("/silent")).await, "timeout");
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let fault = plain().get_json(&format!("http://{gone}/keys?code=hush"), LIMIT, true).await.unwrap_err();
@@ -248,11 +265,11 @@ async fn over_tls_only_the_given_roots_are_believed() {
     // Roots that are about to be believed are those of whoever starts with them, until they serve; then they are everybody's.
     let web = fetcher(names(), &Roots::WebPki);
     let exporter = web.clone();
-    let next = web.ahead(&Believed::read(&roots).unwrap()).unwrap();
+    let next = web.ahead(&terms(&roots)).unwrap();
     assert_eq!((code(&next, &url).await, code(&exporter, &url).await), ("ok", "tls-failed"));
     next.settle();
     assert_eq!((code(&next, &url).await, code(&exporter, &url).await), ("ok", "ok"));
-    web.ahead(&Believed::read(&Roots::WebPki).unwrap()).unwrap().settle();
+    web.ahead(&terms(&Roots::WebPki)).unwrap().settle();
     assert_eq!((code(&next, &url).await, code(&exporter, &url).await), ("tls-failed", "tls-failed"), "what has settled follows the others");
     let other = url.replace("issuer", "other");
     let fault = fetcher(names(), &roots).get_json(&other, LIMIT, false).await.unwrap_err();

@@ -95,7 +95,7 @@ faults! {
     HeadTruncated = "head-truncated" => FramingInvalid,
     /// The peer took nothing of what was to be written for `write_stall_max`.
     Stalled = "stalled" => BodyTimeout,
-    /// An HTTP/2 connection that does not open with the preface (RFC 9113 §3.4).
+    /// An HTTP/2 connection that does not open with the preface and SETTINGS (RFC 9113 §3.4).
     H2PrefaceMalformed = "h2-preface-malformed" => FramingInvalid,
     /// More PING frames than the traffic explains.
     H2FloodPing = "h2-flood-ping" => FramingInvalid,
@@ -113,6 +113,20 @@ faults! {
     H2FloodContinuation = "h2-flood-continuation" => FramingInvalid,
     /// More frames of types without meaning here than greasing explains.
     H2FloodUnknown = "h2-flood-unknown" => FramingInvalid,
+    /// More streams beyond `streams_max` than a client opens that has read our SETTINGS.
+    H2FloodStreams = "h2-flood-streams" => FramingInvalid,
+    /// hyper found more of something than it bears (RFC 9113 §7 ENHANCE_YOUR_CALM): resets, header lists that expand, errors.
+    H2Flood = "h2-flood" => FramingInvalid,
+    /// hyper found a malformed message or frame (RFC 9113 §5.4, §8.1.1).
+    H2ProtocolError = "h2-protocol-error" => FramingInvalid,
+    /// hyper found more data than its window, or a window beyond 2^31-1 (RFC 9113 §6.9.1).
+    H2FlowControlError = "h2-flow-control-error" => FramingInvalid,
+    /// hyper found a frame on a stream that was closed long ago (RFC 9113 §5.1).
+    H2StreamClosed = "h2-stream-closed" => FramingInvalid,
+    /// hyper found a frame of a length that its type cannot have, or that exceeds SETTINGS_MAX_FRAME_SIZE (RFC 9113 §4.2).
+    H2FrameSizeError = "h2-frame-size-error" => FramingInvalid,
+    /// hyper could not read a header block (RFC 9113 §4.3).
+    H2CompressionError = "h2-compression-error" => FramingInvalid,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! empty.
 
 use std::io;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -17,6 +17,9 @@ use crate::guard::pipe::{Pipe, Wasted, refusal};
 
 /// What hyper reads instead of a head that was refused. It closes, so hyper reads nothing after it and ends the connection itself.
 const REFUSED_HEAD: &[u8] = b"GWREFUSED / HTTP/1.1\r\nhost: refused.invalid\r\nconnection: close\r\n\r\n";
+
+/// Bytes that are taken of a message while nobody has asked for it: most heads, so that they are judged whole.
+const CALL_BYTES: usize = 2048;
 
 /// The state of the reading side.
 pub(crate) struct H1 {
@@ -92,15 +95,43 @@ impl H1 {
                     self.ended(pipe);
                     return Poll::Ready(Ok(()));
                 }
-                Poll::Ready(Ok(_)) => self.judge_read(pipe, out, before),
+                Poll::Ready(Ok(_)) => {
+                    pipe.line.set_quiet(false);
+                    self.judge_read(pipe, out, before);
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending if self.is_late(pipe, cx) => {}
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    pipe.line.set_quiet(self.held.is_empty() && self.messages.phase() == Phase::Head);
+                    return Poll::Pending;
+                }
             }
             if out.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+
+    /// Between two messages: waits until the peer speaks, and keeps what it says until it is asked for; `false` when it has ended instead.
+    pub(crate) fn poll_called<IO>(&mut self, pipe: &mut Pipe<IO>, cx: &mut Context<'_>) -> Poll<io::Result<bool>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        if !self.held.is_empty() {
+            return Poll::Ready(Ok(true));
+        }
+        let mut space = [0; CALL_BYTES];
+        let mut call = ReadBuf::new(&mut space);
+        let read = ready!(pipe.poll_read(cx, &mut call, CALL_BYTES))?;
+        pipe.line.set_quiet(false);
+        self.held.push(call.filled());
+        Poll::Ready(Ok(read > 0))
+    }
+
+    /// Takes back bytes that were handed on and not used. Nothing may have been read behind them.
+    pub(crate) fn give_back(&mut self, bytes: &[u8]) {
+        self.held.push(bytes);
+        self.held.approve(bytes.len());
     }
 
     /// Judges what waits.

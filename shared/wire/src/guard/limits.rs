@@ -49,6 +49,15 @@ impl Default for GuardLimits {
     }
 }
 
+impl GuardLimits {
+    /// What HTTP/2 may bring of one head before its connection ends for it: in bytes on the wire, and in those of RFC 9113 §6.5.2, which
+    /// adds 32 for each field. A head between `head_bytes_max` and this is read, so that its refusal is told and recorded like any other.
+    #[must_use]
+    pub fn h2_head_bytes_max(&self) -> usize {
+        self.head_bytes_max.saturating_mul(2).saturating_add(self.headers_max.saturating_mul(32))
+    }
+}
+
 /// Allowances for the HTTP/2 frames that cost the server work and the client nothing.
 ///
 /// What clients in good faith send follows what is sent to them, so an allowance grows with traffic: a download of 200 MiB brings some 25
@@ -69,7 +78,9 @@ pub struct H2Limits {
     pub empty_data: Allowance,
     /// Unknown types, and known ones that a client has no business to send. Browsers grease with one now and then.
     pub unknown: Allowance,
-    /// CONTINUATION frames in a row. A head of 32 KiB needs two; nghttp2 has 8, h2 by itself 6. Default 5.
+    /// Streams that had to be refused because as many were open as may be. A client learns how many by our first SETTINGS.
+    pub refused: Allowance,
+    /// CONTINUATION frames in a row; more where `head_bytes_max` asks for more. A head of 32 KiB needs two; nghttp2 has 8, h2 by itself 6. Default 5.
     pub continuations_max: u32,
 }
 
@@ -83,6 +94,7 @@ impl Default for H2Limits {
             rst_stream: Allowance { burst: 1000, per_second: 33, per_request: 0, per_data_sent: 0 },
             empty_data: Allowance { burst: 50, per_second: 5, per_request: 1, per_data_sent: 0 },
             unknown: Allowance { burst: 100, per_second: 10, per_request: 4, per_data_sent: 0 },
+            refused: Allowance { burst: 500, per_second: 20, per_request: 0, per_data_sent: 0 },
             continuations_max: 5,
         }
     }

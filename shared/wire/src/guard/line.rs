@@ -3,11 +3,12 @@
 //! In: what the guard counts and refuses. Out: the same to whoever holds the `Arc`, and two words back to the guard: `upgraded`
 //! and `settled`. It never holds bytes of the connection, and never a lock while anything waits.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::guard::fault::GuardFault;
+use crate::guard::limits::GuardLimits;
 
 /// No request on the connection has asked to leave HTTP.
 const UPGRADE_NONE: u8 = 0;
@@ -27,6 +28,9 @@ pub struct GuardLine {
     bytes_out: AtomicU64,
     heads: AtomicU64,
     upgrade: AtomicU8,
+    /// What heads are measured by that the guard cannot read.
+    unread: OnceLock<GuardLimits>,
+    quiet: AtomicBool,
     reader: Mutex<Option<Waker>>,
 }
 
@@ -58,6 +62,13 @@ impl GuardLine {
         self.heads.load(Ordering::Relaxed)
     }
 
+    /// Whether an HTTP/1 connection stands between two messages, as far as the guard knows: all that was read was whole and was handed on, nothing
+    /// more has come, and nothing waits to be written. Who is served meanwhile the guard cannot know.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
     /// The corridor says, just before it returns a 101: what follows the request is not HTTP. The guard passes it through.
     ///
     /// Without effect when no request has asked for an upgrade (`Connection: upgrade` with `Upgrade`, RFC 9110 §7.8).
@@ -87,6 +98,21 @@ impl GuardLine {
         let place = fault as u8 + 1;
         // Losing the race is fine: the first fault is the one that explains the rest.
         let _ = self.refusal.compare_exchange(0, place, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The ceilings of heads that pass the guard packed, and have to be measured once they are read: those of HTTP/2.
+    pub(crate) fn unread(&self) -> Option<&GuardLimits> {
+        self.unread.get()
+    }
+
+    /// Heads pass the guard packed on this connection.
+    pub(crate) fn leave_unread(&self, limits: GuardLimits) {
+        // Set once, by the one guard of the connection.
+        let _ = self.unread.set(limits);
+    }
+
+    pub(crate) fn set_quiet(&self, quiet: bool) {
+        self.quiet.store(quiet, Ordering::Relaxed);
     }
 
     pub(crate) fn count_in(&self, bytes: usize) {

@@ -21,7 +21,12 @@
 //! In or before a head: hyper reads one synthetic request in its place and nothing after it. So earlier answers of a pipeline go out first,
 //! the refusal walks the corridor and gets its record and its problem document, and hyper closes because the request says so. Then the
 //! guard listens on for a bounded while, so that no reset overtakes the answer. In a body: an I/O error, for the message is hyper's
-//! already. On HTTP/2: an I/O error that ends the connection.
+//! already. On HTTP/2: GOAWAY with the code that fits, where a frame can stand, and an I/O error that ends the connection.
+//!
+//! hyper answers a malformed HTTP/2 message or frame by RST_STREAM or GOAWAY, tells nobody, and after RST_STREAM serves what stands behind. The
+//! guard reads those codes as they go out (`verdict.rs`): the first that only a broken client can cause is the connection's fault, and the
+//! connection ends before anything behind it is handed on (RFC 9113 §5.4.2 allows it). What is well framed and refused for what it says, such as
+//! a size, a host or a path, costs its stream alone: `unpacked.rs` and the door judge it, and it is answered and recorded like any request.
 //!
 //! # Pipelines
 //!
@@ -50,12 +55,20 @@
 //! | chunk extensions, space behind a chunk size | skips them | `chunk-malformed` |
 //! | `Content-Length` in a trailer section | passes | `trailer-malformed` |
 //! | PING, SETTINGS, PRIORITY, WINDOW_UPDATE, unknown frames without end | serves on (20 000 PINGs tried) | `h2-flood-…` |
+//! | streams beyond `streams_max` without end | resets each, up to 1024 | `h2-flood-streams` |
+//! | any frame for the first behind the preface | serves on | `h2-preface-malformed` |
+//! | a malformed HTTP/2 message | resets its stream and serves what stands behind | `h2-protocol-error`, and the end |
+//! | an HTTP/2 head beyond its ceiling | answers 431 that nobody records | 431 up to `h2_head_bytes_max`, then `head-too-large` |
+//! | equal `content-length`s, values with spaces at their ends, another scheme than the connection's | passes | 400 `framing-invalid` |
 //! | a head or a preface that dribbles, a peer that reads nothing | waits, unless its one timer is set | `head-timeout`, `stalled` |
 //!
 //! hyper itself refuses: different `Content-Length`s, signs and lists in them, folding, space before the colon, bare CR, NUL,
 //! `Transfer-Encoding` on 1.0, two spaces, unknown versions, sizes that overflow, LF inside chunk extensions and trailers. The guard
 //! refuses them before, because only so they get a record and a problem document. h2 itself bounds resets not yet accepted (20),
-//! CONTINUATIONs in a row (6), and empty DATA (100 in the life of a connection).
+//! CONTINUATIONs in a row (6), empty DATA (100 in the life of a connection), and header lists (four times its ceiling).
+//!
+//! Two things hyper drops from HTTP/2 without a word, so that no one behind it can be misled by them and no one can refuse them either: what
+//! stands behind `#` in `:path`, and lawfully named pseudo-headers in trailers.
 //!
 //! Stricter than RFC 9112 on purpose: one empty line before a request is dropped and a second refused; chunk extensions are refused (nobody
 //! sends them, smugglers do); lengths and chunk sizes fit 63 bits; host names take letters, digits, `-`, `_` and dots; `Connection` may not name framing fields. obs-text passes
@@ -94,6 +107,8 @@ pub(crate) mod octets;
 pub(crate) mod pace;
 pub(crate) mod pipe;
 pub(crate) mod request_line;
+pub(crate) mod unpacked;
+pub(crate) mod verdict;
 
 #[cfg(test)]
 mod tests;
@@ -147,10 +162,32 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
         Self { pipe: Pipe::new(io, limits, line), side: Side::H1(H1::new()) }
     }
 
-    /// Guards an HTTP/2 connection: counts frames, and errs with kind `InvalidData` when they are a flood.
+    /// Guards an HTTP/2 connection: counts frames, and errs with kind `InvalidData` when they are a flood, or when hyper has answered one of
+    /// them with an error of the protocol.
     pub fn h2(io: IO, limits: GuardLimits, line: Arc<GuardLine>) -> Self {
-        let frames = H2::new(limits.h2, Instant::now());
+        let frames = H2::new(limits.h2, limits.h2_head_bytes_max(), Instant::now());
+        line.leave_unread(limits);
         Self { pipe: Pipe::new(io, limits, line), side: Side::H2(Box::new(H2Side { frames, fault: None })) }
+    }
+
+    /// Waits until an HTTP/1 peer speaks that stands between two messages, and keeps what it says until it is read; `false` when it has ended
+    /// instead. So nobody needs a buffer, or hyper, for a peer that only sits there.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn poll_called(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let Self { pipe, side } = self;
+        match side {
+            Side::H1(h1) => h1.poll_called(pipe, cx),
+            Side::H2(_) => Poll::Ready(Ok(true)),
+        }
+    }
+
+    /// Takes back what hyper had read of an HTTP/1 connection and not used, when [`GuardLine::is_quiet`]: it is what is read next.
+    pub fn give_back(&mut self, bytes: &[u8]) {
+        if let Side::H1(h1) = &mut self.side {
+            h1.give_back(bytes);
+        }
     }
 
     /// What is guarded.
@@ -175,7 +212,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
         let written = ready!(pipe.poll_write(cx, bytes))?;
         match side {
             Side::H1(h1) => h1.written(bytes),
-            Side::H2(h2) => h2.frames.wrote(bytes.get(..written).unwrap_or(bytes)),
+            Side::H2(h2) => h2.wrote(pipe, &[IoSlice::new(bytes)], written),
         }
         Poll::Ready(Ok(written))
     }
@@ -185,7 +222,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
         let written = ready!(pipe.poll_write_vectored(cx, slices))?;
         match side {
             Side::H1(h1) => h1.written(slices.first().map_or(&[], |slice| slice)),
-            Side::H2(h2) => h2.wrote(slices, written),
+            Side::H2(h2) => h2.wrote(pipe, slices, written),
         }
         Poll::Ready(Ok(written))
     }
@@ -195,7 +232,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().pipe.poll_flush(cx)
+        let Self { pipe, side } = self.get_mut();
+        let flushed = ready!(pipe.poll_flush(cx));
+        match side {
+            Side::H2(h2) => h2.flushed(pipe, cx, flushed),
+            Side::H1(_) => Poll::Ready(flushed),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -244,14 +286,42 @@ impl H2Side {
         out.set_filled(before);
         pipe.line.refuse(fault);
         self.fault = Some(fault);
+        self.part(pipe, cx, fault);
         Poll::Ready(Err(refusal(fault)))
     }
 
-    fn wrote(&mut self, slices: &[IoSlice<'_>], written: usize) {
+    /// Says once why the connection ends, and ends it; nobody waits for a peer that was refused.
+    fn part<IO: AsyncRead + AsyncWrite + Unpin>(&mut self, pipe: &mut Pipe<IO>, cx: &mut Context<'_>, fault: GuardFault) {
+        if let Some(farewell) = self.frames.farewell(fault) {
+            // Whatever comes of it: a part of it is no worse than none.
+            let _ = pipe.poll_write(cx, &farewell);
+        }
+        if pipe.poll_flush(cx).is_ready() {
+            let _ = pipe.poll_shutdown(cx, false);
+        }
+    }
+
+    /// What hyper answers a protocol error with has gone out. It would serve what stands behind a bad stream; but who sends what can be read in
+    /// two ways is not asked for more.
+    fn flushed<IO: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        pipe: &mut Pipe<IO>,
+        cx: &mut Context<'_>,
+        flushed: io::Result<()>,
+    ) -> Poll<io::Result<()>> {
+        let Some(fault) = self.fault else { return Poll::Ready(flushed) };
+        self.part(pipe, cx, fault);
+        Poll::Ready(Err(refusal(fault)))
+    }
+
+    fn wrote<IO>(&mut self, pipe: &Pipe<IO>, slices: &[IoSlice<'_>], written: usize) {
         let mut left = written;
         for slice in slices {
             let now = left.min(slice.len());
-            self.frames.wrote(&slice[..now]);
+            if let Err(fault) = self.frames.wrote(&slice[..now], Instant::now) {
+                pipe.line.refuse(fault);
+                self.fault.get_or_insert(fault);
+            }
             left -= now;
             if left == 0 {
                 break;

@@ -117,6 +117,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Pipe<IO> {
     /// Closes our side; then, if the peer may be sending still, listens on for a while: closing a socket with unread bytes resets it, and
     /// the reset may overtake the answer (RFC 9112 §9.6).
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>, linger: bool) -> Poll<io::Result<()>> {
+        self.line.set_quiet(false);
         if !self.shut {
             let polled = Pin::new(&mut self.io).poll_shutdown(cx);
             ready!(self.watch_flush(cx, polled))?;
@@ -168,6 +169,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Pipe<IO> {
 
     fn wait<T>(&mut self, cx: &mut Context<'_>, on: Blocked) -> Poll<io::Result<T>> {
         self.blocked = on;
+        self.line.set_quiet(false);
         self.write_deadline.arm(self.limits.write_stall_max);
         if self.write_deadline.poll_over(cx) {
             self.line.refuse(GuardFault::Stalled);

@@ -1,5 +1,6 @@
 //! The name service as reqwest takes it.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -8,10 +9,10 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use crate::resolver::Names;
 
 /// A cheap handle that reqwest resolves by; addresses that `refuses` are left out.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Dialler {
     names: Arc<Names>,
-    refuses: fn(IpAddr) -> bool,
+    refuses: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
 }
 
 /// All addresses of a name are refused ones.
@@ -23,13 +24,19 @@ impl Dialler {
     /// Resolves by `names` and leaves nothing out.
     #[must_use]
     pub fn new(names: Arc<Names>) -> Self {
-        Self { names, refuses: |_| false }
+        Self { names, refuses: Arc::new(|_| false) }
     }
 
     /// Resolves by `names`; a name with one refused address is refused whole, for it is not what it claims to be.
     #[must_use]
-    pub fn refusing(names: Arc<Names>, refuses: fn(IpAddr) -> bool) -> Self {
-        Self { names, refuses }
+    pub fn refusing(names: Arc<Names>, refuses: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self { names, refuses: Arc::new(refuses) }
+    }
+}
+
+impl fmt::Debug for Dialler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialler").field("names", &self.names).finish_non_exhaustive()
     }
 }
 
@@ -38,7 +45,7 @@ impl Resolve for Dialler {
         let dialler = self.clone();
         Box::pin(async move {
             let answer = dialler.names.addresses(name.as_str()).await?;
-            if answer.items.iter().copied().any(dialler.refuses) {
+            if answer.items.iter().copied().any(|address| (dialler.refuses)(address)) {
                 return Err(AddressRefused.into());
             }
             // Port 0 stands for the port of the URL.

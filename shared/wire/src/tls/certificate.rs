@@ -1,8 +1,7 @@
 //! One certificate with its key, checked before anyone is served with it.
 //!
-//! In: a chain and a key in PEM, and the time. Out: a pair that rustls can sign with, and the names it is good for. Refuses: a key that is
-//! not the certificate's, a leaf out of its time or of the wrong purpose, a chain that does not parse or is out of order. Never: prints a
-//! key, reads the clock.
+//! In: a chain and a key in PEM, and the time. Out: a pair that rustls can sign with, the names it is good for, and its end. Refuses: a key that is
+//! not the certificate's, a file without one, and whatever [`crate::tls::chain`] finds in the chain. Never: prints a key, reads the clock.
 
 use std::io::Read;
 use std::path::Path;
@@ -14,17 +13,17 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use settings::files::open_regular;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::{FromDer, GeneralName};
+use x509_parser::prelude::FromDer;
 
+use crate::tls::chain::{self, Leaf, Purpose};
+use crate::tls::coverage::Coverage;
+use crate::tls::expiry::Expiry;
 use crate::tls::fault::CertificateFault;
 use crate::tls::made::{Made, Making};
-use crate::tls::peers::SubjectNames;
 use crate::tls::provider::provider;
 
 /// Bundles of public roots are some 250 KiB; a larger file is a mistake.
 pub const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// More certificates than this in a chain are a mistake: peers refuse them long before.
-pub const CHAIN_CERTIFICATES_MAX: usize = 10;
 
 /// A certificate chain with its private key.
 #[derive(Clone, Debug)]
@@ -41,26 +40,11 @@ impl PartialEq for Certificate {
     }
 }
 
-/// What is known of the leaf of a chain.
-#[derive(Clone, Debug)]
-struct Leaf {
-    names: Vec<String>,
-    has_address: bool,
-    not_after: u64,
-}
-
-/// What a certificate is to be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Server,
-    Client,
-}
-
 impl Certificate {
     /// Reads a pair that a listener serves with. `now` is in unix seconds.
     ///
     /// # Errors
-    /// As said of the file; and when the leaf has no DNS name, for the listener serves by name.
+    /// As said of the file; and when the leaf has neither a DNS name nor an address, for the listener serves by those.
     pub fn load(chain: &Path, key: &Path, now: u64) -> Result<Self, CertificateFault> {
         Self::load_for(Purpose::Server, chain, key, now)
     }
@@ -73,22 +57,16 @@ impl Certificate {
         Self::load_for(Purpose::Client, chain, key, now)
     }
 
-    /// The DNS names of the leaf, in lower case; a wildcard stands as `*.suffix`.
+    /// The names and addresses that the leaf is good for.
     #[must_use]
-    pub fn names(&self) -> &[String] {
-        &self.leaf.names
+    pub fn coverage(&self) -> &Arc<Coverage> {
+        &self.leaf.coverage
     }
 
-    /// Whether the leaf has an IP address among its names, so that clients may come to it by address.
+    /// When the leaf ends.
     #[must_use]
-    pub fn has_address(&self) -> bool {
-        self.leaf.has_address
-    }
-
-    /// The last second at which the leaf is valid, in unix seconds.
-    #[must_use]
-    pub fn not_after(&self) -> u64 {
-        self.leaf.not_after
+    pub fn expiry(&self) -> &Expiry {
+        &self.leaf.expiry
     }
 
     pub(crate) fn made(&self) -> &Made {
@@ -102,7 +80,7 @@ impl Certificate {
     fn load_for(purpose: Purpose, chain_file: &Path, key_file: &Path, now: u64) -> Result<Self, CertificateFault> {
         let chain = certificates_in(chain_file, &read(chain_file)?)?;
         let key = key_in(key_file, &read(key_file)?)?;
-        let leaf = check_chain(purpose, chain_file, &chain, now)?;
+        let leaf = chain::check(purpose, chain_file, &chain, now)?;
         let made = Making::new().list(chain.iter()).part(key.secret_der()).end();
         let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => CertificateFault::at(
@@ -118,75 +96,6 @@ impl Certificate {
         })?;
         Ok(Self { certified: Arc::new(certified), leaf, made })
     }
-}
-
-/// Checks what peers would stumble over, and tells what is in the leaf.
-fn check_chain(purpose: Purpose, file: &Path, chain: &[CertificateDer<'_>], now: u64) -> Result<Leaf, CertificateFault> {
-    if chain.len() > CHAIN_CERTIFICATES_MAX {
-        let what = format!("the chain has {} certificates, more than {CHAIN_CERTIFICATES_MAX}", chain.len());
-        return Err(CertificateFault::at(file, what, "keep the leaf and its intermediates"));
-    }
-    let mut parsed = Vec::with_capacity(chain.len());
-    for (index, der) in chain.iter().enumerate() {
-        parsed.push(parse(der).ok_or_else(|| {
-            CertificateFault::at(file, format!("certificate {} is not valid X.509", index + 1), "export the chain again, as PEM")
-        })?);
-    }
-    let in_order = parsed.windows(2).all(|pair| matches!(pair, [lower, upper] if lower.issuer() == upper.subject()));
-    if !in_order {
-        return Err(CertificateFault::at(file, "the chain is out of order", "put the leaf first, then the issuer of each before it"));
-    }
-    let Some(leaf) = parsed.first() else {
-        return Err(CertificateFault::at(
-            file,
-            "there is no certificate in the file",
-            "put the leaf first, then its intermediates, as PEM",
-        ));
-    };
-    check_time(file, leaf, now)?;
-    check_purpose(purpose, file, leaf)?;
-    let names = SubjectNames::of(leaf).dns.iter().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>();
-    if purpose == Purpose::Server && names.is_empty() {
-        return Err(CertificateFault::at(
-            file,
-            "the leaf has no DNS name among its subject alternative names",
-            "issue it for the names it shall serve; the common name does not count (RFC 9525)",
-        ));
-    }
-    let not_after = u64::try_from(leaf.validity().not_after.timestamp()).unwrap_or(0);
-    Ok(Leaf { names, has_address: has_address(leaf), not_after })
-}
-
-fn has_address(leaf: &X509Certificate<'_>) -> bool {
-    let names = leaf.subject_alternative_name().ok().flatten().map(|extension| &extension.value.general_names);
-    names.is_some_and(|names| names.iter().any(|name| matches!(name, GeneralName::IPAddress(_))))
-}
-
-fn check_time(file: &Path, leaf: &X509Certificate<'_>, now: u64) -> Result<(), CertificateFault> {
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
-    let validity = leaf.validity();
-    if now > validity.not_after.timestamp() {
-        let what = format!("the certificate expired on {}", validity.not_after);
-        return Err(CertificateFault::at(file, what, "renew it"));
-    }
-    if now < validity.not_before.timestamp() {
-        let what = format!("the certificate is not valid before {}", validity.not_before);
-        return Err(CertificateFault::at(file, what, "wait until then, or set this machine's clock right"));
-    }
-    Ok(())
-}
-
-/// A leaf that names purposes must name ours; one that names none is good for any (RFC 5280 §4.2.1.12).
-fn check_purpose(purpose: Purpose, file: &Path, leaf: &X509Certificate<'_>) -> Result<(), CertificateFault> {
-    let Ok(Some(usage)) = leaf.extended_key_usage() else { return Ok(()) };
-    let (fits, name) = match purpose {
-        Purpose::Server => (usage.value.server_auth, "serverAuth"),
-        Purpose::Client => (usage.value.client_auth, "clientAuth"),
-    };
-    if fits || usage.value.any {
-        return Ok(());
-    }
-    Err(CertificateFault::at(file, format!("the leaf's extended key usage lacks {name}"), format!("issue it with {name}")))
 }
 
 /// Parses one certificate; what follows it in the bytes makes it invalid.

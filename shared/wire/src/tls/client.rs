@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::tls::certificate::Certificate;
 use crate::tls::clients::check_listed;
+use crate::tls::expiry::Expiry;
 use crate::tls::fault::CertificateFault;
 use crate::tls::handshake::HandshakeFault;
 use crate::tls::made::{Made, Making};
@@ -50,6 +51,7 @@ pub struct ClientTls {
     config: Arc<ClientConfig>,
     server_name: ServerName<'static>,
     made: Made,
+    shows: Option<Expiry>,
 }
 
 impl PartialEq for ClientTls {
@@ -103,13 +105,20 @@ impl ClientTls {
         };
         config.alpn_protocols = terms.alpn.iter().map(|name| name.to_vec()).collect();
         config.enable_early_data = false;
-        Ok(Self { config: Arc::new(config), server_name, made })
+        let shows = terms.certificate.as_ref().map(|certificate| certificate.expiry().clone());
+        Ok(Self { config: Arc::new(config), server_name, made, shows })
     }
 
     /// The configuration, for connectors of other libraries.
     #[must_use]
     pub fn config(&self) -> &Arc<ClientConfig> {
         &self.config
+    }
+
+    /// When the certificate ends that is shown, if one is.
+    #[must_use]
+    pub fn shows(&self) -> Option<&Expiry> {
+        self.shows.as_ref()
     }
 
     /// The name that is sent and, without a list, verified.

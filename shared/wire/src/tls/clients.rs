@@ -1,7 +1,7 @@
 //! Which clients a listener lets in by certificate.
 //!
-//! In: a CA bundle and a list of peers. Out: a verifier for rustls. Refuses, each with a reason of its own: no certificate, a chain that
-//! does not lead to the CA, a name that is not on the list. Never: accepts a certificate on the chain alone.
+//! In: a CA bundle, a list of peers, whether a certificate is a must. Out: a verifier for rustls. Refuses, each with a reason of its own: no
+//! certificate where it is one, a chain that does not lead to the CA, a name that is not on the list. Never: accepts a certificate on the chain alone.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,25 +18,32 @@ use crate::tls::peers::{PeerList, SubjectNames};
 use crate::tls::provider::provider;
 use crate::tls::roots::Roots;
 
-/// Clients must show a certificate of this CA with a name on this list.
+/// Clients show a certificate of this CA with a name on this list.
 #[derive(Clone, Debug)]
 pub struct ClientAuth {
     roots: Arc<RootCertStore>,
     peers: PeerList,
+    is_required: bool,
 }
 
 impl ClientAuth {
-    /// Reads the CA bundle.
+    /// Reads the CA bundle. Whoever shows no certificate is refused.
     ///
     /// # Errors
     /// When the bundle cannot be used.
     pub fn load(ca: &Path, peers: PeerList) -> Result<Self, CertificateFault> {
-        Ok(Self { roots: Roots::File(ca.to_owned()).load()?, peers })
+        Ok(Self { roots: Roots::File(ca.to_owned()).load()?, peers, is_required: true })
+    }
+
+    /// Lets in whoever shows no certificate. One that is shown must still be good and on the list.
+    #[must_use]
+    pub fn optional(self) -> Self {
+        Self { is_required: false, ..self }
     }
 
     /// What it was made from.
     pub(crate) fn made(&self) -> Made {
-        Making::new().roots(&self.roots).peers(Some(&self.peers)).end()
+        Making::new().roots(&self.roots).peers(Some(&self.peers)).number(usize::from(self.is_required)).end()
     }
 
     pub(crate) fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, CertificateFault> {
@@ -47,7 +54,7 @@ impl ClientAuth {
                 "name a bundle with the CA that issues the clients' certificates",
             )
         })?;
-        Ok(Arc::new(ListedClients { chain, peers: self.peers.clone() }))
+        Ok(Arc::new(ListedClients { chain, peers: self.peers.clone(), is_required: self.is_required }))
     }
 }
 
@@ -56,9 +63,14 @@ impl ClientAuth {
 struct ListedClients {
     chain: Arc<dyn ClientCertVerifier>,
     peers: PeerList,
+    is_required: bool,
 }
 
 impl ClientCertVerifier for ListedClients {
+    fn client_auth_mandatory(&self) -> bool {
+        self.is_required
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.chain.root_hint_subjects()
     }

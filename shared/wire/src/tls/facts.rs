@@ -9,11 +9,12 @@ use aws_lc_rs::digest;
 use rustls::{CipherSuite, CommonState, NamedGroup, ProtocolVersion, ServerConnection};
 
 use crate::connection::{PeerIdentity, TlsFacts};
+use crate::tls::coverage::ServedFor;
 use crate::tls::peers::SubjectNames;
 
-/// The facts of a finished server handshake; `None` while it is still going on.
+/// The facts of a finished server handshake in which the certificate of `served_for` was served; `None` while it is still going on.
 #[must_use]
-pub fn facts(connection: &ServerConnection) -> Option<TlsFacts> {
+pub fn facts(connection: &ServerConnection, served_for: ServedFor) -> Option<TlsFacts> {
     if connection.is_handshaking() {
         return None;
     }
@@ -28,6 +29,7 @@ pub fn facts(connection: &ServerConnection) -> Option<TlsFacts> {
         group: connection.negotiated_key_exchange_group().map(|group| group_name(group.name())),
         sni: connection.server_name().map(Arc::from),
         peer: peer(connection),
+        served_for,
     })
 }
 
@@ -38,7 +40,8 @@ pub fn peer(connection: &CommonState) -> Option<Arc<PeerIdentity>> {
     let names = SubjectNames::in_der(leaf)?;
     let mut fingerprint = [0; 32];
     fingerprint.copy_from_slice(digest::digest(&digest::SHA256, leaf).as_ref());
-    Some(Arc::new(PeerIdentity { names: names.dns.into_iter().chain(names.uris).collect(), fingerprint }))
+    let dns = names.dns.len();
+    Some(Arc::new(PeerIdentity { dns, names: names.dns.into_iter().chain(names.uris).collect(), fingerprint }))
 }
 
 /// The suites that our provider has, under their IANA names; rustls prints those of TLS 1.3 otherwise.

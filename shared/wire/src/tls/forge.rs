@@ -52,11 +52,13 @@ pub(crate) struct Leaf {
     /// First and last year.
     pub(crate) years: (i32, i32),
     pub(crate) usages: Vec<ExtendedKeyUsagePurpose>,
+    /// RSA with 2048 bits instead of ECDSA.
+    pub(crate) is_rsa: bool,
 }
 
 impl Leaf {
     pub(crate) fn dns(names: &[&'static str]) -> Self {
-        Self { dns: names.to_vec(), uris: Vec::new(), address: None, years: (2024, 2090), usages: Vec::new() }
+        Self { dns: names.to_vec(), uris: Vec::new(), address: None, years: (2024, 2090), usages: Vec::new(), is_rsa: false }
     }
 
     pub(crate) fn uri(uri: &'static str) -> Self {
@@ -96,7 +98,10 @@ impl Ca {
         params.not_before = date_time_ymd(leaf.years.0, 1, 1);
         params.not_after = date_time_ymd(leaf.years.1, 1, 1);
         params.extended_key_usages.clone_from(&leaf.usages);
-        let key = KeyPair::generate().unwrap();
+        let key = match leaf.is_rsa {
+            true => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap(),
+            false => KeyPair::generate().unwrap(),
+        };
         Pair { chain: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
     }
 }

@@ -5,14 +5,19 @@
 //! by default, a key in a log line.
 
 pub mod certificate;
+mod chain;
 pub mod client;
 pub mod clients;
+pub mod coverage;
+pub mod expiry;
 pub mod facts;
 pub mod fault;
 pub mod handshake;
 mod made;
+mod names;
 pub mod peers;
 pub mod provider;
+mod resumption;
 pub mod roots;
 pub mod server;
 

@@ -8,6 +8,7 @@ use std::fmt;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
+use crate::connection::PeerIdentity;
 use crate::tls::certificate::parse;
 
 /// One allowed name.
@@ -69,11 +70,15 @@ impl SanPattern {
     /// Whether one of the names is meant.
     #[must_use]
     pub fn matches(&self, names: &SubjectNames) -> bool {
+        self.means(&names.dns, &names.uris)
+    }
+
+    fn means(&self, dns: &[String], uris: &[String]) -> bool {
         match &self.0 {
-            Shape::Dns(wanted) => names.dns.iter().any(|name| name.eq_ignore_ascii_case(wanted)),
-            Shape::DnsBelow(suffix) => names.dns.iter().any(|name| is_one_label_before(name, suffix)),
-            Shape::Uri(wanted) => names.uris.iter().any(|uri| uri == wanted),
-            Shape::UriBelow(prefix) => names.uris.iter().any(|uri| uri.starts_with(prefix.as_str()) && is_spiffe(uri, false)),
+            Shape::Dns(wanted) => dns.iter().any(|name| name.eq_ignore_ascii_case(wanted)),
+            Shape::DnsBelow(suffix) => dns.iter().any(|name| is_one_label_before(name, suffix)),
+            Shape::Uri(wanted) => uris.iter().any(|uri| uri == wanted),
+            Shape::UriBelow(prefix) => uris.iter().any(|uri| uri.starts_with(prefix.as_str()) && is_spiffe(uri, false)),
         }
     }
 }
@@ -112,6 +117,13 @@ impl PeerList {
     #[must_use]
     pub fn allows(&self, names: &SubjectNames) -> bool {
         self.0.iter().any(|pattern| pattern.matches(names))
+    }
+
+    /// Whether any pattern means whom a verified certificate proved.
+    #[must_use]
+    pub fn allows_peer(&self, peer: &PeerIdentity) -> bool {
+        let (dns, uris) = peer.names.split_at(peer.dns.min(peer.names.len()));
+        self.0.iter().any(|pattern| pattern.means(dns, uris))
     }
 
     /// The patterns in their order.

@@ -6,7 +6,7 @@
 use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::CryptoProvider;
-use rustls::{ServerConfig, SupportedProtocolVersion, version};
+use rustls::{SupportedProtocolVersion, version};
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
 
@@ -54,24 +54,4 @@ impl TlsMinimum {
             Self::Tls13 => &NEWEST,
         }
     }
-}
-
-/// A session ticketer cannot be had without random numbers; then every connection makes a whole handshake.
-pub(crate) fn give_tickets(config: &mut ServerConfig) {
-    match rustls::crypto::aws_lc_rs::Ticketer::new() {
-        Ok(ticketer) => {
-            config.ticketer = ticketer;
-            config.send_tls13_tickets = 2;
-        }
-        Err(error) => {
-            tracing::warn!(%error, "no session tickets: every TLS connection makes a whole handshake");
-            refuse_resumption(config);
-        }
-    }
-}
-
-/// Each connection proves itself anew.
-pub(crate) fn refuse_resumption(config: &mut ServerConfig) {
-    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
 }

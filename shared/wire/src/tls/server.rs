@@ -4,24 +4,26 @@
 //! a host that no certificate serves, or none where no certificate has an address, with the alert `unrecognized_name` (RFC 6066 §3). Never:
 //! answers with some certificate by default, for that tells a scanner who lives here; takes early data, for it can be replayed.
 
-use std::collections::HashMap;
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::server::{Acceptor, ClientHello};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ServerConfig, SupportedCipherSuite};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::tls::certificate::Certificate;
 use crate::tls::clients::ClientAuth;
+use crate::tls::coverage::{Coverage, ServedFor};
+use crate::tls::expiry::Expiry;
 use crate::tls::fault::CertificateFault;
 use crate::tls::handshake::{HandshakeFault, NO_CERTIFICATE_FOR_NAME};
 use crate::tls::made::{Made, Making};
-use crate::tls::provider::{TlsMinimum, give_tickets, provider, refuse_resumption};
+use crate::tls::names::NameTable;
+use crate::tls::provider::{TlsMinimum, provider};
+use crate::tls::resumption::Resumption;
 
 /// A fatal alert `unrecognized_name`, as a record of its own; rustls has no way to send this one.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
@@ -43,10 +45,20 @@ pub struct ServerTerms {
 /// The listener's side of TLS, ready to accept; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
-    config: Arc<ServerConfig>,
+    served: Arc<[Served]>,
     names: Arc<NameTable>,
+    resumption: Resumption,
     made: Made,
     clients: Option<Made>,
+}
+
+/// A certificate with a configuration of its own, so that what is chosen for a connection is known afterwards: rustls does not tell.
+#[derive(Clone, Debug)]
+struct Served {
+    config: Arc<ServerConfig>,
+    key: Arc<CertifiedKey>,
+    coverage: Arc<Coverage>,
+    expiry: Expiry,
 }
 
 impl PartialEq for ServerTls {
@@ -77,30 +89,36 @@ impl ServerTls {
         if terms.certificates.is_empty() {
             return Err(CertificateFault::new("", "the listener has no certificate", "name at least one pair of chain and key"));
         }
-        let names = Arc::new(NameTable::of(&terms.certificates));
-        let builder = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(terms.minimum.versions())
-            .map_err(|error| CertificateFault::new("", format!("TLS cannot be set up: {error}"), "choose another minimum version"))?;
-        let builder = match &terms.clients {
-            Some(clients) => builder.with_client_cert_verifier(clients.verifier()?),
-            None => builder.with_no_client_auth(),
+        let resumption = match &terms.clients {
+            Some(_) => Resumption::refused(),
+            None => Resumption::new(),
         };
-        let mut config = builder.with_cert_resolver(Arc::clone(&names) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = terms.alpn.iter().map(|name| name.to_vec()).collect();
-        config.max_early_data_size = 0;
-        // A resumed session is believed without its certificate, so a client that must prove itself proves itself on every connection.
-        if terms.clients.is_some() {
-            refuse_resumption(&mut config)
-        } else {
-            give_tickets(&mut config)
-        }
-        Ok(Self { config: Arc::new(config), names, made: terms.made(), clients: terms.clients.as_ref().map(ClientAuth::made) })
+        let served: Vec<_> =
+            terms.certificates.iter().map(|certificate| Served::new(certificate, terms, &resumption)).collect::<Result<_, _>>()?;
+        Ok(Self {
+            names: Arc::new(NameTable::of(served.iter().map(|served| &served.coverage))),
+            served: served.into(),
+            resumption,
+            made: terms.made(),
+            clients: terms.clients.as_ref().map(ClientAuth::made),
+        })
     }
 
-    /// The configuration; it refuses unknown names too, but with another alert than [`ServerTls::accept`].
+    /// The same, but sessions that clients began with `before` can be resumed, though its certificates were others. Where either of them has clients
+    /// prove themselves, nothing is resumed.
     #[must_use]
-    pub fn config(&self) -> &Arc<ServerConfig> {
-        &self.config
+    pub fn resuming(self, before: &Self) -> Self {
+        if self.clients.is_some() || before.clients.is_some() {
+            return self;
+        }
+        let resumption = before.resumption.clone();
+        let served = self.served.iter().map(|served| served.resuming(&resumption)).collect();
+        Self { served, resumption, ..self }
+    }
+
+    /// When its certificates end, in their order.
+    pub fn expiries(&self) -> impl Iterator<Item = &Expiry> {
+        self.served.iter().map(|served| &served.expiry)
     }
 
     /// Whether clients prove themselves to both alike: by the same authorities and names, or not at all.
@@ -115,20 +133,67 @@ impl ServerTls {
         self.names.find(name).is_some()
     }
 
-    /// Makes the handshake. The caller bounds its time.
+    /// Makes the handshake, and tells what the certificate covers that was served. The caller bounds its time.
     ///
     /// # Errors
     /// With the reason for the connection record and the name that the client asked for.
-    pub async fn accept<IO>(&self, io: IO) -> Result<TlsStream<IO>, HandshakeFault>
+    pub async fn accept<IO>(&self, io: IO) -> Result<(TlsStream<IO>, ServedFor), HandshakeFault>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let mut start = LazyConfigAcceptor::new(Acceptor::default(), io).await.map_err(|error| HandshakeFault::of(error, None))?;
-        let sni: Option<Arc<str>> = start.client_hello().server_name().map(Arc::from);
-        if self.names.candidates(sni.as_deref()).is_none() {
-            return Err(refuse_name(&mut start.io, sni).await);
-        }
-        start.into_stream(Arc::clone(&self.config)).await.map_err(|error| HandshakeFault::of(error, sni))
+        let (sni, chosen) = {
+            let hello = start.client_hello();
+            (hello.server_name().map(Arc::from), self.choose(&hello))
+        };
+        let Some(chosen) = chosen else { return Err(refuse_name(&mut start.io, sni).await) };
+        let served_for = ServedFor::new(Arc::clone(&chosen.coverage));
+        let stream = start.into_stream(Arc::clone(&chosen.config)).await.map_err(|error| HandshakeFault::of(error, sni))?;
+        Ok((stream, served_for))
+    }
+
+    /// The first that answers to the name and that the client can verify. With none that it can, the first lets rustls say so in its own words.
+    fn choose(&self, hello: &ClientHello<'_>) -> Option<&Served> {
+        let places = self.names.candidates(hello.server_name())?;
+        let mut candidates = places.iter().filter_map(|place| self.served.get(*place));
+        candidates.clone().find(|candidate| candidate.can_be_verified_by(hello)).or_else(|| candidates.next())
+    }
+}
+
+impl Served {
+    fn new(certificate: &Certificate, terms: &ServerTerms, resumption: &Resumption) -> Result<Self, CertificateFault> {
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(terms.minimum.versions())
+            .map_err(|error| CertificateFault::new("", format!("TLS cannot be set up: {error}"), "choose another minimum version"))?;
+        let builder = match &terms.clients {
+            Some(clients) => builder.with_client_cert_verifier(clients.verifier()?),
+            None => builder.with_no_client_auth(),
+        };
+        let key = Arc::clone(certificate.certified());
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&key))));
+        config.alpn_protocols = terms.alpn.iter().map(|name| name.to_vec()).collect();
+        // Every suite is a good one; that the order is ours is what auditors ask for.
+        config.ignore_client_order = true;
+        resumption.apply(&mut config);
+        Ok(Self { config: Arc::new(config), key, coverage: Arc::clone(certificate.coverage()), expiry: certificate.expiry().clone() })
+    }
+
+    fn resuming(&self, resumption: &Resumption) -> Self {
+        let mut config = ServerConfig::clone(&self.config);
+        resumption.apply(&mut config);
+        Self { config: Arc::new(config), ..self.clone() }
+    }
+
+    /// Whether the client knows a way in which our key can sign; in TLS 1.2 the cipher suites say so too.
+    fn can_be_verified_by(&self, hello: &ClientHello<'_>) -> bool {
+        let key = &self.key.key;
+        let offered = |suite: &&SupportedCipherSuite| hello.cipher_suites().contains(&suite.suite());
+        let fits = |suite: &SupportedCipherSuite| match suite {
+            SupportedCipherSuite::Tls13(_) => true,
+            SupportedCipherSuite::Tls12(suite) => key.choose_scheme(suite.sign).is_some(),
+        };
+        key.choose_scheme(hello.signature_schemes()).is_some()
+            && self.config.crypto_provider().cipher_suites.iter().filter(offered).any(fits)
     }
 }
 
@@ -144,59 +209,4 @@ async fn refuse_name<IO: AsyncWrite + Unpin>(io: &mut IO, sni: Option<Arc<str>>)
         Err(_) => "no certificate serves the name, and the client left before it was told",
     };
     HandshakeFault { reason: NO_CERTIFICATE_FOR_NAME, sni, source: io::Error::other(what) }
-}
-
-/// Certificates by name: exact names, and wildcards by what follows their first label.
-#[derive(Default)]
-struct NameTable {
-    exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
-    below: HashMap<String, Vec<Arc<CertifiedKey>>>,
-    with_address: Vec<Arc<CertifiedKey>>,
-}
-
-impl NameTable {
-    fn of(certificates: &[Certificate]) -> Self {
-        let mut table = Self::default();
-        for certificate in certificates {
-            for name in certificate.names() {
-                let place = match name.strip_prefix("*.") {
-                    Some(suffix) => table.below.entry(suffix.to_owned()),
-                    None => table.exact.entry(name.clone()),
-                };
-                place.or_default().push(Arc::clone(certificate.certified()));
-            }
-            if certificate.has_address() {
-                table.with_address.push(Arc::clone(certificate.certified()));
-            }
-        }
-        table
-    }
-
-    /// An exact name wins; a wildcard stands for one label (RFC 9525 §6.3).
-    fn find(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
-        let below = || name.split_once('.').and_then(|(_, suffix)| self.below.get(suffix));
-        self.exact.get(name).or_else(below).map(Vec::as_slice)
-    }
-
-    fn candidates(&self, sni: Option<&str>) -> Option<&[Arc<CertifiedKey>]> {
-        match sni {
-            Some(name) => self.find(name),
-            None => Some(self.with_address.as_slice()).filter(|candidates| !candidates.is_empty()),
-        }
-    }
-}
-
-impl ResolvesServerCert for NameTable {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let candidates = self.candidates(hello.server_name())?;
-        let verifiable = candidates.iter().find(|candidate| candidate.key.choose_scheme(hello.signature_schemes()).is_some());
-        // With none that the client can verify, the first lets rustls say so in its own words.
-        verifiable.or(candidates.first()).map(Arc::clone)
-    }
-}
-
-impl fmt::Debug for NameTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NameTable").field("exact", &self.exact.keys()).field("below", &self.below.keys()).finish()
-    }
 }

@@ -13,6 +13,8 @@ use crate::connection::TlsFacts;
 use crate::tls::certificate::Certificate;
 use crate::tls::client::{ClientTerms, ClientTls};
 use crate::tls::clients::ClientAuth;
+use crate::tls::coverage::ServedFor;
+use crate::tls::expiry::Expiry;
 use crate::tls::facts::facts;
 use crate::tls::fault::CertificateFault;
 use crate::tls::forge::{Ca, Folder, Leaf, NOW, Pair};
@@ -22,7 +24,7 @@ use crate::tls::provider::{TlsMinimum, provider};
 use crate::tls::roots::Roots;
 use crate::tls::server::{ServerTerms, ServerTls};
 
-type Accepted = Result<server::TlsStream<DuplexStream>, HandshakeFault>;
+type Accepted = Result<(server::TlsStream<DuplexStream>, ServedFor), HandshakeFault>;
 type Connected = Result<client::TlsStream<DuplexStream>, HandshakeFault>;
 
 /// A CA, its bundle in a folder, and shorthand for what the tests are about.
@@ -97,18 +99,21 @@ async fn shake(server: &ServerTls, client: &ClientTls) -> (Accepted, Connected) 
         }
     };
     let accept = async {
-        let mut stream = server.accept(theirs).await?;
+        let (mut stream, served_for) = server.accept(theirs).await?;
         stream.write_all(b"!").await.unwrap();
         stream.flush().await.unwrap();
-        Ok(stream)
+        Ok((stream, served_for))
     };
     tokio::join!(accept, connect)
 }
 
 async fn agree(server: &ServerTls, client: &ClientTls) -> (TlsFacts, client::TlsStream<DuplexStream>) {
     let (accepted, connected) = shake(server, client).await;
-    let accepted = accepted.unwrap();
-    (facts(accepted.get_ref().1).unwrap(), connected.unwrap())
+    (told(accepted.unwrap()), connected.unwrap())
+}
+
+fn told((stream, served_for): (server::TlsStream<DuplexStream>, ServedFor)) -> TlsFacts {
+    facts(stream.get_ref().1, served_for).unwrap()
 }
 
 async fn refusals(server: &ServerTls, client: &ClientTls) -> (&'static str, &'static str) {
@@ -177,7 +182,7 @@ async fn a_client_that_comes_by_address_gets_the_certificate_with_an_address() {
     let (ours, theirs) = duplex(64 * 1024);
     let connector = TlsConnector::from(Arc::clone(client.config()));
     let (accepted, connected) = tokio::join!(server.accept(theirs), connector.connect(ServerName::try_from("127.0.0.1").unwrap(), ours));
-    assert_eq!(facts(accepted.unwrap().get_ref().1).unwrap().sni, None);
+    assert_eq!(told(accepted.unwrap()).sni, None);
     assert_eq!(shown(&connected.unwrap()), ["edge.demo"]);
 }
 
@@ -286,7 +291,7 @@ async fn what_is_no_common_ground_is_said_so() {
     for (server, expected) in [(&newest, Err("tls-no-common-version")), (&server, Ok("1.2"))] {
         let (ours, theirs) = duplex(64 * 1024);
         let (accepted, _connected) = tokio::join!(server.accept(theirs), old.connect(ServerName::try_from("gw.demo").unwrap(), ours));
-        let agreed = accepted.map(|stream| facts(stream.get_ref().1).unwrap().version).map_err(|fault| fault.reason);
+        let agreed = accepted.map(|accepted| told(accepted).version).map_err(|fault| fault.reason);
         assert_eq!(agreed, expected);
     }
 }
@@ -351,7 +356,7 @@ fn a_pair_with_a_flaw_is_refused_and_the_fault_names_it() {
         (load(&good.chain, &other.key), "flawed.key", "does not belong"),
         (load(&old.chain, &old.key), "flawed.pem", "expired on"),
         (load(&young.chain, &young.key), "flawed.pem", "not valid before"),
-        (load(&nameless.chain, &nameless.key), "flawed.pem", "no DNS name"),
+        (load(&nameless.chain, &nameless.key), "flawed.pem", "no DNS name and no address"),
         (load(&client_only.chain, &client_only.key), "flawed.pem", "lacks serverAuth"),
         (load(&format!("{}{}", bench.ca.pem, good.chain), &good.key), "flawed.pem", "out of order"),
         (load(&format!("{}{unrelated}", good.chain), &good.key), "flawed.pem", "out of order"),
@@ -376,8 +381,8 @@ fn a_good_pair_tells_its_names_and_its_end() {
     let pair = bench.ca.issue(&Leaf::dns(&["GW.demo", "*.demo"]));
     let pair = Pair { chain: format!("{}{}", pair.chain, bench.ca.pem), key: pair.key };
     let certificate = bench.certificate("good", &pair);
-    assert_eq!(certificate.names(), ["gw.demo", "*.demo"]);
-    assert_eq!(certificate.not_after(), 3_786_912_000);
+    assert_eq!(certificate.coverage().names().collect::<Vec<_>>(), ["gw.demo", "*.demo"]);
+    assert_eq!(*certificate.expiry(), Expiry { subject: "gw.demo".to_owned(), not_after: 3_786_912_000 });
     assert!(!format!("{certificate:?}").contains("PRIVATE"));
 }
 
@@ -421,12 +426,16 @@ fn a_listener_is_the_same_by_what_it_was_made_from() {
         ("no clients", ServerTerms { clients: None, ..terms(&one) }),
         ("fewer peers", ServerTerms { clients: clients(&bench, &["dns:a.demo"]), ..terms(&one) }),
         ("another CA", ServerTerms { clients: clients(&other_ca, &["dns:a.demo", "dns:b.demo"]), ..terms(&one) }),
+        (
+            "clients that need show nothing",
+            ServerTerms { clients: clients(&bench, &["dns:a.demo", "dns:b.demo"]).map(ClientAuth::optional), ..terms(&one) },
+        ),
         ("another minimum", ServerTerms { minimum: TlsMinimum::Tls13, ..terms(&one) }),
         ("fewer protocols", ServerTerms { alpn: vec![b"h2"], ..terms(&one) }),
         ("protocols that read alike when joined", ServerTerms { alpn: vec![b"h2h", b"ttp/1.1"], ..terms(&one) }),
     ] {
         assert!(first != made(&other), "{what}");
-        let asks_otherwise = matches!(what, "no clients" | "fewer peers" | "another CA");
+        let asks_otherwise = matches!(what, "no clients" | "fewer peers" | "another CA" | "clients that need show nothing");
         assert_eq!(first.asks_clients_as(&made(&other)), !asks_otherwise, "{what}");
     }
     assert!(!format!("{first:?}").contains("made: Made("), "a digest over a key is not shown");
@@ -464,4 +473,124 @@ fn our_own_side_is_the_same_by_what_it_was_made_from() {
 fn what_is_no_regular_file_holds_no_certificate_and_is_not_waited_for() {
     let fault = super::certificate::read(std::path::Path::new("/dev/zero")).expect_err("it has no end");
     assert!(fault.what.contains("it is no regular file"), "{}", fault.what);
+}
+
+/// The name that was asked for decides which certificate is served, and that one which hosts may be asked for.
+#[tokio::test]
+async fn a_connection_serves_what_its_own_certificate_covers() {
+    let bench = Bench::new();
+    let with_address = bench.ca.issue(&Leaf { address: Some([127, 0, 0, 1].into()), ..Leaf::dns(&["edge.demo"]) });
+    let mut terms = bench.server(&[&["a.demo", "b.demo"], &["c.demo", "*.c.demo"]]);
+    terms.certificates.push(bench.certificate("with-address", &with_address));
+    let server = ServerTls::new(&terms).unwrap();
+    let covered = async |asked: &str| {
+        let served_for = agree(&server, &ClientTls::new(&bench.client(asked)).unwrap()).await.0.served_for;
+        let hosts = ["a.demo", "b.demo:8443", "C.demo.", "x.c.demo", "edge.demo", "127.0.0.1", "d.demo"];
+        hosts.into_iter().filter(|host| served_for.covers(host.as_bytes())).collect::<Vec<_>>()
+    };
+    assert_eq!(covered("a.demo").await, ["a.demo", "b.demo:8443"]);
+    assert_eq!(covered("b.demo").await, ["a.demo", "b.demo:8443"]);
+    assert_eq!(covered("y.c.demo").await, ["C.demo.", "x.c.demo"]);
+    assert_eq!(covered("edge.demo").await, ["edge.demo", "127.0.0.1"]);
+}
+
+/// Two certificates for one name: the first that the client can verify, in both versions of TLS.
+#[tokio::test]
+async fn of_two_certificates_for_one_name_the_client_gets_one_that_it_can_verify() {
+    let bench = Bench::new();
+    let rsa = bench.ca.issue(&Leaf { is_rsa: true, ..Leaf::dns(&["gw.demo", "rsa.demo"]) });
+    let ecdsa = bench.ca.issue(&Leaf::dns(&["gw.demo", "ecdsa.demo"]));
+    let certificates = vec![bench.certificate("ecdsa", &ecdsa), bench.certificate("rsa", &rsa)];
+    let server = ServerTls::new(&ServerTerms { certificates, ..bench.server(&[&["x"]]) }).unwrap();
+    for (version, suite, expected) in [
+        (&rustls::version::TLS13, "", "ecdsa.demo"),
+        (&rustls::version::TLS12, "ECDHE_ECDSA", "ecdsa.demo"),
+        (&rustls::version::TLS12, "ECDHE_RSA", "rsa.demo"),
+    ] {
+        let mut provider = (*provider()).clone();
+        provider.cipher_suites.retain(|known| format!("{:?}", known.suite()).contains(suite));
+        let client = ClientConfig::builder_with_provider(provider.into()).with_protocol_versions(&[version]).unwrap();
+        let client = client.with_root_certificates(bench.roots().load().unwrap()).with_no_client_auth();
+        let (ours, theirs) = duplex(64 * 1024);
+        let connector = TlsConnector::from(Arc::new(client));
+        let (accepted, connected) = tokio::join!(server.accept(theirs), connector.connect(ServerName::try_from("gw.demo").unwrap(), ours));
+        let served_for = told(accepted.unwrap()).served_for;
+        assert_eq!(shown(&connected.unwrap()), ["gw.demo", expected], "{suite}");
+        for name in ["ecdsa.demo", "rsa.demo"] {
+            assert_eq!(served_for.covers(name.as_bytes()), name == expected, "{suite}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sessions_outlive_their_certificate_where_nobody_proves_themselves() {
+    let bench = Bench::new();
+    let next = |names: &[&[&'static str]]| ServerTls::new(&bench.server(names)).unwrap();
+    let first = next(&[&["gw.demo"]]);
+    let renewed = next(&[&["gw.demo"]]).resuming(&first);
+    let again = next(&[&["other.demo"], &["gw.demo"]]).resuming(&renewed);
+    let client = ClientTls::new(&bench.client("gw.demo")).unwrap();
+    let kind = async |server: &ServerTls| agree(server, &client).await.1.get_ref().1.handshake_kind().unwrap();
+    assert_eq!(kind(&first).await, HandshakeKind::Full);
+    assert_eq!(kind(&renewed).await, HandshakeKind::Resumed);
+    assert_eq!(kind(&again).await, HandshakeKind::Resumed, "two reloads later");
+    assert_eq!(kind(&next(&[&["gw.demo"]])).await, HandshakeKind::Full, "one that knows nothing of the keys");
+
+    let clients = |server: ServerTerms| {
+        let auth = ClientAuth::load(&bench.folder.path().join("ca.pem"), list(&["dns:a.demo"])).unwrap().optional();
+        ServerTls::new(&ServerTerms { clients: Some(auth), ..server }).unwrap()
+    };
+    let asking = clients(bench.server(&[&["gw.demo"]])).resuming(&first);
+    assert_eq!(kind(&first).await, HandshakeKind::Full, "the last one gave no ticket of these keys");
+    assert_eq!(kind(&asking).await, HandshakeKind::Full, "a session without a certificate does not go around the question");
+    assert_eq!(kind(&asking).await, HandshakeKind::Full);
+    assert_eq!(kind(&next(&[&["gw.demo"]]).resuming(&asking)).await, HandshakeKind::Full);
+}
+
+#[tokio::test]
+async fn a_listener_that_only_asks_lets_in_nobody_whom_it_does_not_know() {
+    let bench = Bench::new();
+    let auth = ClientAuth::load(&bench.folder.path().join("ca.pem"), list(&["dns:security-gw.demo"])).unwrap().optional();
+    let server = ServerTls::new(&ServerTerms { clients: Some(auth), ..bench.server(&[&["gw.demo"]]) }).unwrap();
+    let good = Leaf::dns(&["security-gw.demo"]);
+
+    let nobody = ClientTls::new(&bench.client("gw.demo")).unwrap();
+    assert_eq!(agree(&server, &nobody).await.0.peer, None);
+    let listed = bench.client_with(&bench.ca, &good);
+    assert_eq!(agree(&server, &listed).await.0.peer.expect("known").names, ["security-gw.demo"]);
+
+    let stranger = bench.client_with(&bench.ca, &Leaf::dns(&["other.demo"]));
+    assert_eq!(refusals(&server, &stranger).await.0, "peer-not-allowed");
+    let expired = bench.client_with(&bench.ca, &Leaf { years: (2020, 2022), ..good.clone() });
+    assert_eq!(refusals(&server, &expired).await.0, "peer-certificate-expired");
+    let foreign = bench.client_with(&Ca::new("other"), &good);
+    assert_eq!(refusals(&server, &foreign).await.0, "peer-certificate-untrusted");
+}
+
+#[test]
+fn a_chain_must_hold_from_one_certificate_to_the_next() {
+    let bench = Bench::new();
+    let pair = bench.ca.issue(&Leaf::dns(&["gw.demo"]));
+    let load = |chain: String| {
+        let (chain, key) = Pair { chain, key: pair.key.clone() }.lay(&bench.folder, "chained");
+        Certificate::load(&chain, &key, NOW).map(|_| ()).map_err(|fault| fault.what)
+    };
+    assert_eq!(load(format!("{}{}", pair.chain, bench.ca.pem)), Ok(()));
+    let renamed = load(format!("{}{}", pair.chain, Ca::new("ca").pem)).unwrap_err();
+    assert!(renamed.starts_with("the chain does not hold: certificate 1 cannot be verified by certificate 2"), "{renamed}");
+    let gap = load(format!("{}{}{}", pair.chain, bench.ca.pem, Ca::new("root").pem)).unwrap_err();
+    assert!(gap.ends_with("certificate 2 was not issued by certificate 3"), "{gap}");
+    let client = bench.ca.issue(&Leaf { usages: vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth], ..Leaf::dns(&["a.demo"]) });
+    for (ca, is_good) in [(&bench.ca.pem, true), (&Ca::new("ca").pem, false)] {
+        let pair = Pair { chain: format!("{}{ca}", client.chain), key: client.key.clone() };
+        let (chain, key) = pair.lay(&bench.folder, "client-chained");
+        assert_eq!(Certificate::load_client(&chain, &key, NOW).is_ok(), is_good);
+    }
+}
+
+#[test]
+fn a_certificate_for_an_address_alone_can_serve() {
+    let bench = Bench::new();
+    let pair = bench.ca.issue(&Leaf { address: Some([10, 0, 0, 1].into()), ..Leaf::dns(&[]) });
+    assert_eq!(bench.certificate("address", &pair).expiry().subject, "10.0.0.1");
 }

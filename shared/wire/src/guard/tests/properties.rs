@@ -187,10 +187,10 @@ proptest! {
     #[test]
     fn random_frames_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), cut in any::<Index>()) {
         let now = tokio::time::Instant::now();
-        let whole_input = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &bytes].concat();
-        let mut whole = H2::new(GuardLimits::default().h2, now);
+        let whole_input = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".as_slice(), &bytes].concat();
+        let mut whole = H2::new(GuardLimits::default().h2, GuardLimits::default().h2_head_bytes_max(), now);
         let verdict = whole.read(&whole_input, || now);
-        let mut halves = H2::new(GuardLimits::default().h2, now);
+        let mut halves = H2::new(GuardLimits::default().h2, GuardLimits::default().h2_head_bytes_max(), now);
         let (one, two) = whole_input.split_at(cut.index(whole_input.len() + 1));
         let again = halves.read(one, || now).and_then(|first| halves.read(two, || now).map(|second| first + second));
         prop_assert_eq!(verdict, again);
@@ -288,7 +288,7 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
 fn tampered() -> impl Strategy<Value = Vec<u8>> {
     let piece = select(vec![
         "Content-Length: 1\r\n",
-        "Content-Length: 01\r\n",
+        "Content-Length: 010\r\n",
         "Content_Length: 1\r\n",
         "Content-Length: +1\r\n",
         "Transfer-Encoding: chunked\r\n",

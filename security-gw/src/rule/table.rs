@@ -1,12 +1,16 @@
 //! Which path asks for which credential: `rules:` as written and as meant.
 //!
-//! In: the path of a request. Out: the rule with the longest path that takes it. Never: lets a path in that no rule names.
+//! In: the decoded path of a request. Out: the rule with the longest path that takes it. Never: lets a path in that no rule names.
 
 use std::sync::Arc;
 
+use contract::target::{self, TargetFault};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::report::Report;
+use settings::units::Size;
+
+use crate::ask::{Ask, Rule};
 
 /// One entry of `rules:`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -22,43 +26,27 @@ pub struct RuleConfig {
     /// Sends the client's own `Authorization` on to the service, which then holds a credential that it could misuse.
     #[serde(default)]
     pub relay_authorization: bool,
-}
-
-/// Whether callers must prove who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Ask {
-    /// A caller is proved or refused.
-    Require,
-    /// Everyone is the anonymous caller; credentials are not looked at and do not travel on.
-    Anonymous,
-}
-
-/// A rule as meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// Its path, which names it in records.
-    pub path: Arc<str>,
-    /// Whether callers must prove who they are.
-    pub ask: Ask,
-    /// The places of its issuers in the plan.
-    pub issuers: Box<[usize]>,
-    /// Whether the client's own credential travels on.
-    pub relay: bool,
+    /// Bytes of one request body at most, where that is less than `limits.body_bytes_max`.
+    pub body_bytes_max: Option<Size>,
+    /// Admits `%2F` in the path, as some services have it in ids. The route of tier 2 must allow it too, and the path must have this rule also when
+    /// it separates segments.
+    #[serde(default)]
+    pub allow_encoded_slashes: bool,
 }
 
 /// All rules, the longest path first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    rules: Vec<Arc<Rule>>,
+    /// Each by its decoded path, which is what requests are matched by.
+    rules: Vec<(Box<str>, Arc<Rule>)>,
 }
 
 /// Rules of one configuration at most; a request looks at each, the longest first.
 const RULES_MAX: usize = 1_000;
 
 impl Rules {
-    /// Checks the rules against the names of the issuers, which stand in the order of the plan.
-    pub fn check(configs: &[RuleConfig], issuers: &[&str], report: &mut Report) -> Self {
+    /// Checks the rules against the names of the issuers, which stand in the order of the plan, and the ceiling of the process.
+    pub fn check(configs: &[RuleConfig], issuers: &[&str], body_bytes_max: u64, report: &mut Report) -> Self {
         if configs.is_empty() {
             report.complain_of_absence(
                 "rules",
@@ -73,14 +61,20 @@ impl Rules {
                 format!("keep at most {RULES_MAX}; rules are prefixes, routes belong to routing-gw"),
             );
         }
-        let mut rules: Vec<Arc<Rule>> = Vec::new();
+        let mut rules: Vec<(Box<str>, Arc<Rule>)> = Vec::new();
         for (index, config) in configs.iter().enumerate() {
             let key = format!("rules[{index}]");
-            if !config.path.starts_with('/') || contract::target::check(&config.path, false, false).is_err() || config.path.contains('?') {
+            let path = target::pattern(&config.path).unwrap_or_else(|fault| {
                 let what = format!("the path {:?} can never match a canonical one", config.path);
-                report.complain(&format!("{key}.path"), what, "write a path such as \"/\", \"/public/\" or \"/health\"");
-            }
-            if let Some(first) = rules.iter().position(|rule| *rule.path == *config.path) {
+                let remedy = match fault {
+                    TargetFault::TwoReadings => "write it without parameters: requests are matched with and without theirs",
+                    TargetFault::EncodedSlash => "end the path before the encoded slash, and say allow_encoded_slashes: true",
+                    _ => "write a path such as \"/\", \"/public/\" or \"/health\"",
+                };
+                report.complain(&format!("{key}.path"), what, remedy);
+                config.path.clone()
+            });
+            if let Some(first) = rules.iter().position(|(known, _)| **known == *path) {
                 report.complain(&format!("{key}.path"), format!("rules[{first}] has the path {:?} too", config.path), "keep one of them");
             }
             let mut places = Vec::new();
@@ -107,6 +101,20 @@ impl Rules {
                     "take the issuers away, or require a caller",
                 );
             }
+            if config.body_bytes_max.is_some_and(|own| own.get() > body_bytes_max) {
+                report.complain(
+                    &format!("{key}.body_bytes_max"),
+                    "the rule would take a larger body than the process does",
+                    "write at most what limits.body_bytes_max has, or raise that",
+                );
+            }
+            if config.allow_encoded_slashes && !path.ends_with('/') {
+                report.complain(
+                    &format!("{key}.allow_encoded_slashes"),
+                    "a path with an encoded slash is never this one path",
+                    "take it away, or end the path with a slash for everything below",
+                );
+            }
             if config.authenticate == Ask::Anonymous && config.relay_authorization {
                 report.complain(
                     &format!("{key}.relay_authorization"),
@@ -114,21 +122,25 @@ impl Rules {
                     "take it away, or require a caller",
                 );
             }
-            rules.push(Arc::new(Rule {
+            let rule = Rule {
                 path: config.path.as_str().into(),
                 ask: config.authenticate,
                 issuers: places.into(),
                 relay: config.relay_authorization,
-            }));
+                body_bytes_max: config.body_bytes_max.map(Size::get),
+                allow_encoded_slashes: config.allow_encoded_slashes,
+            };
+            rules.push((path.into(), Arc::new(rule)));
         }
-        rules.sort_by_key(|rule| std::cmp::Reverse(rule.path.len()));
+        rules.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
         Self { rules }
     }
 
-    /// The rule for a path.
+    /// The rule for a decoded path, in which an encoded slash that is data is written `%2F`.
     #[must_use]
     pub fn find(&self, path: &str) -> Option<&Arc<Rule>> {
-        self.rules.iter().find(|rule| if rule.path.ends_with('/') { path.starts_with(&*rule.path) } else { path == &*rule.path })
+        let takes = |rule: &str| if rule.ends_with('/') { path.starts_with(rule) } else { path == rule };
+        self.rules.iter().find(|(rule, _)| takes(rule)).map(|(_, rule)| rule)
     }
 }
 
@@ -150,10 +162,12 @@ mod tests {
                 authenticate: Ask::Anonymous,
                 issuers: Vec::new(),
                 relay_authorization: false,
+                body_bytes_max: None,
+                allow_encoded_slashes: false,
             })
             .collect();
         let mut report = Report::default();
-        let rules = Rules::check(&configs, &[], &mut report);
+        let rules = Rules::check(&configs, &[], 0, &mut report);
         assert!(report.is_clean(), "{}", report.print());
         rules
     }
@@ -167,5 +181,21 @@ mod tests {
         assert_eq!(found("/a/b/c").as_deref(), Some("/a/b/c"));
         assert_eq!(found("/a"), None);
         assert_eq!(found("/"), None);
+    }
+
+    #[test]
+    fn a_rule_is_met_however_its_path_is_spelled() {
+        let rules = rules(&["/caf%C3%A9/", "/a@b", "/"]);
+        let found = |path: &str| {
+            let shape = target::check(path, false).expect("canonical");
+            target::agree(path, shape, |path| rules.find(path)).map(|rule| rule.map(|rule| rule.path.to_string()))
+        };
+        for (path, expected) in
+            [("/caf%c3%a9/x", "/caf%C3%A9/"), ("/caf%C3%A9/x", "/caf%C3%A9/"), ("/a@b", "/a@b"), ("/a%40b", "/a@b"), ("/a%40c", "/")]
+        {
+            assert_eq!(found(path), Ok(Some(expected.to_owned())), "{path}");
+        }
+        assert_eq!(found("/a@b;x"), Err(TargetFault::TwoReadings));
+        assert_eq!(found("/caf%C3%A9%2Fx"), Err(TargetFault::TwoReadings));
     }
 }

@@ -1,0 +1,230 @@
+//! Tier 1's keys as this tier holds them: from a file with the configuration, or fetched from where tier 1 publishes them.
+//!
+//! In: a plan. Out: a verifier, pushed by the control runtime and read without a lock. Fetches at once, then regularly with jitter, sooner after
+//! failures. Refuses: a set without a usable key, as a failure to fetch. Never: drops keys because a fetch failed; each ends when it says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::assertion::Verifier;
+use host::tier::{Control, Health};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use rand::RngExt;
+use settings::clock::Clock;
+use settings::live::Live;
+use telemetry::metrics::{Labels, Metrics};
+use telemetry::names::{label, metric};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use wire::fetch::Fetcher;
+
+/// Bytes of tier 1's key set at most.
+pub(crate) const KEYS_BYTES_MAX: usize = 256 * 1024;
+
+/// How long a start waits for the first set; what is missing then is told by `/readyz`.
+const FIRST_SET_WITHIN: Duration = Duration::from_secs(3);
+
+/// After a failure it is tried again after so long, then after twice as long, up to a ceiling: without any keys nothing can be served.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// Whom this tier believes, as meant.
+#[derive(Clone, Debug)]
+pub enum TrustedPlan {
+    /// By the keys of a file, which is part of the configuration.
+    File(Arc<Verifier>),
+    /// By the keys that tier 1 publishes.
+    Url(Arc<UrlPlan>),
+}
+
+/// Keys that are fetched.
+#[derive(Debug, PartialEq)]
+pub struct UrlPlan {
+    /// `https://…`
+    pub url: String,
+    /// The time between two fetches, before jitter.
+    pub refresh: Duration,
+    /// Names of tiers 1 that are believed; at least one.
+    pub issuers: Vec<String>,
+    /// The name of this tier in assertions.
+    pub audience: String,
+}
+
+/// The keys of one configuration or more.
+#[derive(Debug)]
+pub(crate) struct Trusted {
+    plan: TrustedPlan,
+    held: Live<Held>,
+    /// Whether there are keys; the fetching ends when the last configuration with this plan is dropped.
+    ready: Arc<watch::Sender<bool>>,
+}
+
+/// What is held at one time.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    verifier: Option<Arc<Verifier>>,
+    /// What the verifier was made from.
+    document: Vec<u8>,
+    fetched_at_s: Option<u64>,
+    fault: Option<String>,
+    failures: u32,
+}
+
+impl Trusted {
+    /// The keys of a newer configuration. What is as it was stays, fetching and all; the same address under other names begins with the keys that
+    /// are held; any other begins with none, and is waited for a moment.
+    pub(crate) async fn after(before: Option<&Arc<Self>>, plan: &TrustedPlan, control: &Control) -> Arc<Self> {
+        if let Some(before) = before.filter(|before| before.is_of(plan)) {
+            return Arc::clone(before);
+        }
+        let mut held = Held::default();
+        match plan {
+            TrustedPlan::File(verifier) => held.verifier = Some(Arc::clone(verifier)),
+            TrustedPlan::Url(url) => {
+                if let Some(former) = before.and_then(|before| before.document_of(&url.url)) {
+                    held.verifier = verifier(&former, url).ok();
+                    held.document = former;
+                }
+            }
+        }
+        let ready = Arc::new(watch::Sender::new(held.verifier.is_some()));
+        let trusted = Arc::new(Self { plan: plan.clone(), held: Live::new(held), ready });
+        if let TrustedPlan::Url(plan) = plan {
+            let fetching = Fetching {
+                plan: Arc::clone(plan),
+                held: trusted.held.clone(),
+                fetcher: Arc::clone(&control.fetcher),
+                clock: control.clock.clone(),
+                fetched: fetches(&control.metrics, plan, "ok"),
+                failed: fetches(&control.metrics, plan, "failed"),
+            };
+            let (told, mut wait) = (Arc::downgrade(&trusted.ready), trusted.ready.subscribe());
+            control.tasks.spawn("vouch.keys", fetching.keep_fresh(told));
+            let _late = timeout(FIRST_SET_WITHIN, wait.wait_for(|ready| *ready)).await;
+        }
+        trusted
+    }
+
+    /// Keys of a file, for tests of others.
+    #[cfg(test)]
+    pub(crate) fn of_file() -> Arc<Self> {
+        let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        let verifier = Arc::new(Verifier::new(jwks, vec!["i".to_owned()], "a".to_owned()).expect("verifier"));
+        let held = Held { verifier: Some(Arc::clone(&verifier)), ..Held::default() };
+        Arc::new(Self { plan: TrustedPlan::File(verifier), held: Live::new(held), ready: Arc::new(watch::Sender::new(true)) })
+    }
+
+    fn is_of(&self, plan: &TrustedPlan) -> bool {
+        match (&self.plan, plan) {
+            // The same keys are the same verifier, so that what workers know by it stays known.
+            (TrustedPlan::File(one), TrustedPlan::File(other)) => one == other,
+            (TrustedPlan::Url(one), TrustedPlan::Url(other)) => one == other,
+            (TrustedPlan::File(_), TrustedPlan::Url(_)) | (TrustedPlan::Url(_), TrustedPlan::File(_)) => false,
+        }
+    }
+
+    fn document_of(&self, url: &str) -> Option<Vec<u8>> {
+        let held = self.held.load();
+        match &self.plan {
+            TrustedPlan::Url(plan) if plan.url == url && held.verifier.is_some() => Some(held.document.clone()),
+            TrustedPlan::Url(_) | TrustedPlan::File(_) => None,
+        }
+    }
+
+    /// Whom this tier believes now; `None` until the first set has come.
+    pub(crate) fn verifier(&self) -> Option<Arc<Verifier>> {
+        self.held.load().verifier.clone()
+    }
+
+    /// For `/readyz`; a file was read before anything was served.
+    pub(crate) fn health(&self, now_s: u64) -> Option<Health> {
+        let TrustedPlan::Url(plan) = &self.plan else { return None };
+        let held = self.held.load();
+        let detail = match (&held.fault, held.fetched_at_s) {
+            (None, Some(at)) => format!("{} was fetched {} s ago", plan.url, now_s.saturating_sub(at)),
+            (None, None) => format!("{} is being fetched", plan.url),
+            (Some(fault), _) if held.verifier.is_none() => format!("{} cannot be fetched: {fault}", plan.url),
+            (Some(fault), at) => {
+                let age = at.map_or_else(|| "before".to_owned(), |at| format!("{} s ago", now_s.saturating_sub(at)));
+                format!("{} cannot be fetched: {fault}; the keys fetched {age} stay in use", plan.url)
+            }
+        };
+        Some(Health { name: "link keys".to_owned(), ready: held.verifier.is_some(), detail })
+    }
+}
+
+fn verifier(document: &[u8], plan: &UrlPlan) -> Result<Arc<Verifier>, String> {
+    let verifier = Verifier::new(document, plan.issuers.clone(), plan.audience.clone());
+    verifier.map(Arc::new).map_err(|fault| fault.to_string())
+}
+
+fn fetches(metrics: &Metrics, plan: &UrlPlan, result: &'static str) -> Counter {
+    let family: Family<Labels<2>, Counter> = metrics.register_family(metric::KEY_FETCHES, "Reads of an issuer's key set");
+    family.get_or_create_owned(&[(label::ISSUER, plan.issuers.join(" ").into()), (label::RESULT, result.into())])
+}
+
+/// The work beside the request path.
+struct Fetching {
+    plan: Arc<UrlPlan>,
+    held: Live<Held>,
+    fetcher: Arc<Fetcher>,
+    clock: Clock,
+    fetched: Counter,
+    failed: Counter,
+}
+
+impl Fetching {
+    /// Fetches until nobody needs the keys any more.
+    async fn keep_fresh(self, told: std::sync::Weak<watch::Sender<bool>>) {
+        loop {
+            let outcome = self.fetch().await;
+            let Some(ready) = told.upgrade() else { return };
+            self.settle(outcome);
+            ready.send_replace(self.held.load().verifier.is_some());
+            drop(ready);
+            sleep(self.rest()).await;
+            if told.strong_count() == 0 {
+                return;
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<(Vec<u8>, Arc<Verifier>), String> {
+        let document = self.fetcher.get_json(&self.plan.url, KEYS_BYTES_MAX, false).await.map_err(|fault| fault.to_string())?;
+        let verifier = verifier(&document, &self.plan)?;
+        Ok((document.to_vec(), verifier))
+    }
+
+    fn settle(&self, outcome: Result<(Vec<u8>, Arc<Verifier>), String>) {
+        let mut held = Held::clone(&self.held.load());
+        match outcome {
+            Ok((document, verifier)) => {
+                self.fetched.inc();
+                // The same keys stay the same verifier, so that what workers know by it stays known.
+                if held.verifier.as_ref().is_none_or(|known| **known != *verifier) {
+                    tracing::info!(url = self.plan.url, "tier 1's keys were fetched");
+                    held.verifier = Some(verifier);
+                }
+                held = Held { document, fetched_at_s: Some(self.clock.now_s()), fault: None, failures: 0, ..held };
+            }
+            Err(fault) => {
+                self.failed.inc();
+                if held.fault.as_ref() != Some(&fault) {
+                    tracing::warn!(url = self.plan.url, fault, "tier 1's keys cannot be fetched; those held before stay in use");
+                }
+                held = Held { fault: Some(fault), failures: held.failures.saturating_add(1), ..held };
+            }
+        }
+        self.held.store(held);
+    }
+
+    /// Up to a tenth earlier, so that many replicas do not ask all at once.
+    fn rest(&self) -> Duration {
+        let rest = match self.held.load().failures {
+            0 => self.plan.refresh,
+            failures => RETRY_FIRST.saturating_mul(1 << (failures - 1).min(10)).min(RETRY_MAX).min(self.plan.refresh),
+        };
+        rest.mul_f64(rand::rng().random_range(0.9..=1.0))
+    }
+}

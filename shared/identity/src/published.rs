@@ -1,0 +1,61 @@
+//! The listener that publishes a tier's own public keys.
+//!
+//! In: any request. Out: the JWKS (RFC 7517) at `/.well-known/jwks.json`, for GET and HEAD. Refuses: everything else, with 404.
+//! Never: shows a private half, a key that has ended, or anything of the request.
+
+use bytes::Bytes;
+use contract::signing_keys::SigningKeys;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use wire::body::Body;
+
+/// Where the keys lie (RFC 8615).
+pub const PATH: &str = "/.well-known/jwks.json";
+
+/// A quarter of the time for which a new key is published before it signs, so that no cache on the way hides it until then.
+const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=30");
+
+/// The answer to `request` at `now` (Unix seconds).
+#[must_use]
+pub fn answer<B>(keys: &SigningKeys, request: &Request<B>, now: u64) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    if request.uri().path() != PATH || !matches!(*request.method(), Method::GET | Method::HEAD) {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        return response;
+    }
+    let map = response.headers_mut();
+    map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    map.insert(CACHE_CONTROL, CACHING);
+    if *request.method() == Method::GET {
+        *response.body_mut() = Body::from(Bytes::from(keys.published_at(now).to_string()));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 8037, appendix A.1.
+    const SET: &[u8] = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    #[test]
+    fn only_the_one_document_is_there() {
+        let keys = SigningKeys::from_jwks(SET).expect("keys");
+        let ask = |method: &str, target: &str| answer(&keys, &Request::builder().method(method).uri(target).body(()).expect("request"), 0);
+        for (method, target, found) in [
+            ("GET", PATH, true),
+            ("HEAD", PATH, true),
+            ("GET", "https://a.test/.well-known/jwks.json?x=1", true),
+            ("POST", PATH, false),
+            ("GET", "/", false),
+            ("GET", "/.well-known/jwks.json/", false),
+            ("GET", "/.well-known/", false),
+        ] {
+            let answer = ask(method, target);
+            assert_eq!(answer.status() == StatusCode::OK, found, "{method} {target}");
+            assert_eq!(answer.headers().contains_key(CACHE_CONTROL), found, "{method} {target}");
+            assert_eq!(matches!(answer.body(), Body::Empty), !(found && method == "GET"), "{method} {target}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! When a certificate ends, for gauges and warnings.
+//!
+//! In: a leaf. Out: a name to tell it by, and its last second. Never: shows more of a certificate than that.
+
+use x509_parser::certificate::X509Certificate;
+
+use crate::tls::coverage::Coverage;
+use crate::tls::peers::SubjectNames;
+
+/// Bytes of the name at most: it is a metric's label.
+pub const SUBJECT_BYTES_MAX: usize = 100;
+
+/// The end of one certificate.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expiry {
+    /// The first DNS name of the leaf, else its first URI or address, else `unnamed`; never more than [`SUBJECT_BYTES_MAX`].
+    pub subject: String,
+    /// The last second at which the leaf is valid, in unix seconds.
+    pub not_after: u64,
+}
+
+impl Expiry {
+    pub(crate) fn of(leaf: &X509Certificate<'_>, coverage: &Coverage) -> Self {
+        let name = coverage.names().next().or_else(|| SubjectNames::of(leaf).uris.into_iter().next());
+        let name = name.or_else(|| coverage.addresses().next().map(|address| address.to_string()));
+        let not_after = u64::try_from(leaf.validity().not_after.timestamp()).unwrap_or(0);
+        Self { subject: bounded(name.unwrap_or_else(|| "unnamed".to_owned())), not_after }
+    }
+}
+
+fn bounded(mut name: String) -> String {
+    while name.len() > SUBJECT_BYTES_MAX {
+        name.pop();
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_between_its_letters() {
+        assert_eq!(bounded("gw.demo".to_owned()), "gw.demo");
+        assert_eq!(bounded("\u{fc}".repeat(80)).len(), SUBJECT_BYTES_MAX);
+        assert_eq!(bounded(format!("x{}", "\u{fc}".repeat(80))).len(), SUBJECT_BYTES_MAX - 1);
+    }
+}

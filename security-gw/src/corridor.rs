@@ -66,7 +66,9 @@
 //!
 //! ```
 //! use security_gw::{assert, facts::{Asserted, Identified}, refusal::Refusal};
+//! use std::sync::Arc;
 //! use contract::assertion::Signer;
+//! use identity::signed::SignedCache;
 //! use wire::exchange::Exchange;
 //! fn right(signer: &Arc<Signer>, cache: &SignedCache<Signer>, identified: Exchange<Identified>) -> Result<Exchange<Asserted>, Refusal> {
 //!     assert::sign(signer, cache, identified, 0)
@@ -77,7 +79,9 @@
 //!
 //! ```compile_fail,E0308
 //! use security_gw::{assert, facts::{Admitted, Asserted}, refusal::Refusal};
+//! use std::sync::Arc;
 //! use contract::assertion::Signer;
+//! use identity::signed::SignedCache;
 //! use wire::exchange::Exchange;
 //! fn authenticate_left_out(signer: &Arc<Signer>, cache: &SignedCache<Signer>, admitted: Exchange<Admitted>) -> Result<Exchange<Asserted>, Refusal> {
 //!     assert::sign(signer, cache, admitted, 0)

@@ -52,15 +52,6 @@ impl Refusal {
         }
     }
 
-    /// Whether what was sent can be read in two ways. What follows it on an HTTP/1 connection is then believed no more than it: that ends.
-    #[must_use]
-    pub fn is_ambiguous(&self) -> bool {
-        matches!(
-            self.reason(),
-            Reason::TargetNotCanonical | Reason::HostMissing | Reason::HostMalformed | Reason::HostMismatch | Reason::FramingInvalid
-        )
-    }
-
     /// What was wrong with the target, for the record.
     #[must_use]
     pub fn target_fault(&self) -> Option<TargetFault> {
@@ -68,6 +59,15 @@ impl Refusal {
             Self::Target(fault) => Some(*fault),
             Self::Door(_) | Self::Limit(_) | Self::NoRule | Self::Credential(_) | Self::Signing(_) | Self::Link(_) => None,
         }
+    }
+
+    /// Whether what was sent can be read in two ways. What follows it on an HTTP/1 connection is then believed no more than it: that ends.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(
+            self.reason(),
+            Reason::TargetNotCanonical | Reason::HostMissing | Reason::HostMalformed | Reason::HostMismatch | Reason::FramingInvalid
+        )
     }
 
     /// The answer to the client.

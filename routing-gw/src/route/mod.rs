@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use contract::headers;
-use contract::target::{self, TargetFault};
+use contract::target::{TargetFault, readings};
 use http::header::{self, HeaderName};
 use wire::body::Body;
 use wire::exchange::Exchange;
@@ -49,7 +49,7 @@ impl Routes {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let shape = exchange.known.arrived().shape();
         let others = Cell::new(Vec::new());
-        let found = target::agree(request.uri().path(), shape, |path| match self.table.find(host, path, request.method()) {
+        let found = readings::agree(request.uri().path(), shape, |path| match self.table.find(host, path, request.method()) {
             Found::Route(index) => Some(index),
             Found::OtherMethods(methods) => {
                 others.set(methods);

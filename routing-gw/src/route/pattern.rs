@@ -2,7 +2,7 @@
 //!
 //! In: the text of a `path:` key. Out: its segments and whether it is a prefix. Refuses: what could never match a canonical path.
 
-use contract::target::{self, TargetFault};
+use contract::target::{TargetFault, readings};
 
 /// One part between slashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Pattern {
             return Err((format!("the path {text:?} does not start with a slash"), format!("write \"/{text}\"")));
         };
         let (path, query) = text.split_once('?').unwrap_or((text, ""));
-        if let Err(fault) = target::pattern(&path.replace(['{', '}'], "")) {
+        if let Err(fault) = readings::pattern(&path.replace(['{', '}'], "")) {
             let remedy = match fault {
                 TargetFault::TwoReadings => "write it without parameters: requests are matched with and without theirs",
                 TargetFault::EncodedSlash => "write a parameter in its place, as in /orders/{id}, and say allow_encoded_slashes: true",
@@ -91,7 +91,8 @@ fn segment(text: &str) -> Result<Segment, (String, String)> {
         ));
     }
     // Requests are matched decoded.
-    let decoded = target::pattern(&format!("/{text}")).map_err(|fault| (format!("the segment {text:?}: {fault}"), CANONICAL.to_owned()))?;
+    let decoded =
+        readings::pattern(&format!("/{text}")).map_err(|fault| (format!("the segment {text:?}: {fault}"), CANONICAL.to_owned()))?;
     Ok(Segment::Literal(decoded.trim_start_matches('/').into()))
 }
 

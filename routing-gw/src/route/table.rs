@@ -233,7 +233,7 @@ mod tests {
                 Found::Route(index) => Some(index),
                 Found::OtherMethods(_) | Found::Nothing => None,
             };
-            let Ok(Some(found)) = contract::target::agree(&path, shape, find) else { return Ok(()) };
+            let Ok(Some(found)) = contract::target::readings::agree(&path, shape, find) else { return Ok(()) };
             let cut = |path: &str| path.split('/').map(|segment| segment.split(';').next().unwrap_or_default()).collect::<Vec<_>>().join("/");
             let plain = |path: &str| path.replace("%40", "@");
             let separated = |path: &str| plain(path).replace("%2F", "/").replace("%2f", "/");

@@ -6,7 +6,7 @@
 
 pub mod table;
 
-use contract::target::{self, TargetFault};
+use contract::target::{TargetFault, readings};
 use wire::arrived::Arrived;
 use wire::exchange::Exchange;
 
@@ -21,7 +21,7 @@ use crate::rule::table::Rules;
 /// No rule names the path, or not every reading of it has the same rule.
 pub fn find(rules: &Rules, exchange: Exchange<Arrived>, docket: &mut Docket) -> Result<Exchange<Ruled>, Refusal> {
     let shape = exchange.known.shape();
-    let found = target::agree(exchange.request.uri().path(), shape, |path| rules.find(path));
+    let found = readings::agree(exchange.request.uri().path(), shape, |path| rules.find(path));
     let rule = found.map_err(Refusal::Target)?;
     if shape.encoded_slashes && !rule.is_some_and(|rule| rule.allow_encoded_slashes) {
         return Err(Refusal::Target(TargetFault::EncodedSlash));

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use contract::target::{self, TargetFault};
+use contract::target::{TargetFault, readings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::report::Report;
@@ -64,7 +64,7 @@ impl Rules {
         let mut rules: Vec<(Box<str>, Arc<Rule>)> = Vec::new();
         for (index, config) in configs.iter().enumerate() {
             let key = format!("rules[{index}]");
-            let path = target::pattern(&config.path).unwrap_or_else(|fault| {
+            let path = readings::pattern(&config.path).unwrap_or_else(|fault| {
                 let what = format!("the path {:?} can never match a canonical one", config.path);
                 let remedy = match fault {
                     TargetFault::TwoReadings => "write it without parameters: requests are matched with and without theirs",
@@ -187,8 +187,8 @@ mod tests {
     fn a_rule_is_met_however_its_path_is_spelled() {
         let rules = rules(&["/caf%C3%A9/", "/a@b", "/"]);
         let found = |path: &str| {
-            let shape = target::check(path, false).expect("canonical");
-            target::agree(path, shape, |path| rules.find(path)).map(|rule| rule.map(|rule| rule.path.to_string()))
+            let shape = contract::target::check(path, false).expect("canonical");
+            readings::agree(path, shape, |path| rules.find(path)).map(|rule| rule.map(|rule| rule.path.to_string()))
         };
         for (path, expected) in
             [("/caf%c3%a9/x", "/caf%C3%A9/"), ("/caf%C3%A9/x", "/caf%C3%A9/"), ("/a@b", "/a@b"), ("/a%40b", "/a@b"), ("/a%40c", "/")]

@@ -78,56 +78,60 @@ fn fold(byte: u8) -> u8 {
 /// proxy in front is said to have done to it. `Proxy` becomes `HTTP_PROXY` in CGI (CVE-2016-5385).
 #[must_use]
 pub fn rewrites(name: &HeaderName) -> bool {
-    with_folded(name, |name| {
-        name.starts_with(b"x-envoy-")
-            || matches!(
-                name,
-                b"x-http-method-override"
-                    | b"x-http-method"
-                    | b"x-method-override"
-                    | b"x-original-method"
-                    | b"x-original-url"
-                    | b"x-original-uri"
-                    | b"x-original-path"
-                    | b"x-original-host"
-                    | b"x-rewrite-url"
-                    | b"x-rewrite-uri"
-                    | b"x-override-url"
-                    | b"x-http-path-override"
-                    | b"x-http-host-override"
-                    | b"x-http-destinationurl"
-                    | b"x-host"
-                    | b"proxy"
-            )
-    })
+    with_folded(name, is_rewriting)
+}
+
+fn is_rewriting(name: &[u8]) -> bool {
+    name.starts_with(b"x-envoy-")
+        || matches!(
+            name,
+            b"x-http-method-override"
+                | b"x-http-method"
+                | b"x-method-override"
+                | b"x-original-method"
+                | b"x-original-url"
+                | b"x-original-uri"
+                | b"x-original-path"
+                | b"x-original-host"
+                | b"x-rewrite-url"
+                | b"x-rewrite-uri"
+                | b"x-override-url"
+                | b"x-http-path-override"
+                | b"x-http-host-override"
+                | b"x-http-destinationurl"
+                | b"x-host"
+                | b"proxy"
+        )
 }
 
 /// Whether a field tells where a request comes from, or who its sender is by certificate: a proxy's word, which an outsider cannot give.
 #[must_use]
 pub fn tells_origin(name: &HeaderName) -> bool {
-    with_folded(name, |name| {
-        name.starts_with(b"x-forwarded-")
-            || matches!(
-                name,
-                b"forwarded"
-                    | b"x-forwarded"
-                    | b"x-real-ip"
-                    | b"x-request-id"
-                    | b"x-client-ip"
-                    | b"client-ip"
-                    | b"true-client-ip"
-                    | b"cf-connecting-ip"
-                    | b"cf-connecting-ipv6"
-                    | b"fastly-client-ip"
-                    | b"x-cluster-client-ip"
-                    | b"x-original-forwarded-for"
-                    | b"x-original-remote-addr"
-                    | b"x-remote-ip"
-                    | b"x-remote-addr"
-                    | b"client-cert"
-                    | b"client-cert-chain"
-            )
-    })
+    with_folded(name, is_of_origin)
+}
+
+fn is_of_origin(name: &[u8]) -> bool {
+    name.starts_with(b"x-forwarded-")
+        || matches!(
+            name,
+            b"forwarded"
+                | b"x-forwarded"
+                | b"x-real-ip"
+                | b"x-request-id"
+                | b"x-client-ip"
+                | b"client-ip"
+                | b"true-client-ip"
+                | b"cf-connecting-ip"
+                | b"cf-connecting-ipv6"
+                | b"fastly-client-ip"
+                | b"x-cluster-client-ip"
+                | b"x-original-forwarded-for"
+                | b"x-original-remote-addr"
+                | b"x-remote-ip"
+                | b"x-remote-addr"
+                | b"client-cert"
+                | b"client-cert-chain"
+        )
 }
 
 /// Whether a client may not send this: what is reserved, what tells origin, what rewrites. The door of tier 1 asks it of every name.
@@ -135,7 +139,7 @@ pub fn tells_origin(name: &HeaderName) -> bool {
 pub fn is_not_for_clients(name: &HeaderName) -> bool {
     // Most names begin otherwise and are done with here.
     matches!(name.as_str().as_bytes().first(), Some(b'x' | b'f' | b'c' | b't' | b'p'))
-        && (is_reserved(name) || tells_origin(name) || rewrites(name))
+        && with_folded(name, |name| name.starts_with(RESERVED_PREFIX.as_bytes()) || is_of_origin(name) || is_rewriting(name))
 }
 
 /// Whether a field may not stand in trailers (RFC 9110 §6.5.1): a server that folds them into the head would take it for what was checked there.

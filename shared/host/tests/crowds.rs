@@ -37,12 +37,12 @@ fn who_rests_longest_makes_room_for_who_waits() {
     let mut late = process.connect();
     assert_eq!(late.get("/").expect("there is room for it").1, "hello");
     assert!(oldest.is_closed(), "it has rested longest");
-    assert!(younger.get("/").is_some(), "one that waits takes the place of one");
     process.gate.open.send_replace(true);
     assert_eq!(busy.read().expect("nobody is turned out of a request").body, "slow");
     drop((busy, younger, late));
     let (_, records) = process.stop();
-    assert_eq!(field(&records, "gateway.end").iter().filter(|end| **end == "displaced").count(), 1, "{records:?}");
+    // A second one is asked only where the first has not gone within a tenth of a second, as may happen on a busy machine.
+    assert!(field(&records, "gateway.end").contains(&"displaced"), "{records:?}");
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Arrived {
         &self.stamp
     }
 
-    /// What is to be minded where the path is matched (`contract::target::agree`).
+    /// What is to be minded where the path is matched (`contract::target::readings`).
     #[must_use]
     pub fn shape(&self) -> Shape {
         self.shape

@@ -150,15 +150,17 @@ async fn a_header_that_dribbles_is_read_and_what_follows_is_left_to_the_client()
     for version in [1, 2] {
         let (mut proxy, mut io) = tokio::io::duplex(1);
         let header = written(from, version, &[0x04, 0, 1, 0]);
-        let sending = tokio::spawn(async move {
+        let sending = async move {
             proxy.write_all(&header).await.expect("room");
             proxy.write_all(b"hello").await.expect("room");
-        });
-        assert_eq!(receive(&mut io).await.expect("a header"), Told::Source(from));
-        let mut rest = String::new();
-        io.read_to_string(&mut rest).await.expect("the rest");
-        assert_eq!(rest, "hello");
-        sending.await.expect("sent");
+        };
+        let reading = async {
+            assert_eq!(receive(&mut io).await.expect("a header"), Told::Source(from));
+            let mut rest = String::new();
+            io.read_to_string(&mut rest).await.expect("the rest");
+            assert_eq!(rest, "hello");
+        };
+        tokio::join!(sending, reading);
     }
     let (mut proxy, mut io) = tokio::io::duplex(64);
     proxy.write_all(b"PROXY TCP4 203.0").await.expect("room");

@@ -148,8 +148,17 @@ pub fn is_not_for_trailers(name: &HeaderName) -> bool {
     is_not_for_clients(name) || NOT_FOR_TRAILERS.iter().any(|other| folds_to(name, other))
 }
 
-/// What decides about routing, framing, credentials and the place in a trace.
-static NOT_FOR_TRAILERS: [HeaderName; 16] = [
+/// What decides about routing, framing, credentials, how the message is read, and the place in a trace. The framing guard refuses them in HTTP/1.
+static NOT_FOR_TRAILERS: [HeaderName; 25] = [
+    header::CACHE_CONTROL,
+    header::EXPECT,
+    header::MAX_FORWARDS,
+    header::PRAGMA,
+    header::RANGE,
+    HeaderName::from_static("baggage"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("tracestate"),
     header::HOST,
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,

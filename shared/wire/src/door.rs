@@ -212,10 +212,11 @@ impl SeenBefore {
     }
 }
 
-/// CONNECT asks for a tunnel, and PRI is the first word of HTTP/2's preface. The guard of tier 2 bounds a method's length, and what it
+/// CONNECT asks for a tunnel; TRACE for the head as an instance got it, with what both tiers put there (RFC 9110 §9.3.8); PRI is the first word of
+/// HTTP/2's preface. The guard of tier 2 bounds a method's length, and what it
 /// refuses costs a connection of the link.
 fn can_be_forwarded(method: &Method) -> bool {
-    method != Method::CONNECT && method.as_str() != "PRI" && method.as_str().len() <= METHOD_BYTES_MAX
+    method != Method::CONNECT && method != Method::TRACE && method.as_str() != "PRI" && method.as_str().len() <= METHOD_BYTES_MAX
 }
 
 /// Bytes of a method at most; the longest that is registered has 17.

@@ -4,7 +4,8 @@
 //! space, bare LF, sizes that overflow, and trailer fields that are malformed or that change what the head said. It holds no data, and of a
 //! trailer section only up to `trailer_bytes_max` bytes, until the section has ended.
 
-use contract::headers::RESERVED_PREFIX;
+use contract::headers;
+use http::HeaderName;
 
 use crate::guard::fault::GuardFault;
 use crate::guard::field::{self, Line};
@@ -13,39 +14,6 @@ use crate::guard::limits::GuardLimits;
 
 /// More digits overflow 64 bits.
 const SIZE_DIGITS_MAX: u32 = 16;
-
-/// Fields that may not stand in a trailer section (RFC 9110 §6.5.1): they frame, route, authenticate, or change how the body is read.
-const TRAILERS_FORBIDDEN: [&str; 26] = [
-    "authorization",
-    "baggage",
-    "cache-control",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-range",
-    "content-type",
-    "cookie",
-    "expect",
-    "forwarded",
-    "host",
-    "keep-alive",
-    "max-forwards",
-    "pragma",
-    "proxy-authorization",
-    "proxy-connection",
-    "range",
-    "te",
-    "trailer",
-    "traceparent",
-    "tracestate",
-    "transfer-encoding",
-    "upgrade",
-    "x-real-ip",
-    "x-request-id",
-];
-
-/// How the names of further ones begin: what the gateway itself says, of the caller and of the client.
-const PREFIXES_FORBIDDEN: [&str; 2] = [RESERVED_PREFIX, "x-forwarded-"];
 
 /// Where in a chunked body the reader stands.
 #[derive(Default)]
@@ -159,14 +127,9 @@ impl At {
     }
 }
 
-/// An underscore counts as a hyphen: there are servers that fold both into one.
+/// Whether a field may not stand here: what the door would take out of the trailers of an HTTP/2 request, under any spelling.
 fn is_forbidden(name: &[u8]) -> bool {
-    let begins = |prefix: &str| name.len() >= prefix.len() && name.iter().zip(prefix.bytes()).all(|(&byte, wanted)| fold(byte) == wanted);
-    PREFIXES_FORBIDDEN.into_iter().any(begins) || TRAILERS_FORBIDDEN.into_iter().any(|whole| whole.len() == name.len() && begins(whole))
-}
-
-fn fold(byte: u8) -> u8 {
-    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
+    HeaderName::from_bytes(name).map_or(true, |name| headers::is_not_for_trailers(&name))
 }
 
 #[cfg(test)]

@@ -288,7 +288,7 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
 fn tampered() -> impl Strategy<Value = Vec<u8>> {
     let piece = select(vec![
         "Content-Length: 1\r\n",
-        "Content-Length: 01\r\n",
+        "Content-Length: 010\r\n",
         "Content_Length: 1\r\n",
         "Content-Length: +1\r\n",
         "Transfer-Encoding: chunked\r\n",

@@ -594,3 +594,19 @@ fn a_certificate_for_an_address_alone_can_serve() {
     let pair = bench.ca.issue(&Leaf { address: Some([10, 0, 0, 1].into()), ..Leaf::dns(&[]) });
     assert_eq!(bench.certificate("address", &pair).expiry().subject, "10.0.0.1");
 }
+
+#[test]
+fn who_came_by_other_terms_is_held_against_these() {
+    let bench = Bench::new();
+    let pair = bench.ca.issue(&Leaf::dns(&["security-gw.demo"]));
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pair.chain.as_bytes()).collect::<Result<_, _>>().unwrap();
+    let listed = bench.link(&["dns:security-gw.demo", "dns:other.demo"]);
+    assert!(listed.would_let_in(&chain, NOW));
+    assert!(!listed.would_let_in(&[], NOW), "nobody has shown anything");
+    assert!(!bench.link(&["dns:other.demo"]).would_let_in(&chain, NOW), "it was taken off the list");
+    assert!(!listed.would_let_in(&chain, 4_000_000_000), "it has ended");
+    let stranger = Ca::new("another").issue(&Leaf::dns(&["security-gw.demo"]));
+    let stranger: Vec<_> = CertificateDer::pem_slice_iter(stranger.chain.as_bytes()).collect::<Result<_, _>>().unwrap();
+    assert!(!listed.would_let_in(&stranger, NOW), "its authority was taken away");
+    assert!(ServerTls::new(&bench.server(&[&["gw.demo"]])).unwrap().would_let_in(&[], NOW), "nobody is asked");
+}

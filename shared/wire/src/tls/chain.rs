@@ -76,7 +76,7 @@ pub(crate) fn check(purpose: Purpose, file: &Path, chain: &[CertificateDer<'_>],
         ));
     }
     check_signatures(purpose, file, chain, now)?;
-    Ok(Leaf { expiry: Expiry::of(leaf, &coverage), coverage: Arc::new(coverage) })
+    Ok(Leaf { expiry: Expiry::of(&parsed, &coverage), coverage: Arc::new(coverage) })
 }
 
 /// Each certificate names the next one as its issuer.
@@ -113,12 +113,13 @@ fn check_key(file: &Path, name: &str, certificate: &X509Certificate<'_>) -> Resu
 
 /// A leaf that names purposes must name ours; one that names none is good for any (RFC 5280 §4.2.1.12).
 fn check_purpose(purpose: Purpose, file: &Path, leaf: &X509Certificate<'_>) -> Result<(), CertificateFault> {
+    // `anyExtendedKeyUsage` stands for none of them: peers that verify as we do refuse it.
     let Ok(Some(usage)) = leaf.extended_key_usage() else { return Ok(()) };
     let (fits, name) = match purpose {
         Purpose::Server => (usage.value.server_auth, "serverAuth"),
         Purpose::Client => (usage.value.client_auth, "clientAuth"),
     };
-    if fits || usage.value.any {
+    if fits {
         return Ok(());
     }
     Err(CertificateFault::at(file, format!("the leaf's extended key usage lacks {name}"), format!("issue it with {name}")))

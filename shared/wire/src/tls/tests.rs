@@ -610,3 +610,24 @@ fn who_came_by_other_terms_is_held_against_these() {
     assert!(!listed.would_let_in(&stranger, NOW), "its authority was taken away");
     assert!(ServerTls::new(&bench.server(&[&["gw.demo"]])).unwrap().would_let_in(&[], NOW), "nobody is asked");
 }
+
+#[test]
+fn any_purpose_is_not_the_one_that_peers_ask_for() {
+    let bench = Bench::new();
+    let any = |usages| bench.ca.issue(&Leaf { usages, ..Leaf::dns(&["gw.demo"]) }).lay(&bench.folder, "any");
+    let (chain, key) = any(vec![rcgen::ExtendedKeyUsagePurpose::Any]);
+    assert!(Certificate::load(&chain, &key, NOW).unwrap_err().what.contains("lacks serverAuth"));
+    assert!(Certificate::load_client(&chain, &key, NOW).unwrap_err().what.contains("lacks clientAuth"));
+    let (chain, key) = any(vec![rcgen::ExtendedKeyUsagePurpose::Any, rcgen::ExtendedKeyUsagePurpose::ServerAuth]);
+    assert!(Certificate::load(&chain, &key, NOW).is_ok());
+}
+
+#[test]
+fn a_chain_ends_with_the_first_of_its_certificates() {
+    let bench = Bench::new();
+    let short = Ca::until("short", 2030);
+    let pair = short.issue(&Leaf::dns(&["gw.demo"]));
+    let pair = Pair { chain: format!("{}{}", pair.chain, short.pem), key: pair.key };
+    // 2030-01-01.
+    assert_eq!(bench.certificate("short", &pair).expiry().not_after, 1_893_456_000);
+}

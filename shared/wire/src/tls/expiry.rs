@@ -17,15 +17,23 @@ pub struct Expiry {
     pub subject: String,
     /// The last second at which every certificate of the chain is valid, in unix seconds.
     pub not_after: u64,
+    /// SHA-256 of the chain, by which it is known again.
+    pub chain: [u8; 32],
 }
 
 impl Expiry {
-    pub(crate) fn of(chain: &[X509Certificate<'_>], coverage: &Coverage) -> Self {
+    /// Whether it is over at `now` (Unix seconds).
+    #[must_use]
+    pub fn is_over(&self, now: u64) -> bool {
+        now > self.not_after
+    }
+
+    pub(crate) fn of(chain: &[X509Certificate<'_>], coverage: &Coverage, digest: [u8; 32]) -> Self {
         let name = coverage.names().next().or_else(|| SubjectNames::of(chain.first()?).uris.into_iter().next());
         let name = name.or_else(|| coverage.addresses().next().map(|address| address.to_string()));
         // Whoever verifies the leaf needs each of them.
         let not_after = chain.iter().map(|one| u64::try_from(one.validity().not_after.timestamp()).unwrap_or(0)).min().unwrap_or(0);
-        Self { subject: bounded(name.unwrap_or_else(|| "unnamed".to_owned())), not_after }
+        Self { subject: bounded(name.unwrap_or_else(|| "unnamed".to_owned())), not_after, chain: digest }
     }
 }
 

@@ -382,7 +382,8 @@ fn a_good_pair_tells_its_names_and_its_end() {
     let pair = Pair { chain: format!("{}{}", pair.chain, bench.ca.pem), key: pair.key };
     let certificate = bench.certificate("good", &pair);
     assert_eq!(certificate.coverage().names().collect::<Vec<_>>(), ["gw.demo", "*.demo"]);
-    assert_eq!(*certificate.expiry(), Expiry { subject: "gw.demo".to_owned(), not_after: 3_786_912_000 });
+    let Expiry { subject, not_after, .. } = certificate.expiry();
+    assert_eq!((subject.as_str(), *not_after), ("gw.demo", 3_786_912_000));
     assert!(!format!("{certificate:?}").contains("PRIVATE"));
 }
 
@@ -630,4 +631,24 @@ fn a_chain_ends_with_the_first_of_its_certificates() {
     let pair = Pair { chain: format!("{}{}", pair.chain, short.pem), key: pair.key };
     // 2030-01-01.
     assert_eq!(bench.certificate("short", &pair).expiry().not_after, 1_893_456_000);
+}
+
+#[test]
+fn what_ends_in_use_is_loaded_again_and_nothing_else_that_has_ended() {
+    let bench = Bench::new();
+    let leaf = Leaf { years: (2024, 2030), ..Leaf::dns(&["gw.demo"]) };
+    let pair = bench.ca.issue(&leaf);
+    let served = bench.certificate("served", &Pair { chain: format!("{}{}", pair.chain, bench.ca.pem), key: pair.key });
+    let digest = served.expiry().chain;
+    let late = 2_000_000_000;
+    let load = |name: &str| {
+        let path = |end: &str| bench.folder.path().join(format!("{name}.{end}"));
+        Certificate::load_again(&path("pem"), &path("key"), late, |other| *other == digest)
+    };
+    assert_eq!(load("served").unwrap(), served);
+    assert!(load("served").unwrap().expiry().is_over(late));
+    // Of the same names and the same end, and yet not what serves.
+    let _other = bench.certificate("other", &bench.ca.issue(&leaf));
+    assert!(load("other").unwrap_err().what.contains("expired on"));
+    assert!(Certificate::load(&bench.folder.path().join("served.pem"), &bench.folder.path().join("served.key"), late).is_err());
 }

@@ -153,7 +153,11 @@ use crate::{authorize, forward, introduce, vouch};
 pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
     // A listener that publishes keys faces services and strangers: nothing that only tier 1 may ask or say counts on it.
     if worker.gateway.publishes.get(connection.listener).is_some_and(|publishes| *publishes) {
-        return worker.gateway.published(&request, worker.clock.now_s());
+        let Err(full) = worker.gateway.limits.place().map(drop) else {
+            return worker.gateway.published(&request, worker.clock.now_s());
+        };
+        let request = request.map(Body::from);
+        return Refusal::Limit(full).answer(&worker.gateway.door.stamp(&request, &connection, worker.clock.now_ms()));
     }
     // Before everything: tier 1 asks how this tier does, and must be answered also when it is full. No client's request: tier 1 scrubs the header.
     if let Some(answer) = worker.gateway.health.answer(&request) {

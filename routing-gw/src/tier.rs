@@ -6,11 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use contract::identity_token::IdentitySigner;
-use contract::signing_keys::SigningKeys;
 use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use identity::published;
+use identity::published::{self, Published};
 use identity::signed::SignedCache;
 use settings::clock::Clock;
 use settings::files::Files;
@@ -43,7 +42,7 @@ pub struct RoutingGw {
     pub(crate) door: Door,
     pub(crate) trusted: Arc<Trusted>,
     pub(crate) publishes: Vec<bool>,
-    keys: Option<Arc<SigningKeys>>,
+    keys: Option<Published>,
     signers: Vec<Arc<IdentitySigner>>,
     clock: Clock,
     pub(crate) routes: Routes,
@@ -104,7 +103,7 @@ impl Tier for RoutingGw {
             health: health::Health::new(Self::NAME, control.life.clone(), control.generation, services.clone(), trusted.clone()),
             trusted,
             publishes: plan.publishes.clone(),
-            keys: plan.keys.clone(),
+            keys: plan.keys.as_deref().map(Published::new),
             signers: signers.into_values().collect(),
             clock: control.clock.clone(),
             routes: Routes::new(table, facts),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::assertion::Signer;
-use contract::signing_keys::SigningKeys;
 use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use identity::cache::{TOKENS_MAX_DEFAULT, TokenCache};
 use identity::issuers::Issuers;
+use identity::published::Published;
 use identity::signed::SignedCache;
 use settings::clock::Clock;
 use settings::files::Files;
@@ -40,7 +40,7 @@ pub struct SecurityGw {
     pub(crate) redirects: Vec<Option<String>>,
     pub(crate) any_authority: Vec<bool>,
     pub(crate) publishes: Vec<bool>,
-    pub(crate) keys: Arc<SigningKeys>,
+    pub(crate) keys: Published,
     pub(crate) rules: Rules,
     pub(crate) limits: Limits,
     pub(crate) authenticate: Authenticate,
@@ -110,7 +110,7 @@ impl Tier for SecurityGw {
             redirects: plan.redirects.clone(),
             any_authority: plan.any_authority.clone(),
             publishes: plan.publishes.clone(),
-            keys: plan.link.keys.clone(),
+            keys: Published::new(&plan.link.keys),
             rules: plan.rules.clone(),
             limits: Limits::after(before.map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max)
                 .with_body_rate(plan.body_rate),

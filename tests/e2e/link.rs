@@ -8,6 +8,10 @@ use gwctl::stage::link_key::LinkKey;
 use http::{Request, header};
 use http_body_util::Full;
 use settings::clock::Clock;
+use tests::frames::hpack::Fields;
+use tests::frames::seen::Seen;
+use tests::frames::{INITIAL_WINDOW_SIZE, opening};
+use tests::raw::{End, Raw};
 use tests::rig::Rig;
 use tests::rig::client::{Identity, Line, Version};
 use tests::rig::reply::Reply;
@@ -244,4 +248,29 @@ fn nobody_passes_the_link_in_plain_or_under_another_authority() {
     assert!(ask(&rig, &identity, Some(&right)).is_err(), "an answer came");
     until("the connection is recorded", || (records() > before).then_some(()));
     assert_eq!(rig.instances.ledger("orders").len(), seen);
+}
+
+/// A peer over HTTP/2 by hand, which never answers a PING, and so never hears that it should go.
+#[test]
+fn a_peer_that_was_taken_off_the_list_gets_nothing_more_over_a_connection_that_it_keeps() {
+    let quiet = "reload: { watch: null }\ndrain:";
+    let rig = tests::rig::scene::Scene::default().routing("drain:", quiet).raise(&BINARIES);
+    let token = signer(&rig, "routing-gw").sign(&editor(), Clock::system().now_s()).expect("signed").token;
+    let ask = |stream| Fields::request("GET", "/orders/1").add("x-gw-assertion", token.as_bytes()).whole(stream);
+    let mut raw = Raw::open(rig.routing.listener("link"), &tier1(&rig), "h2");
+    // No byte of the answer's body may come, so that the stream stays open, and the connection with it.
+    raw.send(&[opening(&[(INITIAL_WINDOW_SIZE, 0)]), ask(1)].concat()).expect("sent");
+    let before = Seen::read(&raw.read_until(|bytes| Seen::read(bytes).answers.contains_key(&1)));
+    assert_eq!((before.answers[&1].status, before.answers[&1].is_whole), (200, false));
+    edit(&rig, "routing.yaml", "peers: [\"dns:security-gw.demo\"]", "peers: [\"dns:another.demo\"]");
+    rig.routing.reload();
+    let gone = raw.read_until(|bytes| !Seen::read(bytes).farewells.is_empty());
+    assert_eq!(Seen::read(&gone).farewells, [0], "it is told to go, and stays");
+    let seen = rig.instances.ledger("orders").len();
+    raw.send(&ask(3)).expect("sent");
+    let (bytes, end) = raw.read_to_end();
+    let after = Seen::read(&bytes);
+    assert_eq!(after.answers.get(&3), None, "{after:?}");
+    assert_eq!(rig.instances.ledger("orders").len(), seen, "nothing has passed");
+    assert_ne!(end, End::StillOpen, "the drain's deadline ends it, whatever it holds: {after:?}");
 }

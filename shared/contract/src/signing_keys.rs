@@ -116,6 +116,11 @@ impl SigningKeys {
         json!({ "keys": keys })
     }
 
+    /// When keys end (Unix seconds): at those moments alone another set is published.
+    pub fn ends(&self) -> impl Iterator<Item = u64> {
+        self.keys.iter().filter_map(|key| key.until)
+    }
+
     /// The place of the newest key that signs at `now`.
     fn place_at(&self, now: u64) -> Option<usize> {
         self.keys.iter().rposition(|key| key.from <= now && key.is_published_at(now))

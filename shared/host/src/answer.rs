@@ -1,9 +1,8 @@
 //! One request, from hyper to the tier and back; what keeps a bug in a tier from costing more than that request.
 //!
-//! In: a request. Out: the tier's answer, or `internal-error` when the tier panicked. Never: ends the connection or the process for it.
+//! In: a request. Out: the tier's answer, or `internal-error` when the tier panicked. Refuses: requests of a peer that may not come any more. Never: ends the connection or the process for it.
 
 use std::any::Any;
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -31,7 +30,11 @@ pub(crate) async fn answer<T: Tier>(
     connection: Rc<Connection>,
     open: Rc<Open>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> Result<Response<Body>, h2::Error> {
+    if open.is_expelled() {
+        // HTTP/2 tells the client that nothing was done (RFC 9113 §8.7); HTTP/1 has no such word, and its connection ends.
+        return Err(h2::Reason::REFUSED_STREAM.into());
+    }
     let flight = open.request();
     // The generation of this moment, also on a connection that is older; the request keeps it to its end.
     let (worker, hsts) = (hall.worker(), hall.hsts(connection.listener));

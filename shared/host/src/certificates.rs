@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     fn used(used_by: &str, subject: &str, not_after: u64) -> CertificateInUse {
-        CertificateInUse { used_by: used_by.to_owned(), expiry: Expiry { subject: subject.to_owned(), not_after } }
+        CertificateInUse { used_by: used_by.to_owned(), expiry: Expiry { subject: subject.to_owned(), not_after, chain: [0; 32] } }
     }
 
     #[test]

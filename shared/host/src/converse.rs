@@ -237,6 +237,8 @@ fn ending(talk: Talk, connection: &Connection, open: &Open) -> (Ending, Cause) {
     }
     let calm = || Ending::calm(open.asked().or(open.leaves()).unwrap_or("closed"));
     match talk {
+        // A request that came too late was not served, and that ended it.
+        Talk::Broke(error) if open.is_expelled() => (calm(), Some(error.into())),
         Talk::Ended => (calm(), None),
         Talk::Stopped(why) => (Ending::calm(why), None),
         // Many clients hang up without a farewell once they are done.

@@ -52,6 +52,7 @@ mod rest;
 mod answer;
 mod streamed;
 mod story;
+pub mod proof;
 pub mod roster;
 pub mod watched;
 pub mod figures;

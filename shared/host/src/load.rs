@@ -103,7 +103,8 @@ pub(crate) fn about(file: &str, what: String, remedy: &str) -> Complaint {
 
 fn read<T: Tier>(file: &Path, former: Option<&Former<T>>) -> Result<Loaded<T>, Refused> {
     let name = file.display().to_string();
-    let files = Files::beside(file);
+    let in_use = former.iter().flat_map(|former| former.host.certificates.iter().map(|one| one.expiry.chain));
+    let files = Files::beside(file).while_in_use(in_use);
     // The file itself is no path inside itself: it is relative to where the process was started.
     let here = Files::of(Path::new(""));
     let sights = |files: &Files| here.sights().and(files.sights());

@@ -3,6 +3,8 @@
 //! In: a `tls` section. Out: a [`ServerTls`]. Refuses, all at once: pairs that cannot serve, patterns that cannot be understood, a list that lets nobody
 //! in. Never: turns a section with a mistake in it into one that asks for less.
 
+use std::path::Path;
+
 use settings::clock::Clock;
 use settings::files::Files;
 use settings::report::Report;
@@ -20,8 +22,11 @@ pub(crate) fn check(config: &TlsConfig, key: &str, files: &Files, report: &mut R
     let mut certificates = Vec::new();
     for (index, pair) in config.certificates.iter().enumerate() {
         let (chain, private) = (files.watched(&pair.chain), files.watched(&pair.key));
-        match Certificate::load(&chain, &private, now) {
-            Ok(certificate) => certificates.push(certificate),
+        match Certificate::load_again(&chain, &private, now, |digest| files.is_in_use(digest)) {
+            Ok(certificate) => {
+                tell_if_over(&certificate, &chain, now);
+                certificates.push(certificate);
+            }
             Err(fault) => {
                 let part = if private.as_os_str() == fault.file.as_str() { "key" } else { "chain" };
                 let what = format!("{}: {}", fault.file, fault.what);
@@ -44,6 +49,14 @@ pub(crate) fn check(config: &TlsConfig, key: &str, files: &Files, report: &mut R
     };
     let terms = ServerTerms { certificates, clients, minimum, alpn: vec![b"h2", b"http/1.1"] };
     ServerTls::new(&terms).map_err(|fault| report.complain(&format!("{key}.certificates"), fault.what, fault.remedy)).ok()
+}
+
+/// It serves now, and whoever verifies it refuses us: the operator must hear of it at every reload.
+fn tell_if_over(certificate: &Certificate, chain: &Path, now: u64) {
+    if certificate.expiry().is_over(now) {
+        let subject = &certificate.expiry().subject;
+        tracing::error!(subject, chain = %chain.display(), "a certificate has ended and is served on until it is renewed: renew it");
+    }
 }
 
 fn clients(config: &ClientsConfig, key: &str, files: &Files, report: &mut Report) -> Option<ClientAuth> {

@@ -113,7 +113,7 @@ mod tests {
         runtime.block_on(async {
             let (theirs, ours) = tokio::io::duplex(64 * 1024);
             let line = Arc::new(GuardLine::default());
-            let roster = Roster::new(Rest { first: LONG, idle: LONG, body: LONG });
+            let roster = Roster::new(Rest { first: LONG, idle: LONG, body: LONG, dismissed: LONG });
             let open = roster.enter(1, 0, Arc::clone(&line));
             open.speaks_http(false);
             let served = Rc::clone(&open);

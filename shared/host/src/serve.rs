@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderValue;
+use rustls_pki_types::CertificateDer;
 use settings::clock::Clock;
 use telemetry::record::buffer::RecordBuffer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -31,6 +32,7 @@ use crate::listen::Accepted;
 use crate::plan::HostPlan;
 use crate::plan_limits::LimitsPlan;
 use crate::plan_listener::UNMAPPED_UID;
+use crate::proof::Proof;
 use crate::roster::{Open, Roster};
 use crate::story::{Ending, Story};
 use crate::tier::Tier;
@@ -196,20 +198,23 @@ where
         why = entrant.open.stopped() => return entrant.story.end(Ending::calm(why), None),
     };
     match shaken {
-        Ok((io, facts, protocol)) => {
+        Ok((io, (facts, chain), protocol)) => {
             hall.figures.shaken(entrant.listener, entrant.opened.elapsed());
             if facts.peer.is_some() {
                 // No stranger any more: a tier behind an address may have as many connections as there are places.
                 entrant.of_address = None;
             }
-            begin(hall, entry, entrant, io, Some(facts), protocol).await;
+            begin(hall, entry, entrant, io, Some((facts, chain)), protocol).await;
         }
         Err(fault) => entrant.story.end(Ending::refused(fault.reason), fault.source.as_ref().map(|error| error as _)),
     }
 }
 
 /// The stream is in a box, because everything that it is handed through keeps a place for it.
-type Shaken<IO> = (Box<tokio_rustls::server::TlsStream<IO>>, TlsFacts, Protocol);
+type Shaken<IO> = (Box<tokio_rustls::server::TlsStream<IO>>, Agreed, Protocol);
+
+/// What a handshake has shown: its facts, and the certificates of the client as they came.
+type Agreed = (TlsFacts, Vec<CertificateDer<'static>>);
 
 /// A handshake that came to nothing.
 struct Unshaken {
@@ -227,7 +232,8 @@ async fn shake<IO: AsyncRead + AsyncWrite + Unpin>(tls: ServerTls, io: IO, by: t
     let session = stream.get_ref().1;
     let Some(facts) = facts(session, served_for) else { return Err(Unshaken { reason: "tls-failed", source: None }) };
     let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
-    Ok((Box::new(stream), facts, protocol))
+    let chain = session.peer_certificates().map(<[_]>::to_vec).unwrap_or_default();
+    Ok((Box::new(stream), (facts, chain), protocol))
 }
 
 /// What a connection keeps of the plan that it was let in by.
@@ -237,12 +243,20 @@ struct Entry {
 }
 
 /// The facts are complete: the tier may have it.
-async fn begin<T: Tier, IO>(hall: &Rc<Hall<T>>, entry: Entry, entrant: Entrant, io: IO, tls: Option<TlsFacts>, protocol: Protocol)
+async fn begin<T: Tier, IO>(hall: &Rc<Hall<T>>, entry: Entry, entrant: Entrant, io: IO, tls: Option<Agreed>, protocol: Protocol)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Entrant { id, listener, opened, open, story, of_address: _of_address } = entrant;
     let Some(peer) = story.peer.get() else { return };
+    let (tls, chain) = tls.map_or_else(Default::default, |(facts, chain)| (Some(facts), chain));
+    open.proves(Proof { peer, proxy: story.proxy.get(), chain });
+    if let Some(proof) = open.proof_if_dismissed()
+        && !hall.plan().listeners.get(listener).is_some_and(|own| proof.suffices(own, hall.clock.now_s()))
+    {
+        // It was let in by terms that were changed during its handshake.
+        return story.end(Ending::refused("peer-not-allowed"), None);
+    }
     let connection = Rc::new(Connection {
         id,
         listener,

@@ -20,7 +20,7 @@ use crate::deal::LaneEnd;
 use crate::drain::{LifeWatch, Phase};
 use crate::figures::Figures;
 use crate::plan::HostPlan;
-use crate::plan_limits::LimitsPlan;
+use crate::proof::Proof;
 use crate::reload::Generation;
 use crate::roster::{Census, Rest, Roster};
 use crate::serve::{Hall, Stand, serve};
@@ -119,7 +119,7 @@ async fn work<T: Tier>(index: usize, kit: Kit<T>, lane: LaneEnd, (ready, adopted
     let worker = Rc::new(first.tier.worker(seat(&first), None));
     let hall = Rc::new(Hall::<T> {
         stand: RefCell::new(Stand { worker, plan: Arc::clone(&first.host) }),
-        roster: Rc::new(Roster::new(rest(&first.host.limits))),
+        roster: Rc::new(Roster::new(rest(&first.host))),
         records: Rc::clone(&records),
         figures,
         addresses,
@@ -190,8 +190,8 @@ fn adopt<T: Tier>(hall: &Hall<T>, newer: &Generation<T>, seat: Seat) -> bool {
         );
         return false;
     };
-    hall.roster.rest(rest(&newer.host.limits));
-    dismiss(&hall.roster, &hall.plan(), &newer.host);
+    hall.roster.rest(rest(&newer.host));
+    dismiss(&hall.roster, &hall.plan(), &newer.host, hall.clock.now_s());
     let former = hall.stand.replace(Stand { worker: Rc::new(worker), plan: Arc::clone(&newer.host) });
     // After the cell was given back: what the former one held may run code of its own as it goes.
     drop(former);
@@ -199,16 +199,18 @@ fn adopt<T: Tier>(hall: &Hall<T>, newer: &Generation<T>, seat: Seat) -> bool {
 }
 
 /// Who may come is asked when a connection begins, so that one that was let in by other terms has to begin again.
-fn dismiss(roster: &Roster, before: &HostPlan, now: &HostPlan) {
+fn dismiss(roster: &Roster, before: &HostPlan, now: &HostPlan, now_s: u64) {
     let lets_in_as = |place: usize| match (before.listeners.get(place), now.listeners.get(place)) {
         (Some(before), Some(now)) => now.lets_in_all_of(before),
         _ => false,
     };
     if !(0..before.listeners.len()).all(lets_in_as) {
-        roster.dismiss(|place| !lets_in_as(place));
+        let still = |place: usize, proof: &Proof| now.listeners.get(place).is_some_and(|plan| proof.suffices(plan, now_s));
+        roster.dismiss(|place| !lets_in_as(place), still);
     }
 }
 
-fn rest(limits: &LimitsPlan) -> Rest {
-    Rest { first: limits.head, idle: limits.idle, body: limits.body }
+fn rest(plan: &HostPlan) -> Rest {
+    let limits = &plan.limits;
+    Rest { first: limits.head, idle: limits.idle, body: limits.body, dismissed: plan.drain.deadline }
 }

@@ -3,6 +3,8 @@
 //! In: any request. Out: the JWKS (RFC 7517) at `/.well-known/jwks.json`, for GET and HEAD. Refuses: everything else, with 404.
 //! Never: shows a private half, a key that has ended, or anything of the request.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use contract::signing_keys::SigningKeys;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -15,9 +17,30 @@ pub const PATH: &str = "/.well-known/jwks.json";
 /// A quarter of the time for which a new key is published before it signs, so that no cache on the way hides it until then.
 const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=30");
 
+/// A tier's public keys as they are published, written out once for all times.
+#[derive(Debug)]
+pub struct Published {
+    /// From when on (Unix seconds) which document is the one, in the order of time; the first from the beginning. One for each key and one more at most.
+    documents: Vec<(u64, Bytes)>,
+}
+
+impl Published {
+    /// Writes out the public halves of `keys`.
+    #[must_use]
+    pub fn new(keys: &SigningKeys) -> Self {
+        let moments: BTreeSet<u64> = std::iter::once(0).chain(keys.ends()).collect();
+        Self { documents: moments.into_iter().map(|from| (from, Bytes::from(keys.published_at(from).to_string()))).collect() }
+    }
+
+    /// The one at `now`.
+    fn at(&self, now: u64) -> Bytes {
+        self.documents.iter().rev().find(|(from, _)| *from <= now).map(|(_, document)| document.clone()).unwrap_or_default()
+    }
+}
+
 /// The answer to `request` at `now` (Unix seconds).
 #[must_use]
-pub fn answer<B>(keys: &SigningKeys, request: &Request<B>, now: u64) -> Response<Body> {
+pub fn answer<B>(keys: &Published, request: &Request<B>, now: u64) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     if request.uri().path() != PATH || !matches!(*request.method(), Method::GET | Method::HEAD) {
         *response.status_mut() = StatusCode::NOT_FOUND;
@@ -27,7 +50,7 @@ pub fn answer<B>(keys: &SigningKeys, request: &Request<B>, now: u64) -> Response
     map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     map.insert(CACHE_CONTROL, CACHING);
     if *request.method() == Method::GET {
-        *response.body_mut() = Body::from(Bytes::from(keys.published_at(now).to_string()));
+        *response.body_mut() = Body::from(keys.at(now));
     }
     response
 }
@@ -41,7 +64,7 @@ mod tests {
 
     #[test]
     fn only_the_one_document_is_there() {
-        let keys = SigningKeys::from_jwks(SET).expect("keys");
+        let keys = Published::new(&SigningKeys::from_jwks(SET).expect("keys"));
         let ask = |method: &str, target: &str| answer(&keys, &Request::builder().method(method).uri(target).body(()).expect("request"), 0);
         for (method, target, found) in [
             ("GET", PATH, true),
@@ -57,5 +80,19 @@ mod tests {
             assert_eq!(answer.headers().contains_key(CACHE_CONTROL), found, "{method} {target}");
             assert_eq!(matches!(answer.body(), Body::Empty), !(found && method == "GET"), "{method} {target}");
         }
+    }
+    #[test]
+    fn what_is_written_out_is_what_is_published_at_every_moment() {
+        let text = String::from_utf8(SET.to_vec()).expect("text");
+        let one = |kid: &str, times: &str| text.replace(r#""kid":"k""#, &format!(r#""kid":"{kid}"{times}"#));
+        let member = |set: String| set.trim_start_matches(r#"{"keys":["#).trim_end_matches("]}").to_owned();
+        let keys =
+            [("a", r#","exp":10"#), ("b", r#","nbf":5,"exp":20"#), ("c", r#","nbf":15"#)].map(|(kid, times)| member(one(kid, times)));
+        let keys = SigningKeys::from_jwks(format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes()).expect("keys");
+        let published = Published::new(&keys);
+        for now in [0, 9, 10, 11, 19, 20, 21, u64::MAX] {
+            assert_eq!(published.at(now), keys.published_at(now).to_string(), "{now}");
+        }
+        assert_ne!(published.at(9), published.at(10));
     }
 }

@@ -28,13 +28,14 @@ pub fn resolve(base: &Path, path: impl AsRef<Path>) -> PathBuf {
 pub struct Files {
     base: PathBuf,
     seen: Arc<Mutex<Sights>>,
+    in_use: Arc<[[u8; 32]]>,
 }
 
 impl Files {
     /// The files of a configuration that lies in the folder `base`.
     #[must_use]
     pub fn of(base: &Path) -> Self {
-        Self { base: base.to_owned(), seen: Arc::default() }
+        Self { base: base.to_owned(), seen: Arc::default(), in_use: Arc::default() }
     }
 
     /// The files of the configuration `file`.
@@ -46,7 +47,19 @@ impl Files {
     /// The same files as a part of the configuration means them that lies in a folder of its own; what either reads, both remember.
     #[must_use]
     pub fn within(&self, folder: impl AsRef<Path>) -> Self {
-        Self { base: self.resolve(folder), seen: Arc::clone(&self.seen) }
+        Self { base: self.resolve(folder), seen: Arc::clone(&self.seen), in_use: Arc::clone(&self.in_use) }
+    }
+
+    /// The same files, read while something serves that was made from what has these digests.
+    #[must_use]
+    pub fn while_in_use(self, digests: impl IntoIterator<Item = [u8; 32]>) -> Self {
+        Self { in_use: digests.into_iter().collect(), ..self }
+    }
+
+    /// Whether what serves now was made from this as well, so that to refuse it would take nothing out of use.
+    #[must_use]
+    pub fn is_in_use(&self, digest: &[u8; 32]) -> bool {
+        self.in_use.contains(digest)
     }
 
     /// Where relative paths start.

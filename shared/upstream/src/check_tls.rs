@@ -68,7 +68,7 @@ impl InstanceTlsConfig {
             }
             (Some(chain), Some(private)) => {
                 let (chain, private) = (files.watched(chain), files.watched(private));
-                match Certificate::load_client(&chain, &private, Clock::system().now_s()) {
+                match Certificate::load_client_again(&chain, &private, Clock::system().now_s(), |digest| files.is_in_use(digest)) {
                     Ok(certificate) => Some(certificate),
                     Err(fault) => {
                         let part = if private.as_os_str() == fault.file.as_str() { "key" } else { "certificate" };

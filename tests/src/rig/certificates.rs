@@ -5,6 +5,9 @@ use settings::clock::Clock;
 
 use crate::rig::folder::Folder;
 
+/// Longer than every leaf: the authority stands in the chains, and a chain ends with the first of its certificates.
+const AUTHORITY_DAYS: u32 = 90;
+
 /// The authority and its files in the rig's folder.
 pub struct Certificates {
     authority: Authority,
@@ -16,7 +19,7 @@ impl Certificates {
     #[must_use]
     pub fn write(folder: &Folder) -> Self {
         let now_s = Clock::system().now_s();
-        let authority = Authority::new("rig CA", Validity::days(now_s, 2)).unwrap_or_else(|fault| panic!("{fault}"));
+        let authority = Authority::new("rig CA", Validity::days(now_s, AUTHORITY_DAYS)).unwrap_or_else(|fault| panic!("{fault}"));
         folder.write("ca.pem", &authority.pem());
         let certificates = Self { authority, now_s };
         let leaf = |purpose, name: &str| certificates.leaf(purpose, name);

@@ -3,7 +3,7 @@
 //! In: the begin and end of connections and requests. Out: a word to each connection: go on, finish, stop. Refuses: connections that rest longer
 //! than they may. Never: a lock or a timer per connection; one sweep per tick looks at them all.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use wire::farewell::Farewell;
 use wire::guard::line::GuardLine;
 
+use crate::proof::Proof;
 use crate::streamed::Streams;
 
 /// What a connection is asked to do.
@@ -61,8 +62,12 @@ pub struct Open {
     cools: Cell<bool>,
     /// The place of the listener that let it in.
     listener: usize,
-    /// Whether that listener lets in others by now.
-    dismissed: Cell<bool>,
+    /// Since when that listener lets in others, if it does.
+    dismissed: Cell<Option<Instant>>,
+    /// Whether its peer may not come by that listener any more: nothing more is served to it.
+    expelled: Cell<bool>,
+    /// What its peer proved, once it has.
+    proof: OnceCell<Proof>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -75,6 +80,8 @@ pub struct Rest {
     pub idle: Duration,
     /// For an HTTP/2 answer: without its client taking anything of it.
     pub body: Duration,
+    /// After its listener has come to let in others, whatever is in flight.
+    pub dismissed: Duration,
 }
 
 /// Open connections by what they are at.
@@ -147,7 +154,9 @@ impl Roster {
             closing: Rc::clone(&self.closing),
             cools: Cell::new(false),
             listener,
-            dismissed: Cell::new(false),
+            dismissed: Cell::new(None),
+            expelled: Cell::new(false),
+            proof: OnceCell::new(),
             waker: RefCell::new(None),
         });
         if self.closing.get() {
@@ -204,11 +213,19 @@ impl Roster {
         self.open.borrow().values().for_each(|open| open.leave());
     }
 
-    /// Every connection that came by a listener that is `meant` ends after what it is doing; those that are yet to come do not.
-    pub fn dismiss(&self, meant: impl Fn(usize) -> bool) {
-        for open in self.open.borrow().values().filter(|open| !open.dismissed.get() && meant(open.listener)) {
-            open.dismissed.set(true);
-            open.leave();
+    /// Every connection that came by a listener that is `meant` ends after what it is doing; those that are yet to come do not. One whose peer may not
+    /// come `still` is served nothing more, not even what is on its way; in a handshake, that is asked at its end.
+    pub fn dismiss(&self, meant: impl Fn(usize) -> bool, still: impl Fn(usize, &Proof) -> bool) {
+        let now = Instant::now();
+        for open in self.open.borrow().values().filter(|open| meant(open.listener)) {
+            let expelled = open.proof.get().is_some_and(|proof| !still(open.listener, proof));
+            if open.dismissed.get().is_none() {
+                open.dismissed.set(Some(now));
+                open.leave();
+            }
+            if expelled {
+                open.expel();
+            }
         }
     }
 
@@ -241,6 +258,12 @@ impl Roster {
     fn look_at(&self, open: &Open, may: Rest, now: Instant) {
         let rested = now.saturating_duration_since(open.rests_since.get());
         let leaves = open.leaves();
+        if let (Some(since), Some(why)) = (open.dismissed.get(), leaves)
+            && now.saturating_duration_since(since) >= may.dismissed
+        {
+            // A client that keeps something in flight, or does not answer our farewell, must not outlast the terms that it was let in by.
+            return open.ask(Word::Stop(why));
+        }
         if let (Stage::Handshake, Some(why)) = (open.stage.get(), leaves)
             && rested >= CLOSING_REST
         {
@@ -252,6 +275,10 @@ impl Roster {
         }
         if rested >= WARM && !open.has_goaway.get() && !open.cools.replace(true) {
             open.wake();
+        }
+        if let (true, Some(why)) = (open.expelled.get() && rested >= CLOSING_REST, leaves) {
+            // Its last answer has had its time, and whatever it sends counts for nothing.
+            return open.ask(Word::Stop(why));
         }
         let silent = open.requests.get() == 0 && open.line.bytes_in() == 0;
         let stalled = open.streams.stalled() > 0;
@@ -341,10 +368,35 @@ impl Open {
     /// Why it ends after what it is doing, if it does: the process closes, or its listener lets in others by now.
     #[must_use]
     pub fn leaves(&self) -> Option<&'static str> {
-        match (self.closing.get(), self.dismissed.get()) {
+        match (self.closing.get(), self.dismissed.get().is_some()) {
             (true, _) => Some("drained"),
             (false, true) => Some("reconfigured"),
             (false, false) => None,
+        }
+    }
+
+    /// Its peer has proved who it is.
+    pub(crate) fn proves(&self, proof: Proof) {
+        // It is told once, when HTTP begins.
+        let _first = self.proof.set(proof);
+    }
+
+    /// What its peer proved, where others are let in by now.
+    pub(crate) fn proof_if_dismissed(&self) -> Option<&Proof> {
+        self.dismissed.get().and_then(|_| self.proof.get())
+    }
+
+    /// Whether its peer may not come any more, so that nothing may be served to it.
+    #[must_use]
+    pub fn is_expelled(&self) -> bool {
+        self.expelled.get()
+    }
+
+    /// From here on nothing more is served on it; what is being answered is answered.
+    fn expel(&self) {
+        self.expelled.set(true);
+        if let (Stage::Http, true, Some(why)) = (self.stage.get(), self.is_resting(), self.leaves()) {
+            self.ask(Word::Stop(why));
         }
     }
 

@@ -2,7 +2,12 @@
 
 use super::*;
 
-const REST: Rest = Rest { first: Duration::from_secs(10), idle: Duration::from_secs(75), body: Duration::from_secs(30) };
+const REST: Rest = Rest {
+    first: Duration::from_secs(10),
+    idle: Duration::from_secs(75),
+    body: Duration::from_secs(30),
+    dismissed: Duration::from_secs(40),
+};
 
 fn word(open: &Open) -> Word {
     open.word(&Context::from_waker(Waker::noop()))
@@ -126,7 +131,7 @@ fn the_connections_of_one_listener_are_dismissed_and_no_others() {
     shaking.stage.set(Stage::Handshake);
     h2.has_goaway.set(true);
     tunnel.stage.set(Stage::Tunnel);
-    roster.dismiss(|listener| listener == 0);
+    roster.dismiss(|listener| listener == 0, |_, _| true);
     assert_eq!((word(&h2), word(&busy)), (Word::Finish("reconfigured"), Word::GoOn));
     assert_eq!(busy.leaves(), Some("reconfigured"), "its next answer says so");
     assert!(tunnel.farewell.is_told() && !other.farewell.is_told());
@@ -138,6 +143,50 @@ fn the_connections_of_one_listener_are_dismissed_and_no_others() {
     assert_eq!(word(&busy), Word::Finish("reconfigured"));
     assert_eq!((word(&other), other.leaves()), (Word::GoOn, None));
     assert_eq!(roster.enter(9, 0, Arc::default()).leaves(), None, "whoever comes now was let in by the new list");
+}
+
+/// A peer over a Unix socket.
+fn proof(uid: u32) -> Proof {
+    Proof { peer: wire::connection::PeerAddress::Unix { uid, pid: None }, proxy: None, chain: Vec::new() }
+}
+
+#[test]
+fn whose_peer_may_not_come_any_more_is_served_nothing_more() {
+    let roster = Roster::new(REST);
+    let [resting, busy, still] = [(1, 7), (2, 7), (3, 8)].map(|(id, uid)| {
+        let open = roster.enter(id, 0, Arc::default());
+        open.speaks_http(true);
+        open.proves(proof(uid));
+        open
+    });
+    let flights = [busy.request(), still.request()];
+    let is_eight = |_, proof: &Proof| matches!(proof.peer, wire::connection::PeerAddress::Unix { uid: 8, .. });
+    roster.dismiss(|_| true, |_, _| true);
+    assert!(![&resting, &busy, &still].iter().any(|open| open.is_expelled()), "all of them may still come");
+    roster.dismiss(|_| true, is_eight);
+    assert_eq!([&resting, &busy, &still].map(|open| open.is_expelled()), [true, true, false]);
+    assert_eq!(word(&resting), Word::Stop("reconfigured"), "nothing is lost by it");
+    assert_eq!((word(&busy), word(&still)), (Word::Finish("reconfigured"), Word::Finish("reconfigured")));
+    drop(flights);
+    roster.sweep(Instant::now() + CLOSING_REST);
+    assert_eq!(word(&busy), Word::Stop("reconfigured"));
+}
+
+#[test]
+fn a_dismissed_connection_ends_in_time_whatever_is_in_flight() {
+    let roster = Roster::new(REST);
+    let [h2, h1] = [(1, true), (2, false)].map(|(id, has_goaway)| {
+        let open = roster.enter(id, 0, Arc::default());
+        open.speaks_http(has_goaway);
+        open
+    });
+    let _flights = [h2.request(), h1.request()];
+    let begun = Instant::now();
+    roster.dismiss(|_| true, |_, _| true);
+    roster.sweep(begun + REST.dismissed.saturating_sub(Duration::from_millis(1)));
+    assert_eq!((word(&h2), word(&h1)), (Word::Finish("reconfigured"), Word::GoOn));
+    roster.sweep(Instant::now() + REST.dismissed);
+    assert_eq!((word(&h2), word(&h1)), (Word::Stop("reconfigured"), Word::Stop("reconfigured")));
 }
 
 #[test]

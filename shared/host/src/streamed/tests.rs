@@ -7,7 +7,7 @@ use super::*;
 use crate::roster::{Rest, Roster};
 
 const BODY_MAX: Duration = Duration::from_secs(30);
-const REST: Rest = Rest { first: Duration::from_secs(10), idle: Duration::from_secs(75), body: BODY_MAX };
+const REST: Rest = Rest { first: Duration::from_secs(10), idle: Duration::from_secs(75), body: BODY_MAX, dismissed: BODY_MAX };
 
 /// Says what it was told to, then waits.
 #[derive(Clone, Default)]

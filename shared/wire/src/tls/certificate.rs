@@ -15,7 +15,7 @@ use settings::files::open_regular;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use crate::tls::chain::{self, Leaf, Purpose};
+use crate::tls::chain::{self, InUse, Leaf, Purpose};
 use crate::tls::coverage::Coverage;
 use crate::tls::expiry::Expiry;
 use crate::tls::fault::CertificateFault;
@@ -46,7 +46,15 @@ impl Certificate {
     /// # Errors
     /// As said of the file; and when the leaf has neither a DNS name nor an address, for the listener serves by those.
     pub fn load(chain: &Path, key: &Path, now: u64) -> Result<Self, CertificateFault> {
-        Self::load_for(Purpose::Server, chain, key, now)
+        Self::load_for(Purpose::Server, chain, key, now, &|_| false)
+    }
+
+    /// As [`Self::load`], but a chain that is in use (by its digest, [`Expiry::chain`]) may have ended.
+    ///
+    /// # Errors
+    /// As [`Self::load`], but for the end.
+    pub fn load_again(chain: &Path, key: &Path, now: u64, in_use: impl Fn(&[u8; 32]) -> bool) -> Result<Self, CertificateFault> {
+        Self::load_for(Purpose::Server, chain, key, now, &in_use)
     }
 
     /// Reads a pair that we show to a server. `now` is in unix seconds.
@@ -54,7 +62,15 @@ impl Certificate {
     /// # Errors
     /// As said of the file.
     pub fn load_client(chain: &Path, key: &Path, now: u64) -> Result<Self, CertificateFault> {
-        Self::load_for(Purpose::Client, chain, key, now)
+        Self::load_for(Purpose::Client, chain, key, now, &|_| false)
+    }
+
+    /// As [`Self::load_client`], but a chain that is in use (by its digest, [`Expiry::chain`]) may have ended.
+    ///
+    /// # Errors
+    /// As [`Self::load_client`], but for the end.
+    pub fn load_client_again(chain: &Path, key: &Path, now: u64, in_use: impl Fn(&[u8; 32]) -> bool) -> Result<Self, CertificateFault> {
+        Self::load_for(Purpose::Client, chain, key, now, &in_use)
     }
 
     /// The names and addresses that the leaf is good for.
@@ -77,10 +93,10 @@ impl Certificate {
         &self.certified
     }
 
-    fn load_for(purpose: Purpose, chain_file: &Path, key_file: &Path, now: u64) -> Result<Self, CertificateFault> {
+    fn load_for(purpose: Purpose, chain_file: &Path, key_file: &Path, now: u64, in_use: &InUse<'_>) -> Result<Self, CertificateFault> {
         let chain = certificates_in(chain_file, &read(chain_file)?)?;
         let key = key_in(key_file, &read(key_file)?)?;
-        let leaf = chain::check(purpose, chain_file, &chain, now)?;
+        let leaf = chain::check(purpose, chain_file, &chain, now, in_use)?;
         let made = Making::new().list(chain.iter()).part(key.secret_der()).end();
         let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => CertificateFault::at(

@@ -19,6 +19,7 @@ use crate::tls::certificate::parse;
 use crate::tls::coverage::Coverage;
 use crate::tls::expiry::Expiry;
 use crate::tls::fault::CertificateFault;
+use crate::tls::made::Making;
 use crate::tls::provider::provider;
 
 /// More certificates than this in a chain are a mistake: peers refuse them long before.
@@ -34,6 +35,9 @@ pub(crate) enum Purpose {
     Client,
 }
 
+/// Whether the chain with this digest serves now.
+pub(crate) type InUse<'a> = dyn Fn(&[u8; 32]) -> bool + 'a;
+
 /// What is known of the leaf of a chain.
 #[derive(Clone, Debug)]
 pub(crate) struct Leaf {
@@ -41,8 +45,15 @@ pub(crate) struct Leaf {
     pub(crate) expiry: Expiry,
 }
 
-/// Checks a chain, the leaf first. `now` is in unix seconds.
-pub(crate) fn check(purpose: Purpose, file: &Path, chain: &[CertificateDer<'_>], now: u64) -> Result<Leaf, CertificateFault> {
+/// Checks a chain, the leaf first. `now` is in unix seconds. One that is in use was good when it came: that it has ended since is no fault of what is
+/// read now, and refusing it would keep everything else from changing that stands beside it.
+pub(crate) fn check(
+    purpose: Purpose,
+    file: &Path,
+    chain: &[CertificateDer<'_>],
+    now: u64,
+    in_use: &InUse<'_>,
+) -> Result<Leaf, CertificateFault> {
     if chain.len() > CHAIN_CERTIFICATES_MAX {
         let what = format!("the chain has {} certificates, more than {CHAIN_CERTIFICATES_MAX}", chain.len());
         return Err(CertificateFault::at(file, what, "keep the leaf and its intermediates"));
@@ -61,13 +72,15 @@ pub(crate) fn check(purpose: Purpose, file: &Path, chain: &[CertificateDer<'_>],
         ));
     };
     check_order(file, &parsed)?;
+    let coverage = Coverage::of(leaf);
+    let expiry = Expiry::of(&parsed, &coverage, Making::new().list(chain.iter()).end().bytes());
+    let now = if in_use(&expiry.chain) { now.min(expiry.not_after) } else { now };
     for (index, certificate) in parsed.iter().enumerate() {
         let name = if index == 0 { "the certificate".to_owned() } else { format!("certificate {} of the chain", index + 1) };
         check_time(file, &name, certificate, now)?;
         check_key(file, &name, certificate)?;
     }
     check_purpose(purpose, file, leaf)?;
-    let coverage = Coverage::of(leaf);
     if purpose == Purpose::Server && coverage.names().next().is_none() && coverage.addresses().next().is_none() {
         return Err(CertificateFault::at(
             file,
@@ -76,7 +89,7 @@ pub(crate) fn check(purpose: Purpose, file: &Path, chain: &[CertificateDer<'_>],
         ));
     }
     check_signatures(purpose, file, chain, now)?;
-    Ok(Leaf { expiry: Expiry::of(leaf, &coverage), coverage: Arc::new(coverage) })
+    Ok(Leaf { expiry, coverage: Arc::new(coverage) })
 }
 
 /// Each certificate names the next one as its issuer.
@@ -113,12 +126,13 @@ fn check_key(file: &Path, name: &str, certificate: &X509Certificate<'_>) -> Resu
 
 /// A leaf that names purposes must name ours; one that names none is good for any (RFC 5280 §4.2.1.12).
 fn check_purpose(purpose: Purpose, file: &Path, leaf: &X509Certificate<'_>) -> Result<(), CertificateFault> {
+    // `anyExtendedKeyUsage` stands for none of them: peers that verify as we do refuse it.
     let Ok(Some(usage)) = leaf.extended_key_usage() else { return Ok(()) };
     let (fits, name) = match purpose {
         Purpose::Server => (usage.value.server_auth, "serverAuth"),
         Purpose::Client => (usage.value.client_auth, "clientAuth"),
     };
-    if fits || usage.value.any {
+    if fits {
         return Ok(());
     }
     Err(CertificateFault::at(file, format!("the leaf's extended key usage lacks {name}"), format!("issue it with {name}")))

@@ -1,6 +1,6 @@
 //! When a certificate ends, for gauges and warnings.
 //!
-//! In: a leaf. Out: a name to tell it by, and its last second. Never: shows more of a certificate than that.
+//! In: a chain. Out: a name to tell it by, and its last second. Never: shows more of a certificate than that.
 
 use x509_parser::certificate::X509Certificate;
 
@@ -15,16 +15,25 @@ pub const SUBJECT_BYTES_MAX: usize = 100;
 pub struct Expiry {
     /// The first DNS name of the leaf, else its first URI or address, else `unnamed`; never more than [`SUBJECT_BYTES_MAX`].
     pub subject: String,
-    /// The last second at which the leaf is valid, in unix seconds.
+    /// The last second at which every certificate of the chain is valid, in unix seconds.
     pub not_after: u64,
+    /// SHA-256 of the chain, by which it is known again.
+    pub chain: [u8; 32],
 }
 
 impl Expiry {
-    pub(crate) fn of(leaf: &X509Certificate<'_>, coverage: &Coverage) -> Self {
-        let name = coverage.names().next().or_else(|| SubjectNames::of(leaf).uris.into_iter().next());
+    /// Whether it is over at `now` (Unix seconds).
+    #[must_use]
+    pub fn is_over(&self, now: u64) -> bool {
+        now > self.not_after
+    }
+
+    pub(crate) fn of(chain: &[X509Certificate<'_>], coverage: &Coverage, digest: [u8; 32]) -> Self {
+        let name = coverage.names().next().or_else(|| SubjectNames::of(chain.first()?).uris.into_iter().next());
         let name = name.or_else(|| coverage.addresses().next().map(|address| address.to_string()));
-        let not_after = u64::try_from(leaf.validity().not_after.timestamp()).unwrap_or(0);
-        Self { subject: bounded(name.unwrap_or_else(|| "unnamed".to_owned())), not_after }
+        // Whoever verifies the leaf needs each of them.
+        let not_after = chain.iter().map(|one| u64::try_from(one.validity().not_after.timestamp()).unwrap_or(0)).min().unwrap_or(0);
+        Self { subject: bounded(name.unwrap_or_else(|| "unnamed".to_owned())), not_after, chain: digest }
     }
 }
 

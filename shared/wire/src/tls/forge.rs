@@ -81,7 +81,13 @@ impl Pair {
 
 impl Ca {
     pub(crate) fn new(name: &str) -> Self {
+        Self::until(name, 4096)
+    }
+
+    /// One that ends with the first day of a year.
+    pub(crate) fn until(name: &str, year: i32) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();

@@ -20,6 +20,13 @@ impl fmt::Debug for Made {
     }
 }
 
+impl Made {
+    /// The digest itself; for what holds no secret.
+    pub(crate) fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+}
+
 /// A digest to be. Lists are told with their lengths, so that no two ways of putting parts together give the same bytes.
 pub(crate) struct Making(Context);
 

@@ -6,10 +6,13 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{Acceptor, ClientHello};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, SupportedCipherSuite};
+use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -50,6 +53,7 @@ pub struct ServerTls {
     resumption: Resumption,
     made: Made,
     clients: Option<Made>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 /// A certificate with a configuration of its own, so that what is chosen for a connection is known afterwards: rustls does not tell.
@@ -101,6 +105,7 @@ impl ServerTls {
             resumption,
             made: terms.made(),
             clients: terms.clients.as_ref().map(ClientAuth::made),
+            verifier: terms.clients.as_ref().map(ClientAuth::verifier).transpose()?,
         })
     }
 
@@ -125,6 +130,18 @@ impl ServerTls {
     #[must_use]
     pub fn asks_clients_as(&self, other: &Self) -> bool {
         self.clients == other.clients
+    }
+
+    /// Whether whoever showed this chain to another, the leaf first, would be let in at `now` (Unix seconds); an empty one was shown by nobody.
+    #[must_use]
+    pub fn would_let_in(&self, chain: &[CertificateDer<'_>], now: u64) -> bool {
+        let Some(verifier) = &self.verifier else { return true };
+        match chain.split_first() {
+            None => !verifier.client_auth_mandatory(),
+            Some((leaf, between)) => {
+                verifier.verify_client_cert(leaf, between, UnixTime::since_unix_epoch(Duration::from_secs(now))).is_ok()
+            }
+        }
     }
 
     /// Whether a certificate answers to `name` (lower case).

@@ -382,7 +382,8 @@ fn a_good_pair_tells_its_names_and_its_end() {
     let pair = Pair { chain: format!("{}{}", pair.chain, bench.ca.pem), key: pair.key };
     let certificate = bench.certificate("good", &pair);
     assert_eq!(certificate.coverage().names().collect::<Vec<_>>(), ["gw.demo", "*.demo"]);
-    assert_eq!(*certificate.expiry(), Expiry { subject: "gw.demo".to_owned(), not_after: 3_786_912_000 });
+    let Expiry { subject, not_after, .. } = certificate.expiry();
+    assert_eq!((subject.as_str(), *not_after), ("gw.demo", 3_786_912_000));
     assert!(!format!("{certificate:?}").contains("PRIVATE"));
 }
 
@@ -593,4 +594,61 @@ fn a_certificate_for_an_address_alone_can_serve() {
     let bench = Bench::new();
     let pair = bench.ca.issue(&Leaf { address: Some([10, 0, 0, 1].into()), ..Leaf::dns(&[]) });
     assert_eq!(bench.certificate("address", &pair).expiry().subject, "10.0.0.1");
+}
+
+#[test]
+fn who_came_by_other_terms_is_held_against_these() {
+    let bench = Bench::new();
+    let pair = bench.ca.issue(&Leaf::dns(&["security-gw.demo"]));
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pair.chain.as_bytes()).collect::<Result<_, _>>().unwrap();
+    let listed = bench.link(&["dns:security-gw.demo", "dns:other.demo"]);
+    assert!(listed.would_let_in(&chain, NOW));
+    assert!(!listed.would_let_in(&[], NOW), "nobody has shown anything");
+    assert!(!bench.link(&["dns:other.demo"]).would_let_in(&chain, NOW), "it was taken off the list");
+    assert!(!listed.would_let_in(&chain, 4_000_000_000), "it has ended");
+    let stranger = Ca::new("another").issue(&Leaf::dns(&["security-gw.demo"]));
+    let stranger: Vec<_> = CertificateDer::pem_slice_iter(stranger.chain.as_bytes()).collect::<Result<_, _>>().unwrap();
+    assert!(!listed.would_let_in(&stranger, NOW), "its authority was taken away");
+    assert!(ServerTls::new(&bench.server(&[&["gw.demo"]])).unwrap().would_let_in(&[], NOW), "nobody is asked");
+}
+
+#[test]
+fn any_purpose_is_not_the_one_that_peers_ask_for() {
+    let bench = Bench::new();
+    let any = |usages| bench.ca.issue(&Leaf { usages, ..Leaf::dns(&["gw.demo"]) }).lay(&bench.folder, "any");
+    let (chain, key) = any(vec![rcgen::ExtendedKeyUsagePurpose::Any]);
+    assert!(Certificate::load(&chain, &key, NOW).unwrap_err().what.contains("lacks serverAuth"));
+    assert!(Certificate::load_client(&chain, &key, NOW).unwrap_err().what.contains("lacks clientAuth"));
+    let (chain, key) = any(vec![rcgen::ExtendedKeyUsagePurpose::Any, rcgen::ExtendedKeyUsagePurpose::ServerAuth]);
+    assert!(Certificate::load(&chain, &key, NOW).is_ok());
+}
+
+#[test]
+fn a_chain_ends_with_the_first_of_its_certificates() {
+    let bench = Bench::new();
+    let short = Ca::until("short", 2030);
+    let pair = short.issue(&Leaf::dns(&["gw.demo"]));
+    let pair = Pair { chain: format!("{}{}", pair.chain, short.pem), key: pair.key };
+    // 2030-01-01.
+    assert_eq!(bench.certificate("short", &pair).expiry().not_after, 1_893_456_000);
+}
+
+#[test]
+fn what_ends_in_use_is_loaded_again_and_nothing_else_that_has_ended() {
+    let bench = Bench::new();
+    let leaf = Leaf { years: (2024, 2030), ..Leaf::dns(&["gw.demo"]) };
+    let pair = bench.ca.issue(&leaf);
+    let served = bench.certificate("served", &Pair { chain: format!("{}{}", pair.chain, bench.ca.pem), key: pair.key });
+    let digest = served.expiry().chain;
+    let late = 2_000_000_000;
+    let load = |name: &str| {
+        let path = |end: &str| bench.folder.path().join(format!("{name}.{end}"));
+        Certificate::load_again(&path("pem"), &path("key"), late, |other| *other == digest)
+    };
+    assert_eq!(load("served").unwrap(), served);
+    assert!(load("served").unwrap().expiry().is_over(late));
+    // Of the same names and the same end, and yet not what serves.
+    let _other = bench.certificate("other", &bench.ca.issue(&leaf));
+    assert!(load("other").unwrap_err().what.contains("expired on"));
+    assert!(Certificate::load(&bench.folder.path().join("served.pem"), &bench.folder.path().join("served.key"), late).is_err());
 }

@@ -1,16 +1,19 @@
 //! Tier 1's keys as this tier holds them: from a file with the configuration, or fetched from where tier 1 publishes them.
 //!
 //! In: a plan. Out: a verifier, pushed by the control runtime and read without a lock. Fetches at once, then regularly with jitter, sooner after
-//! failures. Refuses: a set without a usable key, as a failure to fetch. Never: drops keys because a fetch failed; each ends when it says so.
+//! failures. Refuses: a set without a usable key, as a failure to fetch. Never: drops keys because a fetch failed, or at once because
+//! one fetched set lacks them; each ends when its owner said so in a set that was read here.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::assertion::Verifier;
+use contract::assertion::{KEYS_MAX, Verifier};
+use contract::signing_keys::OVERLAP_SECONDS;
 use host::tier::{Control, Health};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use rand::RngExt;
+use serde_json::Value;
 use settings::clock::Clock;
 use settings::live::Live;
 use telemetry::metrics::{Labels, Metrics};
@@ -132,9 +135,14 @@ impl Trusted {
         }
     }
 
-    /// Whom this tier believes now; `None` until the first set has come.
-    pub(crate) fn verifier(&self) -> Option<Arc<Verifier>> {
-        self.held.load().verifier.clone()
+    /// Asks whom this tier believes now, without taking a share in it; `None` until the first set has come.
+    pub(crate) fn ask<T>(&self, question: impl FnOnce(&Arc<Verifier>) -> T) -> Option<T> {
+        self.held.load().verifier.as_ref().map(question)
+    }
+
+    /// Whether the first set has come.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.held.load().verifier.is_some()
     }
 
     /// For `/readyz`; a file was read before anything was served.
@@ -157,6 +165,25 @@ impl Trusted {
 fn verifier(document: &[u8], plan: &UrlPlan) -> Result<Arc<Verifier>, String> {
     let verifier = Verifier::new(document, plan.issuers.clone(), plan.audience.clone());
     verifier.map(Arc::new).map_err(|fault| fault.to_string())
+}
+
+/// The set `fetched`, and with it those of the set that was held before, `seen_at` the last time, which it lacks: several replicas publish at one
+/// address, and one whose reload was refused does not know the key that the others sign by. Each stays for one overlap after it was seen, or until
+/// its own end if that is earlier, so a key that its owner took back goes then. `None` where there is nothing to add.
+fn with_former(fetched: &[u8], former: &[u8], seen_at: u64, now: u64) -> Option<Vec<u8>> {
+    let mut set: Value = serde_json::from_slice(fetched).ok()?;
+    let mut former: Value = serde_json::from_slice(former).ok()?;
+    let (Value::Array(keys), Value::Array(former)) = (set.get_mut("keys")?, former.get_mut("keys")?.take()) else { return None };
+    let before = keys.len();
+    for mut key in former {
+        let lacks = key["kid"].is_string() && keys.iter().all(|other| other["kid"] != key["kid"]);
+        let until = key["exp"].as_u64().unwrap_or(u64::MAX).min(seen_at.saturating_add(OVERLAP_SECONDS));
+        if lacks && now < until && keys.len() < KEYS_MAX {
+            key["exp"] = until.into();
+            keys.push(key);
+        }
+    }
+    if keys.len() == before { None } else { serde_json::to_vec(&set).ok() }
 }
 
 fn fetches(metrics: &Metrics, plan: &UrlPlan, result: &'static str) -> Counter {
@@ -192,8 +219,12 @@ impl Fetching {
 
     async fn fetch(&self) -> Result<(Vec<u8>, Arc<Verifier>), String> {
         let document = self.fetcher.get_json(&self.plan.url, KEYS_BYTES_MAX, false).await.map_err(|fault| fault.to_string())?;
-        let verifier = verifier(&document, &self.plan)?;
-        Ok((document.to_vec(), verifier))
+        let alone = verifier(&document, &self.plan)?;
+        let now = self.clock.now_s();
+        let held = self.held.load_full();
+        let both = with_former(&document, &held.document, held.fetched_at_s.unwrap_or(now), now);
+        let together = both.and_then(|both| verifier(&both, &self.plan).ok().map(|verifier| (both, verifier)));
+        Ok(together.unwrap_or_else(|| (document.to_vec(), alone)))
     }
 
     fn settle(&self, outcome: Result<(Vec<u8>, Arc<Verifier>), String>) {
@@ -226,5 +257,49 @@ impl Fetching {
             failures => RETRY_FIRST.saturating_mul(1 << (failures - 1).min(10)).min(RETRY_MAX).min(self.plan.refresh),
         };
         rest.mul_f64(rand::rng().random_range(0.9..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// kid and `exp` of each key that is held after `fetched` came at `now`.
+    fn held(fetched: &Value, former: &Value, seen_at: u64, now: u64) -> Option<Vec<(String, Option<u64>)>> {
+        let both = with_former(fetched.to_string().as_bytes(), former.to_string().as_bytes(), seen_at, now)?;
+        let both: Value = serde_json::from_slice(&both).expect("JSON");
+        let keys = both["keys"].as_array().expect("keys").iter();
+        Some(keys.map(|key| (key["kid"].as_str().expect("kid").to_owned(), key["exp"].as_u64())).collect())
+    }
+
+    #[test]
+    fn a_set_of_a_stale_replica_takes_no_key_away_for_one_overlap() {
+        let stale = json!({ "keys": [{ "kid": "old" }] });
+        let fresh = json!({ "keys": [{ "kid": "old", "exp": 1_240 }, { "kid": "new" }] });
+        let both = [("old".to_owned(), None), ("new".to_owned(), Some(1_120))];
+        assert_eq!(held(&stale, &fresh, 1_000, 1_030), Some(both.to_vec()));
+        // Again and again it is missing: its time is not drawn out.
+        let kept = json!({ "keys": [{ "kid": "old" }, { "kid": "new", "exp": 1_120 }] });
+        assert_eq!(held(&stale, &kept, 1_030, 1_119), Some(both.to_vec()));
+        assert_eq!(held(&stale, &kept, 1_030, 1_120), None);
+        // A key that is there again is as it is published.
+        assert_eq!(held(&fresh, &kept, 1_030, 1_060), None);
+        // An end that its owner told stands.
+        let without = json!({ "keys": [{ "kid": "new" }] });
+        let ended = json!({ "keys": [{ "kid": "old", "exp": 1_040 }] });
+        assert_eq!(held(&without, &ended, 1_030, 1_039).map(|keys| keys.len()), Some(2));
+        assert_eq!(held(&without, &ended, 1_030, 1_040), None);
+    }
+
+    #[test]
+    fn what_is_kept_of_former_sets_has_a_ceiling() {
+        let full =
+            |from: usize| json!({ "keys": (from..from + KEYS_MAX).map(|kid| json!({ "kid": kid.to_string() })).collect::<Vec<_>>() });
+        assert_eq!(held(&full(0), &full(100), 10, 10), None);
+        let one = json!({ "keys": [{ "kid": "one" }] });
+        assert_eq!(held(&one, &full(0), 10, 10).map(|keys| keys.len()), Some(KEYS_MAX));
+        assert!(with_former(b"{\"keys\":[]}", b"", 10, 10).is_none());
     }
 }

@@ -117,12 +117,15 @@ impl Tier for RoutingGw {
     }
 
     fn worker(self: &Arc<Self>, seat: Seat, before: Option<&Rc<Worker>>) -> Worker {
+        // Where all sign anew, what was signed before takes no room.
+        let stays = |signer: &Arc<IdentitySigner>| self.signers.iter().any(|other| Arc::ptr_eq(other, signer));
+        let said = before.filter(|before| before.gateway.signers.iter().any(stays));
         Worker {
             gateway: self.clone(),
             clock: seat.control.clock.clone(),
-            // What was believed by other keys and said by other signers is known by them, and counts for nothing under these.
+            // What was believed by other keys is known by them, and counts for nothing under these.
             vouches: before.map_or_else(Rc::default, |before| before.vouches.clone()),
-            identities: before.map_or_else(Rc::default, |before| before.identities.clone()),
+            identities: said.map_or_else(Rc::default, |before| before.identities.clone()),
             decisions: before.map_or_else(|| Rc::new(Decisions::new(rand::random())), |before| before.decisions.clone()),
             pools: before.map_or_else(Pools::new, |before| before.pools.clone()),
         }

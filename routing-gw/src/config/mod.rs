@@ -198,7 +198,8 @@ fn check_listener(listener: &ListenConfig, index: usize, signs: bool, report: &m
             "add `clients: {ca: FILE, peers: [\"dns:NAME\"]}` with the name in tier 1's certificate",
         );
     }
-    if listener.tls.as_ref().and_then(|tls| tls.clients.as_ref()).is_some_and(|clients| !clients.require) {
+    let lets_in_without = listener.tls.as_ref().and_then(|tls| tls.clients.as_ref()).is_some_and(|clients| !clients.require);
+    if !listener.publish_keys && lets_in_without {
         report.complain(
             &format!("listen[{index}].tls.clients.require"),
             "anybody could connect: whoever shows no certificate is let in",

@@ -12,6 +12,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use identity::published;
 use identity::signed::SignedCache;
+use identity::signing;
 use settings::clock::Clock;
 use settings::files::Files;
 use settings::report::Report;
@@ -44,6 +45,7 @@ pub struct RoutingGw {
     pub(crate) trusted: Arc<Trusted>,
     pub(crate) publishes: Vec<bool>,
     keys: Option<Arc<SigningKeys>>,
+    keys_file: Arc<str>,
     signers: Vec<Arc<IdentitySigner>>,
     clock: Clock,
     pub(crate) routes: Routes,
@@ -75,6 +77,9 @@ impl Tier for RoutingGw {
     }
 
     async fn start(plan: Arc<RoutingPlan>, before: Option<Arc<Self>>, control: Control) -> Result<Arc<Self>, BootError> {
+        if plan.misses_rotations {
+            tracing::warn!("reload.watch: a rotation of keys is not read by itself within a minute; reload within two minutes of each");
+        }
         let trusted = Trusted::after(before.as_ref().map(|before| &before.trusted), &plan.trusted, &control).await;
         let signers = signers(&plan, before.as_ref().map_or(&[][..], |before| &before.signers))?;
         let services = services::start(&plan.services, before.as_ref().map_or(&[][..], |before| &before.services), &control).await;
@@ -105,6 +110,7 @@ impl Tier for RoutingGw {
             trusted,
             publishes: plan.publishes.clone(),
             keys: plan.keys.clone(),
+            keys_file: plan.keys_file.clone(),
             signers: signers.into_values().collect(),
             clock: control.clock.clone(),
             routes: Routes::new(table, facts),
@@ -160,7 +166,12 @@ impl RoutingGw {
     }
 
     fn with_keys(&self, services: Vec<Health>) -> Vec<Health> {
-        self.trusted.health(self.clock.now_s()).into_iter().chain(services).collect()
+        let now = self.clock.now_s();
+        let signing = self.keys.as_ref().map(|keys| {
+            let (ready, detail) = signing::health(keys, &self.keys_file, now);
+            Health { name: "signing keys".to_owned(), ready, detail }
+        });
+        self.trusted.health(now).into_iter().chain(signing).chain(services).collect()
     }
 }
 

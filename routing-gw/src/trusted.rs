@@ -12,6 +12,7 @@ use contract::signing_keys::OVERLAP_SECONDS;
 use host::tier::{Control, Health};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use rand::RngExt;
 use serde_json::Value;
 use settings::clock::Clock;
@@ -20,7 +21,7 @@ use telemetry::metrics::{Labels, Metrics};
 use telemetry::names::{label, metric};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use wire::fetch::Fetcher;
+use wire::fetch::{FetchTerms, Fetcher};
 
 /// Bytes of tier 1's key set at most.
 pub(crate) const KEYS_BYTES_MAX: usize = 256 * 1024;
@@ -32,6 +33,9 @@ const FIRST_SET_WITHIN: Duration = Duration::from_secs(3);
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
+/// After so many times `refresh` without a fetch `/readyz` fails: keys may have ended that are believed here.
+const REFRESHES_MISSED_MAX: u64 = 10;
+
 /// Whom this tier believes, as meant.
 #[derive(Clone, Debug)]
 pub enum TrustedPlan {
@@ -42,7 +46,7 @@ pub enum TrustedPlan {
 }
 
 /// Keys that are fetched.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UrlPlan {
     /// `https://…`
     pub url: String,
@@ -52,6 +56,19 @@ pub struct UrlPlan {
     pub issuers: Vec<String>,
     /// The name of this tier in assertions.
     pub audience: String,
+    /// By what the address is proved; what was proved by other roots counts for nothing. `None` until the whole configuration is known.
+    pub terms: Option<FetchTerms>,
+}
+
+impl TrustedPlan {
+    /// The same, where what is fetched is proved by `terms`.
+    #[must_use]
+    pub(crate) fn under(self, terms: &FetchTerms) -> Self {
+        match self {
+            Self::File(verifier) => Self::File(verifier),
+            Self::Url(plan) => Self::Url(Arc::new(UrlPlan { terms: Some(terms.clone()), ..UrlPlan::clone(&plan) })),
+        }
+    }
 }
 
 /// The keys of one configuration or more.
@@ -75,8 +92,8 @@ struct Held {
 }
 
 impl Trusted {
-    /// The keys of a newer configuration. What is as it was stays, fetching and all; the same address under other names begins with the keys that
-    /// are held; any other begins with none, and is waited for a moment.
+    /// The keys of a newer configuration. What is as it was stays, fetching and all; the same address under other names, proved as before, begins with
+    /// the keys that are held; any other begins with none, and is waited for a moment.
     pub(crate) async fn after(before: Option<&Arc<Self>>, plan: &TrustedPlan, control: &Control) -> Arc<Self> {
         if let Some(before) = before.filter(|before| before.is_of(plan)) {
             return Arc::clone(before);
@@ -85,9 +102,9 @@ impl Trusted {
         match plan {
             TrustedPlan::File(verifier) => held.verifier = Some(Arc::clone(verifier)),
             TrustedPlan::Url(url) => {
-                if let Some(former) = before.and_then(|before| before.document_of(&url.url)) {
-                    held.verifier = verifier(&former, url).ok();
-                    held.document = former;
+                if let Some(former) = before.and_then(|before| before.fetched_as(url)) {
+                    held.verifier = verifier(&former.document, url).ok();
+                    held = Held { document: former.document, fetched_at_s: former.fetched_at_s, ..held };
                 }
             }
         }
@@ -99,8 +116,9 @@ impl Trusted {
                 held: trusted.held.clone(),
                 fetcher: Arc::clone(&control.fetcher),
                 clock: control.clock.clone(),
-                fetched: fetches(&control.metrics, plan, "ok"),
-                failed: fetches(&control.metrics, plan, "failed"),
+                fetched: fetches(&control.metrics, "ok"),
+                failed: fetches(&control.metrics, "failed"),
+                fetched_at: control.metrics.register_gauge(metric::LINK_KEYS_FETCHED, "When tier 1's published keys were last fetched"),
             };
             let (told, mut wait) = (Arc::downgrade(&trusted.ready), trusted.ready.subscribe());
             control.tasks.spawn("vouch.keys", fetching.keep_fresh(told));
@@ -127,10 +145,13 @@ impl Trusted {
         }
     }
 
-    fn document_of(&self, url: &str) -> Option<Vec<u8>> {
+    /// What is held of the address of `other`, if it was proved in the same way.
+    fn fetched_as(&self, other: &UrlPlan) -> Option<Held> {
         let held = self.held.load();
         match &self.plan {
-            TrustedPlan::Url(plan) if plan.url == url && held.verifier.is_some() => Some(held.document.clone()),
+            TrustedPlan::Url(plan) if plan.url == other.url && plan.terms == other.terms && held.verifier.is_some() => {
+                Some(Held::clone(&held))
+            }
             TrustedPlan::Url(_) | TrustedPlan::File(_) => None,
         }
     }
@@ -158,7 +179,10 @@ impl Trusted {
                 format!("{} cannot be fetched: {fault}; the keys fetched {age} stay in use", plan.url)
             }
         };
-        Some(Health { name: "link keys".to_owned(), ready: held.verifier.is_some(), detail })
+        // They are believed all the same; but an end that their owner gave one since then is not known here.
+        let old =
+            held.fetched_at_s.is_some_and(|at| now_s.saturating_sub(at) > plan.refresh.as_secs().saturating_mul(REFRESHES_MISSED_MAX));
+        Some(Health { name: "link keys".to_owned(), ready: held.verifier.is_some() && !old, detail })
     }
 }
 
@@ -186,9 +210,9 @@ fn with_former(fetched: &[u8], former: &[u8], seen_at: u64, now: u64) -> Option<
     if keys.len() == before { None } else { serde_json::to_vec(&set).ok() }
 }
 
-fn fetches(metrics: &Metrics, plan: &UrlPlan, result: &'static str) -> Counter {
-    let family: Family<Labels<2>, Counter> = metrics.register_family(metric::KEY_FETCHES, "Reads of an issuer's key set");
-    family.get_or_create_owned(&[(label::ISSUER, plan.issuers.join(" ").into()), (label::RESULT, result.into())])
+fn fetches(metrics: &Metrics, result: &'static str) -> Counter {
+    let family: Family<Labels<1>, Counter> = metrics.register_family(metric::LINK_KEY_FETCHES, "Fetches of tier 1's published keys");
+    family.get_or_create_owned(&[(label::RESULT, result.into())])
 }
 
 /// The work beside the request path.
@@ -199,6 +223,7 @@ struct Fetching {
     clock: Clock,
     fetched: Counter,
     failed: Counter,
+    fetched_at: Gauge,
 }
 
 impl Fetching {
@@ -232,6 +257,7 @@ impl Fetching {
         match outcome {
             Ok((document, verifier)) => {
                 self.fetched.inc();
+                self.fetched_at.set(i64::try_from(self.clock.now_s()).unwrap_or(i64::MAX));
                 // The same keys stay the same verifier, so that what workers know by it stays known.
                 if held.verifier.as_ref().is_none_or(|known| **known != *verifier) {
                     tracing::info!(url = self.plan.url, "tier 1's keys were fetched");
@@ -263,8 +289,33 @@ impl Fetching {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use wire::tls::roots::{Believed, Roots};
 
     use super::*;
+
+    #[test]
+    fn keys_that_were_not_fetched_for_long_are_believed_and_fail_readiness() {
+        let plan = UrlPlan {
+            url: "https://security-gw.example/".to_owned(),
+            refresh: Duration::from_secs(30),
+            issuers: vec!["i".to_owned()],
+            audience: "a".to_owned(),
+            terms: None,
+        };
+        let TrustedPlan::File(verifier) = &Trusted::of_file().plan else { panic!("a file") };
+        let held =
+            Held { verifier: Some(Arc::clone(verifier)), fetched_at_s: Some(1_000), fault: Some("gone".to_owned()), ..Held::default() };
+        let plan = TrustedPlan::Url(Arc::new(plan));
+        let trusted = Trusted { plan, held: Live::new(held), ready: Arc::new(watch::Sender::new(true)) };
+        assert!(trusted.health(1_300).is_some_and(|health| health.ready));
+        let health = trusted.health(1_301).expect("it fetches");
+        assert!(!health.ready && trusted.is_ready() && health.detail.contains("stay in use"), "{health:?}");
+        let TrustedPlan::Url(plan) = &trusted.plan else { panic!("an address") };
+        let renamed = UrlPlan { issuers: vec!["j".to_owned()], ..UrlPlan::clone(plan) };
+        assert!(trusted.fetched_as(&renamed).is_some());
+        let other = FetchTerms::of(Believed::read(&Roots::WebPki).expect("roots"));
+        assert!(trusted.fetched_as(&UrlPlan { terms: Some(other), ..renamed }).is_none(), "it was proved by other roots");
+    }
 
     /// kid and `exp` of each key that is held after `fetched` came at `now`.
     fn held(fetched: &Value, former: &Value, seen_at: u64, now: u64) -> Option<Vec<(String, Option<u64>)>> {

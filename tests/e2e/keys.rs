@@ -305,7 +305,7 @@ fn keys_that_tier_one_publishes_are_fetched_and_stay_when_it_dies() {
     rig.routing.reload();
     assert_eq!(link_keys(&rig.routing).map(|(ready, _)| ready), Some(true));
     rig.knock("GET /orders/1").with(&rig.editor()).check("200 orders");
-    let fetched = || rig.routing.metric("gateway_key_fetches_total{issuer=\"security-gw\",result=\"ok\"}");
+    let fetched = || rig.routing.metric("gateway_link_key_fetches_total{result=\"ok\"}");
     let before = fetched();
     until("they are fetched again", || (fetched() > before + 0.5).then_some(()));
     // A key that tier 1 begins to publish is known a moment later, with no hand on tier 2.

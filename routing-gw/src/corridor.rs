@@ -204,8 +204,8 @@ async fn walk(
     account.place = Some(gateway.limits.place().map_err(Refusal::Limit)?);
     // Before anything is told about routes: tier 1 alone is believed.
     let now = worker.clock.now_s();
-    let verifier = gateway.trusted.verifier().ok_or(Refusal::KeysUnavailable)?;
-    let vouched = vouch::verify(&verifier, &worker.vouches, arrived, now)?;
+    let verified = gateway.trusted.ask(|verifier| vouch::verify(verifier, &worker.vouches, arrived, now));
+    let vouched = verified.ok_or(Refusal::KeysUnavailable)??;
     // What is asked for decides which policy speaks.
     let mut routed = gateway.routes.find(vouched)?;
     trail.route = Some(routed.known.route().name.to_string());

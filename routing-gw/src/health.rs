@@ -55,7 +55,7 @@ impl Health {
             build: BUILD.to_owned(),
             generation: self.generation,
             draining: self.life.turns_away(),
-            ready: is_of_use(&self.services) && self.trusted.verifier().is_some(),
+            ready: is_of_use(&self.services) && self.trusted.is_ready(),
         }
     }
 }

@@ -6,11 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use contract::identity_token::IdentitySigner;
+use contract::signing_keys::SigningKeys;
 use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use identity::published::{self, Published};
 use identity::signed::SignedCache;
+use identity::signing;
 use settings::clock::Clock;
 use settings::files::Files;
 use settings::report::Report;
@@ -42,7 +44,9 @@ pub struct RoutingGw {
     pub(crate) door: Door,
     pub(crate) trusted: Arc<Trusted>,
     pub(crate) publishes: Vec<bool>,
-    keys: Option<Published>,
+    published: Option<Published>,
+    keys: Option<Arc<SigningKeys>>,
+    keys_file: Arc<str>,
     signers: Vec<Arc<IdentitySigner>>,
     clock: Clock,
     pub(crate) routes: Routes,
@@ -74,6 +78,9 @@ impl Tier for RoutingGw {
     }
 
     async fn start(plan: Arc<RoutingPlan>, before: Option<Arc<Self>>, control: Control) -> Result<Arc<Self>, BootError> {
+        if plan.misses_rotations {
+            tracing::warn!("reload.watch: a rotation of keys is not read by itself within a minute; reload within two minutes of each");
+        }
         let trusted = Trusted::after(before.as_ref().map(|before| &before.trusted), &plan.trusted, &control).await;
         let signers = signers(&plan, before.as_ref().map_or(&[][..], |before| &before.signers))?;
         let services = services::start(&plan.services, before.as_ref().map_or(&[][..], |before| &before.services), &control).await;
@@ -103,7 +110,9 @@ impl Tier for RoutingGw {
             health: health::Health::new(Self::NAME, control.life.clone(), control.generation, services.clone(), trusted.clone()),
             trusted,
             publishes: plan.publishes.clone(),
-            keys: plan.keys.as_deref().map(Published::new),
+            published: plan.keys.as_deref().map(Published::new),
+            keys: plan.keys.clone(),
+            keys_file: plan.keys_file.clone(),
             signers: signers.into_values().collect(),
             clock: control.clock.clone(),
             routes: Routes::new(table, facts),
@@ -116,12 +125,15 @@ impl Tier for RoutingGw {
     }
 
     fn worker(self: &Arc<Self>, seat: Seat, before: Option<&Rc<Worker>>) -> Worker {
+        // Where all sign anew, what was signed before takes no room.
+        let stays = |signer: &Arc<IdentitySigner>| self.signers.iter().any(|other| Arc::ptr_eq(other, signer));
+        let said = before.filter(|before| before.gateway.signers.iter().any(stays));
         Worker {
             gateway: self.clone(),
             clock: seat.control.clock.clone(),
-            // What was believed by other keys and said by other signers is known by them, and counts for nothing under these.
+            // What was believed by other keys is known by them, and counts for nothing under these.
             vouches: before.map_or_else(Rc::default, |before| before.vouches.clone()),
-            identities: before.map_or_else(Rc::default, |before| before.identities.clone()),
+            identities: said.map_or_else(Rc::default, |before| before.identities.clone()),
             decisions: before.map_or_else(|| Rc::new(Decisions::new(rand::random())), |before| before.decisions.clone()),
             pools: before.map_or_else(Pools::new, |before| before.pools.clone()),
         }
@@ -152,11 +164,16 @@ impl RoutingGw {
     /// The answer of a listener that publishes this tier's keys, at `now` (Unix seconds).
     pub(crate) fn published<B>(&self, request: &Request<B>, now: u64) -> Response<Body> {
         // `check` admits no such listener without keys.
-        self.keys.as_ref().map_or_else(Response::default, |keys| published::answer(keys, request, now))
+        self.published.as_ref().map_or_else(Response::default, |keys| published::answer(keys, request, now))
     }
 
     fn with_keys(&self, services: Vec<Health>) -> Vec<Health> {
-        self.trusted.health(self.clock.now_s()).into_iter().chain(services).collect()
+        let now = self.clock.now_s();
+        let signing = self.keys.as_ref().map(|keys| {
+            let (ready, detail) = signing::health(keys, &self.keys_file, now);
+            Health { name: "signing keys".to_owned(), ready, detail }
+        });
+        self.trusted.health(now).into_iter().chain(signing).chain(services).collect()
     }
 }
 

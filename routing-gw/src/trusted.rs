@@ -1,23 +1,27 @@
 //! Tier 1's keys as this tier holds them: from a file with the configuration, or fetched from where tier 1 publishes them.
 //!
 //! In: a plan. Out: a verifier, pushed by the control runtime and read without a lock. Fetches at once, then regularly with jitter, sooner after
-//! failures. Refuses: a set without a usable key, as a failure to fetch. Never: drops keys because a fetch failed; each ends when it says so.
+//! failures. Refuses: a set without a usable key, as a failure to fetch. Never: drops keys because a fetch failed, or at once because
+//! one fetched set lacks them; each ends when its owner said so in a set that was read here.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::assertion::Verifier;
+use contract::assertion::{KEYS_MAX, Verifier};
+use contract::signing_keys::OVERLAP_SECONDS;
 use host::tier::{Control, Health};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use rand::RngExt;
+use serde_json::Value;
 use settings::clock::Clock;
 use settings::live::Live;
 use telemetry::metrics::{Labels, Metrics};
 use telemetry::names::{label, metric};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use wire::fetch::Fetcher;
+use wire::fetch::{FetchTerms, Fetcher};
 
 /// Bytes of tier 1's key set at most.
 pub(crate) const KEYS_BYTES_MAX: usize = 256 * 1024;
@@ -29,6 +33,9 @@ const FIRST_SET_WITHIN: Duration = Duration::from_secs(3);
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
+/// After so many times `refresh` without a fetch `/readyz` fails: keys may have ended that are believed here.
+const REFRESHES_MISSED_MAX: u64 = 10;
+
 /// Whom this tier believes, as meant.
 #[derive(Clone, Debug)]
 pub enum TrustedPlan {
@@ -39,7 +46,7 @@ pub enum TrustedPlan {
 }
 
 /// Keys that are fetched.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UrlPlan {
     /// `https://…`
     pub url: String,
@@ -49,6 +56,19 @@ pub struct UrlPlan {
     pub issuers: Vec<String>,
     /// The name of this tier in assertions.
     pub audience: String,
+    /// By what the address is proved; what was proved by other roots counts for nothing. `None` until the whole configuration is known.
+    pub terms: Option<FetchTerms>,
+}
+
+impl TrustedPlan {
+    /// The same, where what is fetched is proved by `terms`.
+    #[must_use]
+    pub(crate) fn under(self, terms: &FetchTerms) -> Self {
+        match self {
+            Self::File(verifier) => Self::File(verifier),
+            Self::Url(plan) => Self::Url(Arc::new(UrlPlan { terms: Some(terms.clone()), ..UrlPlan::clone(&plan) })),
+        }
+    }
 }
 
 /// The keys of one configuration or more.
@@ -72,8 +92,8 @@ struct Held {
 }
 
 impl Trusted {
-    /// The keys of a newer configuration. What is as it was stays, fetching and all; the same address under other names begins with the keys that
-    /// are held; any other begins with none, and is waited for a moment.
+    /// The keys of a newer configuration. What is as it was stays, fetching and all; the same address under other names, proved as before, begins with
+    /// the keys that are held; any other begins with none, and is waited for a moment.
     pub(crate) async fn after(before: Option<&Arc<Self>>, plan: &TrustedPlan, control: &Control) -> Arc<Self> {
         if let Some(before) = before.filter(|before| before.is_of(plan)) {
             return Arc::clone(before);
@@ -82,9 +102,9 @@ impl Trusted {
         match plan {
             TrustedPlan::File(verifier) => held.verifier = Some(Arc::clone(verifier)),
             TrustedPlan::Url(url) => {
-                if let Some(former) = before.and_then(|before| before.document_of(&url.url)) {
-                    held.verifier = verifier(&former, url).ok();
-                    held.document = former;
+                if let Some(former) = before.and_then(|before| before.fetched_as(url)) {
+                    held.verifier = verifier(&former.document, url).ok();
+                    held = Held { document: former.document, fetched_at_s: former.fetched_at_s, ..held };
                 }
             }
         }
@@ -96,8 +116,9 @@ impl Trusted {
                 held: trusted.held.clone(),
                 fetcher: Arc::clone(&control.fetcher),
                 clock: control.clock.clone(),
-                fetched: fetches(&control.metrics, plan, "ok"),
-                failed: fetches(&control.metrics, plan, "failed"),
+                fetched: fetches(&control.metrics, "ok"),
+                failed: fetches(&control.metrics, "failed"),
+                fetched_at: control.metrics.register_gauge(metric::LINK_KEYS_FETCHED, "When tier 1's published keys were last fetched"),
             };
             let (told, mut wait) = (Arc::downgrade(&trusted.ready), trusted.ready.subscribe());
             control.tasks.spawn("vouch.keys", fetching.keep_fresh(told));
@@ -124,17 +145,25 @@ impl Trusted {
         }
     }
 
-    fn document_of(&self, url: &str) -> Option<Vec<u8>> {
+    /// What is held of the address of `other`, if it was proved in the same way.
+    fn fetched_as(&self, other: &UrlPlan) -> Option<Held> {
         let held = self.held.load();
         match &self.plan {
-            TrustedPlan::Url(plan) if plan.url == url && held.verifier.is_some() => Some(held.document.clone()),
+            TrustedPlan::Url(plan) if plan.url == other.url && plan.terms == other.terms && held.verifier.is_some() => {
+                Some(Held::clone(&held))
+            }
             TrustedPlan::Url(_) | TrustedPlan::File(_) => None,
         }
     }
 
-    /// Whom this tier believes now; `None` until the first set has come.
-    pub(crate) fn verifier(&self) -> Option<Arc<Verifier>> {
-        self.held.load().verifier.clone()
+    /// Asks whom this tier believes now, without taking a share in it; `None` until the first set has come.
+    pub(crate) fn ask<T>(&self, question: impl FnOnce(&Arc<Verifier>) -> T) -> Option<T> {
+        self.held.load().verifier.as_ref().map(question)
+    }
+
+    /// Whether the first set has come.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.held.load().verifier.is_some()
     }
 
     /// For `/readyz`; a file was read before anything was served.
@@ -150,7 +179,10 @@ impl Trusted {
                 format!("{} cannot be fetched: {fault}; the keys fetched {age} stay in use", plan.url)
             }
         };
-        Some(Health { name: "link keys".to_owned(), ready: held.verifier.is_some(), detail })
+        // They are believed all the same; but an end that their owner gave one since then is not known here.
+        let old =
+            held.fetched_at_s.is_some_and(|at| now_s.saturating_sub(at) > plan.refresh.as_secs().saturating_mul(REFRESHES_MISSED_MAX));
+        Some(Health { name: "link keys".to_owned(), ready: held.verifier.is_some() && !old, detail })
     }
 }
 
@@ -159,9 +191,28 @@ fn verifier(document: &[u8], plan: &UrlPlan) -> Result<Arc<Verifier>, String> {
     verifier.map(Arc::new).map_err(|fault| fault.to_string())
 }
 
-fn fetches(metrics: &Metrics, plan: &UrlPlan, result: &'static str) -> Counter {
-    let family: Family<Labels<2>, Counter> = metrics.register_family(metric::KEY_FETCHES, "Reads of an issuer's key set");
-    family.get_or_create_owned(&[(label::ISSUER, plan.issuers.join(" ").into()), (label::RESULT, result.into())])
+/// The set `fetched`, and with it those of the set that was held before, `seen_at` the last time, which it lacks: several replicas publish at one
+/// address, and one whose reload was refused does not know the key that the others sign by. Each stays for one overlap after it was seen, or until
+/// its own end if that is earlier, so a key that its owner took back goes then. `None` where there is nothing to add.
+fn with_former(fetched: &[u8], former: &[u8], seen_at: u64, now: u64) -> Option<Vec<u8>> {
+    let mut set: Value = serde_json::from_slice(fetched).ok()?;
+    let mut former: Value = serde_json::from_slice(former).ok()?;
+    let (Value::Array(keys), Value::Array(former)) = (set.get_mut("keys")?, former.get_mut("keys")?.take()) else { return None };
+    let before = keys.len();
+    for mut key in former {
+        let lacks = key["kid"].is_string() && keys.iter().all(|other| other["kid"] != key["kid"]);
+        let until = key["exp"].as_u64().unwrap_or(u64::MAX).min(seen_at.saturating_add(OVERLAP_SECONDS));
+        if lacks && now < until && keys.len() < KEYS_MAX {
+            key["exp"] = until.into();
+            keys.push(key);
+        }
+    }
+    if keys.len() == before { None } else { serde_json::to_vec(&set).ok() }
+}
+
+fn fetches(metrics: &Metrics, result: &'static str) -> Counter {
+    let family: Family<Labels<1>, Counter> = metrics.register_family(metric::LINK_KEY_FETCHES, "Fetches of tier 1's published keys");
+    family.get_or_create_owned(&[(label::RESULT, result.into())])
 }
 
 /// The work beside the request path.
@@ -172,6 +223,7 @@ struct Fetching {
     clock: Clock,
     fetched: Counter,
     failed: Counter,
+    fetched_at: Gauge,
 }
 
 impl Fetching {
@@ -192,8 +244,12 @@ impl Fetching {
 
     async fn fetch(&self) -> Result<(Vec<u8>, Arc<Verifier>), String> {
         let document = self.fetcher.get_json(&self.plan.url, KEYS_BYTES_MAX, false).await.map_err(|fault| fault.to_string())?;
-        let verifier = verifier(&document, &self.plan)?;
-        Ok((document.to_vec(), verifier))
+        let alone = verifier(&document, &self.plan)?;
+        let now = self.clock.now_s();
+        let held = self.held.load_full();
+        let both = with_former(&document, &held.document, held.fetched_at_s.unwrap_or(now), now);
+        let together = both.and_then(|both| verifier(&both, &self.plan).ok().map(|verifier| (both, verifier)));
+        Ok(together.unwrap_or_else(|| (document.to_vec(), alone)))
     }
 
     fn settle(&self, outcome: Result<(Vec<u8>, Arc<Verifier>), String>) {
@@ -201,6 +257,7 @@ impl Fetching {
         match outcome {
             Ok((document, verifier)) => {
                 self.fetched.inc();
+                self.fetched_at.set(i64::try_from(self.clock.now_s()).unwrap_or(i64::MAX));
                 // The same keys stay the same verifier, so that what workers know by it stays known.
                 if held.verifier.as_ref().is_none_or(|known| **known != *verifier) {
                     tracing::info!(url = self.plan.url, "tier 1's keys were fetched");
@@ -226,5 +283,74 @@ impl Fetching {
             failures => RETRY_FIRST.saturating_mul(1 << (failures - 1).min(10)).min(RETRY_MAX).min(self.plan.refresh),
         };
         rest.mul_f64(rand::rng().random_range(0.9..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use wire::tls::roots::{Believed, Roots};
+
+    use super::*;
+
+    #[test]
+    fn keys_that_were_not_fetched_for_long_are_believed_and_fail_readiness() {
+        let plan = UrlPlan {
+            url: "https://security-gw.example/".to_owned(),
+            refresh: Duration::from_secs(30),
+            issuers: vec!["i".to_owned()],
+            audience: "a".to_owned(),
+            terms: None,
+        };
+        let TrustedPlan::File(verifier) = &Trusted::of_file().plan else { panic!("a file") };
+        let held =
+            Held { verifier: Some(Arc::clone(verifier)), fetched_at_s: Some(1_000), fault: Some("gone".to_owned()), ..Held::default() };
+        let plan = TrustedPlan::Url(Arc::new(plan));
+        let trusted = Trusted { plan, held: Live::new(held), ready: Arc::new(watch::Sender::new(true)) };
+        assert!(trusted.health(1_300).is_some_and(|health| health.ready));
+        let health = trusted.health(1_301).expect("it fetches");
+        assert!(!health.ready && trusted.is_ready() && health.detail.contains("stay in use"), "{health:?}");
+        let TrustedPlan::Url(plan) = &trusted.plan else { panic!("an address") };
+        let renamed = UrlPlan { issuers: vec!["j".to_owned()], ..UrlPlan::clone(plan) };
+        assert!(trusted.fetched_as(&renamed).is_some());
+        let other = FetchTerms::of(Believed::read(&Roots::WebPki).expect("roots"));
+        assert!(trusted.fetched_as(&UrlPlan { terms: Some(other), ..renamed }).is_none(), "it was proved by other roots");
+    }
+
+    /// kid and `exp` of each key that is held after `fetched` came at `now`.
+    fn held(fetched: &Value, former: &Value, seen_at: u64, now: u64) -> Option<Vec<(String, Option<u64>)>> {
+        let both = with_former(fetched.to_string().as_bytes(), former.to_string().as_bytes(), seen_at, now)?;
+        let both: Value = serde_json::from_slice(&both).expect("JSON");
+        let keys = both["keys"].as_array().expect("keys").iter();
+        Some(keys.map(|key| (key["kid"].as_str().expect("kid").to_owned(), key["exp"].as_u64())).collect())
+    }
+
+    #[test]
+    fn a_set_of_a_stale_replica_takes_no_key_away_for_one_overlap() {
+        let stale = json!({ "keys": [{ "kid": "old" }] });
+        let fresh = json!({ "keys": [{ "kid": "old", "exp": 1_240 }, { "kid": "new" }] });
+        let both = [("old".to_owned(), None), ("new".to_owned(), Some(1_120))];
+        assert_eq!(held(&stale, &fresh, 1_000, 1_030), Some(both.to_vec()));
+        // Again and again it is missing: its time is not drawn out.
+        let kept = json!({ "keys": [{ "kid": "old" }, { "kid": "new", "exp": 1_120 }] });
+        assert_eq!(held(&stale, &kept, 1_030, 1_119), Some(both.to_vec()));
+        assert_eq!(held(&stale, &kept, 1_030, 1_120), None);
+        // A key that is there again is as it is published.
+        assert_eq!(held(&fresh, &kept, 1_030, 1_060), None);
+        // An end that its owner told stands.
+        let without = json!({ "keys": [{ "kid": "new" }] });
+        let ended = json!({ "keys": [{ "kid": "old", "exp": 1_040 }] });
+        assert_eq!(held(&without, &ended, 1_030, 1_039).map(|keys| keys.len()), Some(2));
+        assert_eq!(held(&without, &ended, 1_030, 1_040), None);
+    }
+
+    #[test]
+    fn what_is_kept_of_former_sets_has_a_ceiling() {
+        let full =
+            |from: usize| json!({ "keys": (from..from + KEYS_MAX).map(|kid| json!({ "kid": kid.to_string() })).collect::<Vec<_>>() });
+        assert_eq!(held(&full(0), &full(100), 10, 10), None);
+        let one = json!({ "keys": [{ "kid": "one" }] });
+        assert_eq!(held(&one, &full(0), 10, 10).map(|keys| keys.len()), Some(KEYS_MAX));
+        assert!(with_former(b"{\"keys\":[]}", b"", 10, 10).is_none());
     }
 }

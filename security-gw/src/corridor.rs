@@ -193,7 +193,7 @@ async fn walk(
     // Nor does one that only publishes this tier's keys.
     let now = worker.clock.now_s();
     if gateway.publishes.get(connection.listener).is_some_and(|publishes| *publishes) {
-        return Ok(published::answer(&gateway.keys, &arrived.request, now));
+        return Ok(published::answer(&gateway.published, &arrived.request, now));
     }
     // Before anything else is asked of it: its rule says how large it may be and who may send it.
     let ruled = rule::find(&gateway.rules, arrived, docket)?;

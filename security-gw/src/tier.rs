@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::assertion::Signer;
+use contract::signing_keys::SigningKeys;
 use host::tier::{BootError, Checked, Control, Health, Seat, Tier};
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -12,6 +13,7 @@ use identity::cache::{TOKENS_MAX_DEFAULT, TokenCache};
 use identity::issuers::Issuers;
 use identity::published::Published;
 use identity::signed::SignedCache;
+use identity::signing;
 use settings::clock::Clock;
 use settings::files::Files;
 use settings::report::Report;
@@ -40,7 +42,10 @@ pub struct SecurityGw {
     pub(crate) redirects: Vec<Option<String>>,
     pub(crate) any_authority: Vec<bool>,
     pub(crate) publishes: Vec<bool>,
-    pub(crate) keys: Published,
+    pub(crate) published: Published,
+    pub(crate) keys: Arc<SigningKeys>,
+    keys_file: Arc<str>,
+    clock: Clock,
     pub(crate) rules: Rules,
     pub(crate) limits: Limits,
     pub(crate) authenticate: Authenticate,
@@ -77,6 +82,9 @@ impl Tier for SecurityGw {
         if plan.link.plaintext {
             tracing::warn!("link.allow_plaintext: identities travel to tier 2 unprotected");
         }
+        if plan.link.keys_rotate && !plan.rotations_are_read {
+            tracing::warn!("reload.watch: a rotation of keys is not read by itself within a minute; reload within two minutes of each");
+        }
         let issuers = Issuers::after(
             before.map(|before| &before.issuers),
             plan.issuers.clone(),
@@ -110,7 +118,10 @@ impl Tier for SecurityGw {
             redirects: plan.redirects.clone(),
             any_authority: plan.any_authority.clone(),
             publishes: plan.publishes.clone(),
-            keys: Published::new(&plan.link.keys),
+            published: Published::new(&plan.link.keys),
+            keys: plan.link.keys.clone(),
+            keys_file: plan.link.keys_file.clone(),
+            clock: control.clock.clone(),
             rules: plan.rules.clone(),
             limits: Limits::after(before.map(|before| &before.limits), plan.in_flight_max, plan.body_bytes_max)
                 .with_body_rate(plan.body_rate),
@@ -150,6 +161,7 @@ impl Tier for SecurityGw {
     fn readiness(&self) -> Vec<Health> {
         let issuers =
             self.issuers.health().into_iter().map(|(name, ready, detail)| Health { name: format!("issuer {name}"), ready, detail });
-        issuers.chain([replicas::health(&self.link.snapshot())]).collect()
+        let (ready, detail) = signing::health(&self.keys, &self.keys_file, self.clock.now_s());
+        issuers.chain([replicas::health(&self.link.snapshot()), Health { name: "signing keys".to_owned(), ready, detail }]).collect()
     }
 }

@@ -196,10 +196,15 @@ fn one_command_rotates_under_both_tiers_and_nobody_is_refused() {
         .security("{ file: link.pem, kid: link-1 }", "{ file: keys/link-signing.jwks.json }")
         .security("drain:", "reload: { watch: 20ms }\ndrain:")
         .routing("jwks: link.jwks.json", "jwks: keys/link.jwks.json")
+        .routing("services:\n", "assertions: { signing_key: { file: keys/services-signing.jwks.json } }\nservices:\n")
+        .routing("claim_headers: { x-user-role: role } }", "claim_headers: { x-user-role: role }, assert: true }")
         .routing("drain:", "reload: { watch: 20ms }\ndrain:");
     let gwctl = |dir: &std::path::Path, action: &str| {
-        let output = std::process::Command::new(BINARIES.gwctl).args(["keys", action, "--dir"]).arg(dir).output().expect("it runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for name in ["link", "services"] {
+            let mut command = std::process::Command::new(BINARIES.gwctl);
+            let output = command.args(["keys", action, "--name", name, "--dir"]).arg(dir).output().expect("it runs");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
     };
     let rig = scene.raise_after(&BINARIES, |folder, _| gwctl(&folder.file("keys"), "new"));
     let editor = rig.editor();
@@ -212,6 +217,43 @@ fn one_command_rotates_under_both_tiers_and_nobody_is_refused() {
     rig.knock("GET /orders/1").with(&editor).check("200 orders");
     let set: Value = serde_json::from_slice(&std::fs::read(rig.folder.file("keys/link.jwks.json")).expect("a set")).expect("JSON");
     assert_eq!(set["keys"].as_array().map(Vec::len), Some(2));
+
+    // Two minutes later, by files that say what they would say then: the new keys sign, and are believed.
+    let read = |name: &str| -> Value {
+        let text = std::fs::read(rig.folder.file(&format!("keys/{name}.jwks.json"))).expect("a set");
+        serde_json::from_slice(&text).expect("JSON")
+    };
+    let newest = |set: &Value| set["keys"].as_array().and_then(|keys| keys.last().cloned()).expect("a key");
+    let identity_kid = || {
+        let token = rig.knock("GET /users/7").with(&rig.editor()).check("200 users").saw("x-gw-identity").expect("a word");
+        jsonwebtoken::decode_header(&token).expect("a header").kid.expect("a kid")
+    };
+    let kid = newest(&read("services-signing"))["kid"].as_str().expect("a kid").to_owned();
+    assert_ne!(identity_kid(), kid, "it signs before everybody can know it");
+    let before = rig.security.generation();
+    for name in ["link", "link-signing", "services-signing"] {
+        let mut set = read(name);
+        for key in set["keys"].as_array_mut().expect("keys") {
+            for member in ["nbf", "exp"] {
+                if let Some(time) = key[member].as_u64() {
+                    key[member] = (time - 125).into();
+                }
+            }
+        }
+        rig.folder.write(&format!("keys/{name}.jwks.json"), &set.to_string());
+    }
+    until("tier 2 signs by its new key", || (identity_kid() == kid).then_some(()));
+    until("tier 1 has its new key", || (rig.security.generation() > before).then_some(()));
+    // Now tier 2 believes the new key alone, so whatever it believes was signed by that.
+    let before = rig.routing.generation();
+    rig.folder.write("keys/link.jwks.json", &set_of(&newest(&read("link"))));
+    until("tier 2 has forgotten the former key", || (rig.routing.generation() > before).then_some(()));
+    rig.knock("GET /orders/1").with(&editor).check("200 orders");
+    rig.knock("GET /orders/1").with(&rig.token("editor", 700)).check("200 orders");
+}
+
+fn set_of(key: &Value) -> String {
+    set(std::slice::from_ref(key))
 }
 
 /// Tier 2 signs for services, and publishes its keys on a listener of its own.
@@ -305,7 +347,7 @@ fn keys_that_tier_one_publishes_are_fetched_and_stay_when_it_dies() {
     rig.routing.reload();
     assert_eq!(link_keys(&rig.routing).map(|(ready, _)| ready), Some(true));
     rig.knock("GET /orders/1").with(&rig.editor()).check("200 orders");
-    let fetched = || rig.routing.metric("gateway_key_fetches_total{issuer=\"security-gw\",result=\"ok\"}");
+    let fetched = || rig.routing.metric("gateway_link_key_fetches_total{result=\"ok\"}");
     let before = fetched();
     until("they are fetched again", || (fetched() > before + 0.5).then_some(()));
     // A key that tier 1 begins to publish is known a moment later, with no hand on tier 2.

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use gwctl::stage::link_key::LinkKey;
 use tests::rig::Rig;
 use tests::rig::binaries::Binaries;
 use tests::rig::scene::Scene;
@@ -29,6 +30,9 @@ const VARIABLES: [(&str, &str); 3] = [
     ("SSLKEYLOGFILE", "canary-session-keys"),
 ];
 
+/// What the tiers sign by.
+const SETS: [&str; 2] = ["link-signing.jwks.json", "services-signing.jwks.json"];
+
 #[test]
 fn no_output_holds_a_secret() {
     let collector = Collector::start();
@@ -38,7 +42,19 @@ fn no_output_holds_a_secret() {
     let binaries = Binaries { security: wrapped(&folder, BINARIES.security), routing: wrapped(&folder, BINARIES.routing), ..BINARIES };
     let scene = Scene::default().security("\nworkers: 2", &format!("\n{loud}")).routing("\nworkers: 2", &format!("\n{loud}"));
     let scene = scene.security("peers: [\"dns:routing-gw.demo\"]", "peers: [\"dns:routing-gw.demo\", \"dns:${CANARY_PEER}\"]");
-    let rig = scene.raise(&binaries);
+    // Both tiers sign by sets, whose private members are no PEM.
+    let scene = scene
+        .security("{ file: link.pem, kid: link-1 }", "{ file: link-signing.jwks.json }")
+        .routing("jwks: link.jwks.json", "jwks: trusted.jwks.json")
+        .routing("services:\n", "assertions: { signing_key: { file: services-signing.jwks.json } }\nservices:\n")
+        .routing("claim_headers: { x-user-role: role } }", "claim_headers: { x-user-role: role }, assert: true }");
+    let rig = scene.raise_after(&binaries, |folder, _| {
+        let [link, services] = ["link-2", "services-1"].map(|kid| LinkKey::new(Some(kid)).expect("a key"));
+        let set = |key: serde_json::Value| serde_json::json!({ "keys": [key] }).to_string();
+        folder.write("link-signing.jwks.json", &set(link.private_jwk().expect("a key")));
+        folder.write("services-signing.jwks.json", &set(services.private_jwk().expect("a key")));
+        folder.write("trusted.jwks.json", &set(link.jwk().expect("a key")));
+    });
 
     let planted = plant(&rig);
     let said = everything_said(&rig, &collector);
@@ -62,6 +78,7 @@ fn no_output_holds_a_secret() {
 /// Sends each kind of secret in each way in, and tells what was planted.
 fn plant(rig: &Rig) -> Vec<(&'static str, Vec<u8>)> {
     let (editor, expired) = (rig.editor(), rig.token("editor", -3600));
+    let mut planted_later: Vec<(&'static str, Vec<u8>)> = Vec::new();
     let mut planted: Vec<(&'static str, Vec<u8>)> = vec![
         ("the signature of a good token", editor.rsplit('.').next().expect("three parts").as_bytes().to_vec()),
         ("the signature of an expired token", expired.rsplit('.').next().expect("three parts").as_bytes().to_vec()),
@@ -76,11 +93,19 @@ fn plant(rig: &Rig) -> Vec<(&'static str, Vec<u8>)> {
         // The first bytes of a key in PKCS#8 are the same in all keys.
         planted.push(("a private key", der[der.len() - 24..].to_vec()));
     }
+    for file in SETS {
+        let set: serde_json::Value = serde_json::from_slice(&fs::read(rig.folder.file(file)).expect("a set")).expect("JSON");
+        let private = set["keys"][0]["d"].as_str().expect("a private half");
+        planted.push(("the private half of a key in a set", URL_SAFE_NO_PAD.decode(private).expect("base64url")));
+    }
     let mut sow = |what: &'static str, secret: &str| {
         planted.push((what, secret.as_bytes().to_vec()));
         secret.to_owned()
     };
 
+    let introduced = rig.knock("GET /users/7").with(&editor).check("200 users");
+    let word = introduced.saw("x-gw-identity").expect("tier 2 signs");
+    planted_later.push(("the signature of tier 2's word", word.rsplit('.').next().expect("three parts").as_bytes().to_vec()));
     rig.knock("GET /orders/1")
         .with(&editor)
         .header("cookie", &format!("session={}", sow("a cookie", "canary-cookie-19f2")))
@@ -116,12 +141,22 @@ fn plant(rig: &Rig) -> Vec<(&'static str, Vec<u8>)> {
     // Broken files of every kind: complaints quote what they read, and must not quote this.
     let broken = [
         (
+            "routing.yaml",
+            "\nservices:",
+            format!(
+                "\nassertionz: {{ client_secret: {} }}\nservices:",
+                sow("a secret under a mistaken key of tier 2", "canary-mistake-4488")
+            ),
+        ),
+        ("link-signing.jwks.json", "\"d\":\"", format!("\"d\":\"{}", sow("a part of a broken key", "canaryxbrokenxsetx77"))),
+        ("services-signing.jwks.json", "\"d\":\"", format!("\"d\":\"{}", sow("a part of a broken key", "canaryxbrokenxsetx88"))),
+        (
             "security.yaml",
             "rules:",
             format!("issuerz: {{ client_secret: {} }}\nrules:", sow("a secret under a mistaken key", "canary-mistake-3377")),
         ),
         (
-            "link.pem",
+            "routing-gw.key",
             "-----BEGIN PRIVATE KEY-----",
             format!("-----BEGIN PRIVATE KEY-----\n{}", sow("a line of a broken key", "canaryxbrokenxkeyx55")),
         ),
@@ -135,16 +170,20 @@ fn plant(rig: &Rig) -> Vec<(&'static str, Vec<u8>)> {
         let good = fs::read_to_string(rig.folder.file(file)).expect("a file");
         assert!(good.contains(from), "{file} has no {from}");
         fs::write(rig.folder.file(file), good.replacen(from, &to, 1)).expect("written");
-        let (status, answer) = rig.security.post("/reload");
+        let of_tier2 = ["routing.yaml", "services-signing.jwks.json", "routing-gw.key"].contains(&file);
+        let (process, binary, yaml) =
+            if of_tier2 { (&rig.routing, BINARIES.routing, "routing.yaml") } else { (&rig.security, BINARIES.security, "security.yaml") };
+        let (status, answer) = process.post("/reload");
         assert_eq!(status, 422, "{file}: {answer}");
-        fs::write(rig.folder.file("refused-reload.json"), answer.to_string()).expect("written");
-        let said =
-            Command::new(BINARIES.security).args(["check", "--config"]).arg(rig.folder.file("security.yaml")).envs(VARIABLES).output();
+        let mut refused = fs::OpenOptions::new().create(true).append(true).open(rig.folder.file("refused-reload.json")).expect("a file");
+        writeln!(refused, "{answer}").expect("written");
+        let said = Command::new(binary).args(["check", "--config"]).arg(rig.folder.file(yaml)).envs(VARIABLES).output();
         let said = said.expect("it runs");
         let mut all = fs::OpenOptions::new().create(true).append(true).open(rig.folder.file("check.txt")).expect("a file");
         all.write_all(&said.stdout).and_then(|()| all.write_all(&said.stderr)).expect("written");
         fs::write(rig.folder.file(file), good).expect("written");
     }
+    planted.extend(planted_later);
     planted
 }
 

@@ -82,8 +82,9 @@ pub fn new(place: Place<'_>, kid: Option<&str>, pem: bool) -> Result<ExitCode, F
         let remedy = if pem { "choose another --kid" } else { "renew it with `gwctl keys rotate`, or choose another --name or --dir" };
         return Err(Fault::new(format!("{} is there already", path.display()), remedy));
     }
-    write_private(&path, text.as_bytes()).map_err(|error| Fault::file(&path, &error))?;
+    // First the public half, as in a rotation.
     write_public(&public_path, written(&public).as_bytes()).map_err(|error| Fault::file(&public_path, &error))?;
+    write_private(&path, text.as_bytes()).map_err(|error| Fault::file(&path, &error))?;
     say(format_args!("{}  publish this to everybody who checks, before the key is used", public_path.display()));
     say(format_args!("{}  then, with every replica that signs: signing_key: {signing_key}", path.display()));
     Ok(ExitCode::SUCCESS)
@@ -101,8 +102,17 @@ pub fn rotate(place: Place<'_>, kid: Option<&str>) -> Result<ExitCode, Fault> {
     match turned.begins_in {
         0 => say(format_args!("{} signs at once, because no other key did", key.kid())),
         seconds => {
-            say(format_args!("{} signs in {seconds} s; until then every replica and everybody who checks reads the files", key.kid()))
+            say(format_args!("{} signs in {seconds} s; until then every replica and everybody who checks reads the files", key.kid()));
+            say(format_args!(
+                "before that, see that gateway_config_reload_failed is 0 on each: one whose reload was refused keeps the former"
+            ));
+            say(format_args!(
+                "keys, and its requests are refused with 403 when those have ended; mend its configuration, or put the files back"
+            ));
         }
+    }
+    if turned.begins_in < OVERLAP_SECONDS {
+        say(format_args!("that is less than {OVERLAP_SECONDS} s: whoever has not read the files by then refuses what {} signs", key.kid()));
     }
     for kid in &turned.dropped {
         say(format_args!("{kid} has ended and is gone"));
@@ -126,8 +136,7 @@ fn turn(place: Place<'_>, key: &LinkKey, now: u64) -> Result<Turned, Fault> {
     let broken =
         |why: &dyn std::fmt::Display| Fault::new(format!("{}: {why}", private_path.display()), "put the former file back in its place");
     let known = SigningKeys::from_jwks(written(&set).as_bytes()).map_err(|fault| broken(&fault))?;
-    let begins_in = if known.signs_at(now) { OVERLAP_SECONDS } else { 0 };
-    let begins = now + begins_in;
+    let begins = begins(&set, &known, now);
     let (mut kept, dropped): (Vec<Value>, Vec<Value>) = set.into_iter().partition(|key| !has_ended(key, now));
     let of_set: Vec<&str> = known.kids().collect();
     let mut published: Vec<Value> = read(&public_path)?.unwrap_or_default();
@@ -136,11 +145,13 @@ fn turn(place: Place<'_>, key: &LinkKey, now: u64) -> Result<Turned, Fault> {
     if has(&kept, key.kid()) || has(&published, key.kid()) {
         return Err(Fault::new(format!("there is a key named {} already", key.kid()), "choose another --kid"));
     }
-    if kept.len().max(published.len() + kept.len()) >= KEYS_MAX {
+    if published.len() + kept.len() >= KEYS_MAX {
         return Err(Fault::new(format!("{} would have more than {KEYS_MAX} keys", public_path.display()), "wait until some have ended"));
     }
     for former in kept.iter_mut().filter(|former| former["exp"].is_null()) {
-        former["exp"] = (begins + OVERLAP_SECONDS).into();
+        // Of one that waits, what it signs in its last second must be believed as long as that of any other.
+        let signs_from = former["nbf"].as_u64().unwrap_or(0);
+        former["exp"] = (begins.max(signs_from) + OVERLAP_SECONDS).into();
     }
     let mut newest = private(key)?;
     newest["nbf"] = begins.into();
@@ -154,7 +165,14 @@ fn turn(place: Place<'_>, key: &LinkKey, now: u64) -> Result<Turned, Fault> {
     write_public(&public_path, written(&published).as_bytes()).map_err(|error| Fault::file(&public_path, &error))?;
     write_private(&private_path, text.as_bytes()).map_err(|error| Fault::file(&private_path, &error))?;
     let dropped = dropped.iter().filter_map(|key| key["kid"].as_str()).map(str::to_owned).collect();
-    Ok(Turned { begins_in, dropped })
+    Ok(Turned { begins_in: begins - now, dropped })
+}
+
+/// The second in which a new key begins: after the overlap, or as soon as none of the `set` signs any more, for the tier must not fall silent.
+fn begins(set: &[Value], known: &SigningKeys, now: u64) -> u64 {
+    let ends = set.iter().filter_map(|key| key["exp"].as_u64()).filter(|end| (now..now + OVERLAP_SECONDS).contains(end));
+    let silent = ends.chain([now]).filter(|second| !known.signs_at(*second)).min();
+    silent.unwrap_or(now + OVERLAP_SECONDS)
 }
 
 /// The keys of the set in `path`; `None` where there is no file.

@@ -107,6 +107,37 @@ fn where_no_key_signs_any_more_the_new_one_does_at_once() {
 }
 
 #[test]
+fn a_key_that_ends_soon_is_followed_without_a_gap() {
+    let folder = Folder::new("soon");
+    new(folder.place(), Some("one"), false).unwrap();
+    let path = folder.0.join("link-signing.jwks.json");
+    let mut keys = read(&path).unwrap().unwrap();
+    keys[0]["exp"] = (NOW + 40).into();
+    fs::write(&path, written(&keys)).unwrap();
+    assert_eq!(folder.turn("two", NOW).begins_in, 40);
+    let set = SigningKeys::from_jwks(&fs::read(&path).unwrap()).unwrap();
+    assert!((NOW..NOW + 500).all(|second| set.signs_at(second)));
+    // Where another one goes on, nothing is hurried.
+    assert_eq!(folder.turn("three", NOW + 10).begins_in, 120);
+}
+
+#[test]
+fn a_key_that_waits_gets_time_after_its_begin() {
+    let folder = Folder::new("waits");
+    new(folder.place(), Some("one"), false).unwrap();
+    folder.turn("two", NOW);
+    let path = folder.0.join("link-signing.jwks.json");
+    let mut keys = read(&path).unwrap().unwrap();
+    keys[1]["nbf"] = (NOW + 1_000).into();
+    keys[0]["exp"].take();
+    keys[0].as_object_mut().unwrap().remove("exp");
+    fs::write(&path, written(&keys)).unwrap();
+    folder.turn("three", NOW + 10);
+    let two = ("two".to_owned(), Some(NOW + 1_000), Some(NOW + 1_120));
+    assert!(folder.keys("link-signing.jwks.json").contains(&two));
+}
+
+#[test]
 fn what_cannot_be_read_is_left_as_it_is() {
     let folder = Folder::new("broken");
     fs::create_dir_all(&folder.0).unwrap();

@@ -130,7 +130,7 @@ pub(crate) fn check_vouch(config: &VouchConfig, files: &Files, report: &mut Repo
         (None, Some(url)) => {
             let lawful = check_url(url, report);
             let (issuers, audience) = (config.issuers.clone(), config.audience.clone());
-            let plan = UrlPlan { url: url.clone(), refresh: config.refresh.get(), issuers, audience };
+            let plan = UrlPlan { url: url.clone(), refresh: config.refresh.get(), issuers, audience, terms: None };
             lawful.then(|| TrustedPlan::Url(Arc::new(plan)))
         }
         (None, None) => {

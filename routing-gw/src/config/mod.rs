@@ -16,6 +16,7 @@ use host::config::{AdminConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfi
 use host::limits_config::LimitsConfig;
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
+use identity::signing;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::files::Files;
@@ -162,9 +163,13 @@ impl RoutingConfig {
             Some(keys) => Some(keys?),
             None => None,
         };
+        let own = self.assertions.as_ref().map(|assertions| &assertions.signing_key);
+        let rotates = own.is_some_and(|own| own.kid.is_none()) || self.vouch.jwks.is_some();
         let plan = RoutingPlan {
-            trusted: trusted?,
+            trusted: trusted?.under(&host.fetch),
             keys,
+            keys_file: own.map_or_else(String::new, |own| files.resolve(&own.file).display().to_string()).into(),
+            misses_rotations: rotates && !signing::are_rotations_read(host.watch),
             name,
             publishes,
             services: whole.services,
@@ -198,7 +203,8 @@ fn check_listener(listener: &ListenConfig, index: usize, signs: bool, report: &m
             "add `clients: {ca: FILE, peers: [\"dns:NAME\"]}` with the name in tier 1's certificate",
         );
     }
-    if listener.tls.as_ref().and_then(|tls| tls.clients.as_ref()).is_some_and(|clients| !clients.require) {
+    let lets_in_without = listener.tls.as_ref().and_then(|tls| tls.clients.as_ref()).is_some_and(|clients| !clients.require);
+    if !listener.publish_keys && lets_in_without {
         report.complain(
             &format!("listen[{index}].tls.clients.require"),
             "anybody could connect: whoever shows no certificate is let in",

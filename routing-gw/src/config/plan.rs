@@ -17,6 +17,10 @@ pub struct RoutingPlan {
     pub trusted: TrustedPlan,
     /// What it signs its own word on callers by, if it does.
     pub keys: Option<Arc<SigningKeys>>,
+    /// The file that they were read from; empty without one.
+    pub keys_file: Arc<str>,
+    /// Whether there are keys in files, its own or tier 1's, of which a rotation is not read by itself in time.
+    pub misses_rotations: bool,
     /// The name under which it signs.
     pub name: String,
     /// For each listener, whether it publishes this tier's keys and serves nothing else.

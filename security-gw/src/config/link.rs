@@ -63,6 +63,10 @@ pub struct LinkPlan {
     pub signer: Arc<Signer>,
     /// What it signs by.
     pub keys: Arc<SigningKeys>,
+    /// The file that they were read from.
+    pub keys_file: Arc<str>,
+    /// Whether they are a set, which is rotated.
+    pub keys_rotate: bool,
     /// From handing over to the head of the answer.
     pub timeout: Duration,
     /// Whether the link is a plain one over TCP, for the warning at every start.
@@ -120,6 +124,8 @@ impl LinkConfig {
         let service = ServicePlan { health: Some(health?), ..service? };
         // A name that is empty was complained of where it stands.
         let signer = Signer::new(Arc::clone(keys.as_ref()?), name.to_owned(), self.audience.clone()).ok()?;
-        Some(LinkPlan { service, signer: Arc::new(signer), keys: keys?, timeout: self.timeout.get(), plaintext })
+        let keys_file = files.resolve(&self.signing_key.file).display().to_string().into();
+        let keys_rotate = self.signing_key.kid.is_none();
+        Some(LinkPlan { service, signer: Arc::new(signer), keys: keys?, keys_file, keys_rotate, timeout: self.timeout.get(), plaintext })
     }
 }

@@ -11,6 +11,7 @@ use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use identity::config::{self, IssuerConfig};
 use identity::plan::IssuerPlan;
+use identity::signing;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -113,6 +114,8 @@ pub struct SecurityPlan {
     pub any_authority: Vec<bool>,
     /// For each listener, whether it publishes this tier's keys and serves nothing else.
     pub publishes: Vec<bool>,
+    /// Whether a rotation of keys is read by itself in time.
+    pub rotations_are_read: bool,
     /// Requests in flight at most.
     pub in_flight_max: usize,
     /// Bytes of one request body at most.
@@ -168,6 +171,7 @@ impl SecurityConfig {
             redirects,
             any_authority: host.listeners.iter().map(|listener| listener.any_authority).collect(),
             publishes,
+            rotations_are_read: signing::are_rotations_read(host.watch),
             in_flight_max: host.limits.in_flight_max,
             body_bytes_max: host.limits.body_bytes_max,
             body_rate: host.limits.body_rate,

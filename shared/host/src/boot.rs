@@ -387,6 +387,12 @@ async fn crew<T: Tier>(kit: Kit<T>, number: usize) -> Result<(Vec<Lane>, Vec<Wor
 pub(crate) fn warn_of_plaintext(plan: &ListenerPlan) {
     let listener = &*plan.name;
     tracing::warn!(listener, "allow_plaintext: requests on this listener can be read and changed by whoever is in between");
+    if plan.publish_keys {
+        tracing::warn!(
+            listener,
+            "publish_keys over plaintext: whoever is in between can publish keys of his own, and be anybody to who fetches them"
+        );
+    }
 }
 
 /// One task per listener; they end when the process closes.

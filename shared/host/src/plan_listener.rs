@@ -33,6 +33,8 @@ pub struct ListenerPlan {
     pub redirect_to: Option<String>,
     /// Whether requests are served for hosts that the certificate of their connection does not cover.
     pub any_authority: bool,
+    /// Whether it publishes the tier's keys.
+    pub publish_keys: bool,
     /// `Strict-Transport-Security` of every answer.
     pub hsts: Option<HeaderValue>,
     /// Networks of proxies that tell by a PROXY header whose connection they pass on, and must; empty for none.
@@ -120,7 +122,9 @@ fn check(config: &ListenConfig, key: &str, files: &Files, report: &mut Report) -
         None => None,
     };
     let any_authority = config.tls.as_ref().is_some_and(|tls| tls.any_authority);
-    Some(ListenerPlan { name: name?, address, mode, uids, tls, redirect_to: redirect?, any_authority, hsts: hsts?, proxies: proxies? })
+    let publish_keys = config.publish_keys;
+    let (name, redirect_to, hsts, proxies) = (name?, redirect?, hsts?, proxies?);
+    Some(ListenerPlan { name, address, mode, uids, tls, redirect_to, any_authority, publish_keys, hsts, proxies })
 }
 
 /// The networks whose connections begin with a PROXY header; none without the section.

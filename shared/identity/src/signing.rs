@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::signing_keys::{KEY_SET_BYTES_MAX, SigningKeys};
 use schemars::JsonSchema;
@@ -21,6 +22,25 @@ pub struct SigningKeyConfig {
     pub file: PathBuf,
     /// The name of a key in PEM; the keys of a set have their own.
     pub kid: Option<String>,
+}
+
+/// Whether a tier that has `keys` can sign at `now` (Unix seconds), and a sentence that names the file: what was good at the last load ends by itself.
+#[must_use]
+pub fn health(keys: &SigningKeys, file: &str, now: u64) -> (bool, String) {
+    if keys.signs_at(now) {
+        (true, format!("a key of {file} signs"))
+    } else {
+        (false, format!("no key of {file} signs now: each has ended or has not begun; run `gwctl keys rotate`"))
+    }
+}
+
+/// How long a file may lie unread, so that a rotation is known everywhere well before the new key signs.
+const READ_WITHIN: Duration = Duration::from_secs(60);
+
+/// Whether a process that looks at its files every `watch` reads a rotation by itself in time.
+#[must_use]
+pub fn are_rotations_read(watch: Option<Duration>) -> bool {
+    watch.is_some_and(|watch| watch <= READ_WITHIN)
 }
 
 impl SigningKeyConfig {

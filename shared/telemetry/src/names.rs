@@ -38,6 +38,10 @@ pub mod metric {
     pub const TOKEN_CACHE: &str = "gateway_token_cache_total";
     /// Fetches of an issuer's keys, by issuer and result.
     pub const KEY_FETCHES: &str = "gateway_key_fetches_total";
+    /// Fetches of the keys that tier 1 publishes, by result.
+    pub const LINK_KEY_FETCHES: &str = "gateway_link_key_fetches_total";
+    /// When the keys that tier 1 publishes were last fetched, in Unix seconds.
+    pub const LINK_KEYS_FETCHED: &str = "gateway_link_keys_fetched_seconds";
     /// Keys that are held for an issuer now.
     pub const KEYS: &str = "gateway_keys";
     /// Identity assertions signed, or taken from those signed before (label `result`).

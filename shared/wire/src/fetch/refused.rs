@@ -16,7 +16,7 @@ pub(crate) fn is_refused(address: IpAddr, allowed: &[IpNet]) -> bool {
     }
     match address {
         IpAddr::V4(four) => is_refused_v4(four),
-        IpAddr::V6(six) => embedded(six).is_some_and(is_refused_v4) || is_refused_v6(six),
+        IpAddr::V6(six) => embedded(six).is_some_and(is_refused_v4) || locally_translated(six) || is_refused_v6(six),
     }
 }
 
@@ -27,8 +27,21 @@ fn is_refused_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_refused_v6(address: Ipv6Addr) -> bool {
-    let metadata = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
-    address.is_unicast_link_local() || address.is_unspecified() || address.is_multicast() || address == metadata
+    // The metadata services of three large clouds inside of fc00::/7; the first has more than one address in its network.
+    let segments = address.segments();
+    let metadata = (segments[0], segments[1]) == (0xfd00, 0x0ec2)
+        || segments == [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254]
+        || segments == [0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe];
+    address.is_unicast_link_local() || address.is_unspecified() || address.is_multicast() || metadata
+}
+
+/// Whether an address of a local NAT64 (64:ff9b:1::/48, RFC 8215) may lead to a refused one: how long a prefix the network took of it cannot be
+/// seen, so the IPv4 address is looked for wherever RFC 6052 §2.2 puts it. Zeros are what a longer prefix leaves, and say nothing.
+fn locally_translated(address: Ipv6Addr) -> bool {
+    let o = address.octets();
+    let places = [[o[6], o[7], o[9], o[10]], [o[7], o[9], o[10], o[11]], [o[9], o[10], o[11], o[12]], [o[12], o[13], o[14], o[15]]];
+    let is_local = address.segments()[..3] == [0x64, 0xff9b, 1];
+    is_local && places.into_iter().map(Ipv4Addr::from).any(|four| !four.is_unspecified() && is_refused_v4(four))
 }
 
 /// The IPv4 address inside a mapped (RFC 4291), NAT64 (RFC 6052) or 6to4 (RFC 3056) one.
@@ -64,6 +77,13 @@ mod tests {
             "fe80::1",
             "febf::1",
             "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "64:ff9b:1::a9fe:a9fe",
+            "64:ff9b:1:a9fe:a9:fe00::",
+            "64:ff9b:1:a9:fe:a9fe::",
+            "64:ff9b:1:0:a9:fea9:fe00:0",
             "::",
             "ff02::1",
             "::ffff:169.254.169.254",
@@ -84,6 +104,9 @@ mod tests {
             "2001:db8::1",
             "::ffff:127.0.0.1",
             "64:ff9b::5db8:d822",
+            "64:ff9b:1::5db8:d822",
+            "fd00:ec3::254",
+            "fd20:ce::253",
         ] {
             assert!(!is_refused(address.parse().unwrap()), "{address}");
         }

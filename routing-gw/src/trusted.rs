@@ -33,9 +33,6 @@ const FIRST_SET_WITHIN: Duration = Duration::from_secs(3);
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
-/// After so many times `refresh` without a fetch `/readyz` fails: keys may have ended that are believed here.
-const REFRESHES_MISSED_MAX: u64 = 10;
-
 /// Whom this tier believes, as meant.
 #[derive(Clone, Debug)]
 pub enum TrustedPlan {
@@ -179,10 +176,9 @@ impl Trusted {
                 format!("{} cannot be fetched: {fault}; the keys fetched {age} stay in use", plan.url)
             }
         };
-        // They are believed all the same; but an end that their owner gave one since then is not known here.
-        let old =
-            held.fetched_at_s.is_some_and(|at| now_s.saturating_sub(at) > plan.refresh.as_secs().saturating_mul(REFRESHES_MISSED_MAX));
-        Some(Health { name: "link keys".to_owned(), ready: held.verifier.is_some() && !old, detail })
+        // However old they are: a publication that is away must not take every replica of this tier out of use at once. The gauge of their age is
+        // what an alert watches.
+        Some(Health { name: "link keys".to_owned(), ready: held.verifier.is_some(), detail })
     }
 }
 
@@ -294,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_that_were_not_fetched_for_long_are_believed_and_fail_readiness() {
+    fn keys_that_were_not_fetched_for_long_are_believed_and_their_age_is_told() {
         let plan = UrlPlan {
             url: "https://security-gw.example/".to_owned(),
             refresh: Duration::from_secs(30),
@@ -307,9 +303,9 @@ mod tests {
             Held { verifier: Some(Arc::clone(verifier)), fetched_at_s: Some(1_000), fault: Some("gone".to_owned()), ..Held::default() };
         let plan = TrustedPlan::Url(Arc::new(plan));
         let trusted = Trusted { plan, held: Live::new(held), ready: Arc::new(watch::Sender::new(true)) };
-        assert!(trusted.health(1_300).is_some_and(|health| health.ready));
-        let health = trusted.health(1_301).expect("it fetches");
-        assert!(!health.ready && trusted.is_ready() && health.detail.contains("stay in use"), "{health:?}");
+        let health = trusted.health(91_000).expect("it fetches");
+        assert!(health.ready && trusted.is_ready(), "{health:?}");
+        assert!(health.detail.contains("gone; the keys fetched 90000 s ago stay in use"), "{health:?}");
         let TrustedPlan::Url(plan) = &trusted.plan else { panic!("an address") };
         let renamed = UrlPlan { issuers: vec!["j".to_owned()], ..UrlPlan::clone(plan) };
         assert!(trusted.fetched_as(&renamed).is_some());

@@ -182,6 +182,42 @@ mod tests {
         }
     }
 
+    /// The client has sent `half` of a head; everybody has seen it.
+    async fn half_sent(client: &mut DuplexStream, open: &Open, half: &[u8]) {
+        client.write_all(half).await.unwrap();
+        while !open.line().is_in_head() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn nobody_is_turned_out_of_half_a_head() {
+        let (half, rest) = REQUEST.split_at(9);
+        for (is_first, is_cold) in [(true, true), (false, true), (false, false)] {
+            converse(async |mut client, roster, open| {
+                if !is_first {
+                    client.write_all(REQUEST).await.unwrap();
+                    answered(&mut client).await;
+                    if is_cold {
+                        cool(roster, open).await;
+                    }
+                }
+                half_sent(&mut client, open, half).await;
+                let late = Instant::now() + LONG + WARM;
+                assert_eq!(roster.rests_longest_since(late), None);
+                roster.make_room(late);
+                roster.sweep(late);
+                assert_eq!(open.asked(), None, "the guard has a deadline for the rest of the head");
+                client.write_all(rest).await.unwrap();
+                answered(&mut client).await;
+                assert!(roster.rests_longest_since(late).is_some(), "it rests now");
+                roster.sweep(late);
+                assert_eq!(open.asked(), Some("idle"));
+                assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
+            });
+        }
+    }
+
     #[test]
     fn a_request_that_has_come_is_answered_by_a_connection_that_was_asked_to_finish() {
         converse(async |mut client, roster, open| {

@@ -194,6 +194,7 @@ impl H1 {
     fn passed<IO>(&mut self, pipe: &mut Pipe<IO>, with_head: bool) {
         if with_head {
             pipe.head_deadline.disarm();
+            pipe.line.set_in_head(false);
             pipe.line.count_heads(1);
             if self.messages.asks() {
                 pipe.line.upgrade_asked();
@@ -211,6 +212,7 @@ impl H1 {
     fn refuse<IO>(&mut self, pipe: &mut Pipe<IO>, fault: GuardFault) {
         pipe.line.refuse(fault);
         pipe.head_deadline.disarm();
+        pipe.line.set_in_head(false);
         self.messages.refuse();
         self.held = Held::default();
     }
@@ -224,6 +226,7 @@ impl H1 {
         if self.messages.phase() != Phase::Head {
             return false;
         }
+        pipe.line.set_in_head(true);
         pipe.head_deadline.arm(pipe.limits.head_time_max);
         let late = pipe.head_deadline.poll_over(cx);
         if late {
@@ -236,6 +239,7 @@ impl H1 {
     fn ended<IO>(&mut self, pipe: &mut Pipe<IO>) {
         if self.messages.phase() == Phase::Head && !self.held.is_empty() {
             pipe.line.refuse(GuardFault::HeadTruncated);
+            pipe.line.set_in_head(false);
             self.held = Held::default();
         }
     }

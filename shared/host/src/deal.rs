@@ -108,6 +108,13 @@ pub struct LaneEnd {
     pub(crate) relief: Arc<Relief>,
 }
 
+impl Drop for LaneEnd {
+    /// What a worker that is gone has told last would be believed for good, and nobody else be asked for room.
+    fn drop(&mut self) {
+        self.relief.tell(None);
+    }
+}
+
 impl Lane {
     /// A lane, and the worker's end of it. All lanes of a process are made with the same moment.
     #[must_use]
@@ -322,6 +329,20 @@ const ENOBUFS: i32 = 105;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_is_gone_is_not_asked_for_room() {
+        let base = Instant::now();
+        let ((dead, dead_end), (live, live_end)) = (Lane::new(base), Lane::new(base));
+        dead_end.relief.tell(Some(base));
+        live_end.relief.tell(Some(base + Duration::from_secs(1)));
+        drop(dead_end);
+        let asking = Asking::default();
+        assert!(asking.ask([&*dead.relief, &*live.relief].into_iter(), base));
+        live_end.relief.asked().await;
+        drop(live_end);
+        assert!(!asking.ask([&*dead.relief, &*live.relief].into_iter(), base + ASK_EVERY));
+    }
 
     #[test]
     fn running_out_of_descriptors_is_told_once_a_minute() {

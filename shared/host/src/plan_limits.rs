@@ -54,9 +54,13 @@ const SETTINGS_MIN: u32 = 4;
 /// CONTINUATION frames in a row beyond which a head is an attack, whatever its size.
 const CONTINUATIONS_CEILING: u32 = 64;
 
+/// A whole office may come from one address; a tenth of the process is more than it needs.
+const PER_ADDRESS: u32 = 1024;
+
 /// Checks the section; `None` when something is wrong with it.
 pub(crate) fn check(config: &LimitsConfig, report: &mut Report) -> Option<LimitsPlan> {
     let mut bounds = Bounds { report, sound: true };
+    let connections_per_address_max = config.connections_per_address_max.unwrap_or(PER_ADDRESS);
     let spans = [
         ("handshake", config.handshake),
         ("head", config.head),
@@ -73,7 +77,7 @@ pub(crate) fn check(config: &LimitsConfig, report: &mut Report) -> Option<Limits
     bounds.at_least("target_bytes_max", &config.target_bytes_max, &TARGET_BYTES_MIN);
     for (key, number, least) in [
         ("connections_max", config.connections_max, 1),
-        ("connections_per_address_max", config.connections_per_address_max, 1),
+        ("connections_per_address_max", connections_per_address_max, 1),
         ("accepts_per_second_max", config.accepts_per_second_max, 1),
         ("headers_max", config.headers_max, 8),
         ("streams_max", config.streams_max, 1),
@@ -91,7 +95,7 @@ pub(crate) fn check(config: &LimitsConfig, report: &mut Report) -> Option<Limits
         body_rate: BodyRate { grace: config.body_grace.get(), bytes_per_second: config.body_rate_min.get(), whole: config.request.get() },
         idle: config.idle.get(),
         connections_max: config.connections_max as usize,
-        connections_per_address_max: config.connections_per_address_max,
+        connections_per_address_max,
         accepts_per_second_max: config.accepts_per_second_max,
         head_bytes_max: usize::try_from(config.head_bytes_max.get()).unwrap_or(usize::MAX),
         headers_max: config.headers_max as usize,

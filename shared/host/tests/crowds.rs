@@ -10,7 +10,7 @@ use crate::rig::{Process, Wish, field};
 
 #[test]
 fn an_address_has_so_many_connections_and_the_next_one_is_closed_at_once() {
-    let limits = LimitsConfig { connections_per_address_max: 2, ..LimitsConfig::default() };
+    let limits = LimitsConfig { connections_per_address_max: Some(2), ..LimitsConfig::default() };
     let process = Process::start(Wish { workers: 2, limits, ..Wish::default() });
     let (mut first, mut second) = (process.connect(), process.connect());
     assert!(first.get("/").is_some() && second.get("/").is_some());

@@ -22,6 +22,14 @@ pub struct BodyRate {
     pub whole: Duration,
 }
 
+impl BodyRate {
+    /// Asks for the whole in its time, and for no rate.
+    #[must_use]
+    pub fn of_whole(self) -> Self {
+        Self { bytes_per_second: 0, ..self }
+    }
+}
+
 /// The client brought its request's body too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request body came too slowly")]

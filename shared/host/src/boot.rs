@@ -20,7 +20,7 @@ use wire::fetch::otlp::OtlpClient;
 use wire::resolver::Names;
 use wire::tasks::Tasks;
 
-use crate::accept_rate::AcceptRate;
+use crate::accept_rate::AcceptRates;
 use crate::addresses::Addresses;
 use crate::admin::{self, Admin};
 use crate::bind::{self, Socket};
@@ -137,7 +137,7 @@ async fn lead<T: Tier>(
         }
     }
     let connections = Ceiling::new(descriptors::clients_max(host.limits.connections_max));
-    let accepts = Arc::new(AcceptRate::new(host.limits.accepts_per_second_max));
+    let accepts = Arc::new(AcceptRates::new(host.listeners.iter().map(|plan| &plan.address), host.limits.accepts_per_second_max));
     let adopted: Vec<_> = workers.iter().map(|worker| worker.adopted.clone()).collect();
     let (reloader, bell, standing) = Reloader::new(Start {
         loader,

@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{sleep, timeout};
 
-use crate::accept_rate::AcceptRate;
+use crate::accept_rate::AcceptRates;
 use crate::ceiling::{Ceiling, Held};
 use crate::drain::{LifeWatch, Phase};
 use crate::figures::Figures;
@@ -156,16 +156,16 @@ pub struct Dealer {
     last: AtomicUsize,
     next_id: AtomicU64,
     places: Arc<Ceiling>,
-    rate: Arc<AcceptRate>,
+    rates: Arc<AcceptRates>,
     asking: Asking,
     figures: Arc<Figures>,
 }
 
 impl Dealer {
-    /// A dealer over `lanes` that has no more connections out at once than there are `places`, and takes no more per second than the `rate`.
+    /// A dealer over `lanes` that has no more connections out at once than there are `places`, and takes no more per second than the `rates` allow.
     #[must_use]
-    pub(crate) fn new(lanes: Vec<Lane>, places: Arc<Ceiling>, rate: Arc<AcceptRate>, figures: Arc<Figures>) -> Self {
-        Self { lanes, last: AtomicUsize::new(0), next_id: AtomicU64::new(1), places, rate, asking: Asking::default(), figures }
+    pub(crate) fn new(lanes: Vec<Lane>, places: Arc<Ceiling>, rates: Arc<AcceptRates>, figures: Arc<Figures>) -> Self {
+        Self { lanes, last: AtomicUsize::new(0), next_id: AtomicU64::new(1), places, rates, asking: Asking::default(), figures }
     }
 
     /// Accepts from `listener`, which has this `name` and `place` in the plan, until the process closes; then empties its queue, at most until the
@@ -198,7 +198,9 @@ impl Dealer {
             };
             match socket.get_ref().accept() {
                 Ok(accepted) => {
-                    self.rate.spend(Instant::now());
+                    if let Some(rate) = self.rates.of(place) {
+                        rate.spend(Instant::now());
+                    }
                     self.deal(accepted, place, permit).await;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
@@ -224,14 +226,15 @@ impl Dealer {
     /// A place under the ceiling, once the rate allows another connection.
     async fn turn(&self, listener: usize) -> Option<Held> {
         let place = self.place(listener).await;
-        let mut wait = self.rate.wait(Instant::now());
+        let Some(rate) = self.rates.of(listener) else { return place };
+        let mut wait = rate.wait(Instant::now());
         if !wait.is_zero() {
             self.figures.accept_throttles.inc();
             tracing::debug!(listener, "accepts_per_second_max is reached; accepting waits");
         }
         while !wait.is_zero() {
             sleep(wait).await;
-            wait = self.rate.wait(Instant::now());
+            wait = rate.wait(Instant::now());
         }
         place
     }

@@ -33,7 +33,7 @@ pub struct LimitsConfig {
     /// at once. Those that have proved themselves by certificate do not count, nor those of `trust.proxies`. 1024 at tier 1 unless written; at tier 2,
     /// where all of tier 1 may have one address, `connections_max`.
     pub connections_per_address_max: Option<u32>,
-    /// Connections accepted per second; beyond it accepting waits.
+    /// Connections that each listener accepts per second, unless it is a Unix one; beyond it accepting waits.
     pub accepts_per_second_max: u32,
     /// Bytes of one request head.
     pub head_bytes_max: Size,

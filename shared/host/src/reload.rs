@@ -19,7 +19,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use wire::fetch::Fetcher;
 
-use crate::accept_rate::AcceptRate;
+use crate::accept_rate::AcceptRates;
 use crate::answer::{text, whole};
 use crate::boot::START_MAX;
 use crate::ceiling::Ceiling;
@@ -110,7 +110,7 @@ pub(crate) struct Reloader<T: Tier> {
     control: Control,
     standing: watch::Sender<Standing<T>>,
     connections: Arc<Ceiling>,
-    accepts: Arc<AcceptRate>,
+    accepts: Arc<AcceptRates>,
     notifier: Arc<Notifier>,
     asks: mpsc::Receiver<Ask>,
     /// What serves was read from files that looked like this.
@@ -133,7 +133,7 @@ pub(crate) struct Start<T: Tier> {
     pub(crate) standing: Standing<T>,
     pub(crate) sights: Sights,
     pub(crate) connections: Arc<Ceiling>,
-    pub(crate) accepts: Arc<AcceptRate>,
+    pub(crate) accepts: Arc<AcceptRates>,
     pub(crate) notifier: Arc<Notifier>,
 }
 

@@ -15,6 +15,7 @@ use host::certificates::CertificateInUse;
 use host::config::{AdminConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
 use host::limits_config::LimitsConfig;
 use host::plan::{HostPlan, HostSections};
+use host::plan_limits::ANY_PER_ADDRESS;
 use host::tier::Checked;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -100,7 +101,7 @@ fn default_name() -> String {
 
 /// All of tier 1 may have one address, and over a link without certificates nothing else tells its connections from those of one client.
 fn of_links(limits: LimitsConfig) -> LimitsConfig {
-    LimitsConfig { connections_per_address_max: limits.connections_per_address_max.or(Some(limits.connections_max)), ..limits }
+    LimitsConfig { connections_per_address_max: limits.connections_per_address_max.or(Some(ANY_PER_ADDRESS)), ..limits }
 }
 
 impl RoutingConfig {
@@ -218,8 +219,8 @@ mod tests {
 
     #[test]
     fn tier_1_may_have_every_place_from_one_address_unless_it_is_written_otherwise() {
-        for (written, meant) in [(None, 7), (Some(3), 3)] {
-            let limits = LimitsConfig { connections_max: 7, connections_per_address_max: written, ..LimitsConfig::default() };
+        for (written, meant) in [(None, ANY_PER_ADDRESS), (Some(3), 3)] {
+            let limits = LimitsConfig { connections_per_address_max: written, ..LimitsConfig::default() };
             assert_eq!(of_links(limits).connections_per_address_max, Some(meant));
         }
     }

@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn listeners_do_not_wait_for_each_other() {
-        let addresses = [Address::Tcp(([127, 0, 0, 1], 1).into()), Address::Tcp(([127, 0, 0, 1], 2).into()), Address::Unix("a.sock".into())];
+        let addresses =
+            [Address::Tcp(([127, 0, 0, 1], 1).into()), Address::Tcp(([127, 0, 0, 1], 2).into()), Address::Unix("a.sock".into())];
         let rates = AcceptRates::new(addresses.iter(), 1);
         let (first, second, start) = (rates.of(0).unwrap(), rates.of(1).unwrap(), Instant::now());
         first.spend(start);

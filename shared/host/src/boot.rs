@@ -177,6 +177,7 @@ async fn lead<T: Tier>(
     notifier.ready(&format!("serving, generation {}", control.generation));
 
     descriptors::warn_if_few(host.limits.connections_max);
+    descriptors::warn_if_one_may_fill(&host.limits);
     host.listeners.iter().filter(|plan| plan.is_plaintext()).for_each(warn_of_plaintext);
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(tier = T::NAME, pid = std::process::id(), listeners = ?places.listeners, admin = places.admin, workers = host.workers, took_ms, "ready");

@@ -31,7 +31,7 @@ pub struct LimitsConfig {
     pub connections_max: u32,
     /// Open connections of one client address (of one /64 in IPv6), as a PROXY header tells it where one is believed. Beyond it a connection is closed
     /// at once. Those that have proved themselves by certificate do not count, nor those of `trust.proxies`. 1024 at tier 1 unless written; at tier 2,
-    /// where all of tier 1 may have one address, `connections_max`.
+    /// where all of tier 1 may have one address, as many as there are places.
     pub connections_per_address_max: Option<u32>,
     /// Connections that each listener accepts per second, unless it is a Unix one; beyond it accepting waits.
     pub accepts_per_second_max: u32,

@@ -54,6 +54,8 @@ const SETTINGS_MIN: u32 = 4;
 /// CONTINUATION frames in a row beyond which a head is an attack, whatever its size.
 const CONTINUATIONS_CEILING: u32 = 64;
 
+/// As many connections of one address as there are places.
+pub const ANY_PER_ADDRESS: u32 = u32::MAX;
 /// A whole office may come from one address; a tenth of the process is more than it needs.
 const PER_ADDRESS: u32 = 1024;
 

@@ -29,6 +29,7 @@ use crate::drain::Phase;
 use crate::load::{Loaded, Loader, Refused};
 use crate::notify::Notifier;
 use crate::plan::HostPlan;
+use crate::plan_limits::LimitsPlan;
 use crate::standing::{Standing, StandingWatch};
 use crate::tier::{Aside, Control, Tier};
 use crate::worker::Adoption;
@@ -309,8 +310,13 @@ impl<T: Tier> Reloader<T> {
         for (plan, _) in host.listeners.iter().zip(plaintext_before).filter(|(plan, was)| plan.is_plaintext() && !was) {
             crate::boot::warn_of_plaintext(plan);
         }
-        if host.limits.connections_max != self.standing.borrow().host.limits.connections_max {
+        let limits_before = self.standing.borrow().host.limits;
+        if host.limits.connections_max != limits_before.connections_max {
             descriptors::warn_if_few(host.limits.connections_max);
+        }
+        let both = |limits: &LimitsPlan| (limits.connections_max, limits.connections_per_address_max);
+        if both(&host.limits) != both(&limits_before) {
+            descriptors::warn_if_one_may_fill(&host.limits);
         }
         self.served = sights;
         let aside: Arc<[Aside]> = checked.aside.into();

@@ -47,6 +47,8 @@ const TARGET_BYTES_MIN: Size = Size::bytes(64);
 const TARGET_BYTES_CEILING: Size = Size::bytes(TARGET_BYTES_MAX as u64);
 /// Faster than this an honest client need not be.
 const BODY_RATE_CEILING: Size = Size::mib(1);
+/// Longer than this no request comes in.
+const REQUEST_CEILING: Span = Span::secs(7 * 24 * 3600);
 /// More frames at once, or in a second, than this are a flood by any measure.
 const FRAMES_CEILING: u32 = 1_000_000;
 /// SETTINGS that a client in good faith sends at its start, and its acknowledgement of ours.
@@ -75,6 +77,7 @@ pub(crate) fn check(config: &LimitsConfig, report: &mut Report) -> Option<Limits
         bounds.at_least(key, &span, &SPAN_MIN);
     }
     bounds.at_most("body_rate_min", &config.body_rate_min, &BODY_RATE_CEILING, "a client on a slow line could upload nothing");
+    bounds.at_most("request", &config.request, &REQUEST_CEILING, "that is no ceiling");
     bounds.at_least("head_bytes_max", &config.head_bytes_max, &HEAD_BYTES_MIN);
     bounds.at_least("target_bytes_max", &config.target_bytes_max, &TARGET_BYTES_MIN);
     for (key, number, least) in [

@@ -42,18 +42,22 @@ where
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (mut guard, mut service) = (guard, service);
+    // The number of requests by which something was given back: before the next one has come there is no other rest, for what was given back would
+    // end it at once, and the one behind it.
+    let mut given_at = None;
     loop {
         if let Some(end) = rest(&mut guard, open).await {
             return end;
         }
         let mut conversation = Box::new(builder.serve_connection(TokioIo::new(guard), service).with_upgrades());
-        if let Some(end) = drive(Pin::new(&mut *conversation), open, Open::is_cold).await {
+        if let Some(end) = drive(Pin::new(&mut *conversation), open, |open| open.is_cold() && given_at != Some(open.requests.get())).await {
             return end;
         }
         // Only an upgrade takes the parts away, and then it is no rest.
         let Some(parts) = conversation.into_parts() else { return Talk::Ended };
         (guard, service) = (parts.io.into_inner(), parts.service);
         guard.give_back(&parts.read_buf);
+        given_at = (!parts.read_buf.is_empty()).then(|| open.requests.get());
     }
 }
 

@@ -99,6 +99,7 @@ impl Tier for RoutingGw {
                 requirement: route.requirement.clone(),
                 timeout: route.timeout,
                 body_bytes_max: route.body_bytes_max,
+                slow_bodies: route.slow_bodies,
                 allow_encoded_slashes: route.allow_encoded_slashes,
                 claim_headers: route.claim_headers.clone(),
                 identity: terms(route).and_then(|terms| signers.get(&terms)).cloned(),

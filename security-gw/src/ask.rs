@@ -28,6 +28,8 @@ pub struct Rule {
     pub relay: bool,
     /// Bytes of one request body at most, where that is less than what the process takes.
     pub body_bytes_max: Option<u64>,
+    /// Whether no rate is asked of request bodies.
+    pub slow_bodies: bool,
     /// Whether `%2F` may stand in the path.
     pub allow_encoded_slashes: bool,
 }

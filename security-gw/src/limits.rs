@@ -17,7 +17,7 @@ use crate::refusal::Refusal;
 /// No place is free, or the body says that it is too large.
 pub fn admit(limits: &Limits, mut exchange: Exchange<Ruled>, docket: &mut Docket) -> Result<Exchange<Admitted>, Refusal> {
     docket.place = Some(limits.place().map_err(Refusal::Limit)?);
-    let own_max = exchange.known.rule().body_bytes_max;
-    limits.bound(&mut exchange.request, &docket.body_in, own_max).map_err(Refusal::Limit)?;
+    let (own_max, may_be_slow) = (exchange.known.rule().body_bytes_max, exchange.known.rule().slow_bodies);
+    limits.bound(&mut exchange.request, &docket.body_in, own_max, may_be_slow).map_err(Refusal::Limit)?;
     Ok(exchange.learn(Admitted::new))
 }

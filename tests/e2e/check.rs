@@ -21,7 +21,7 @@ fn three_mistakes_are_three_complaints() {
     expect![[r#"
         bad.yaml:2:10 workers: found the text "two"; write a whole number from 0 to 4294967295
         bad.yaml:12:51 rules[0].issuers[0]: no issuer is named "dmeo"; did you mean "demo"?
-        bad.yaml:13:50 rules[1].relay: unknown key "relay"; the keys here are: path, authenticate, issuers, relay_authorization, body_bytes_max, allow_encoded_slashes
+        bad.yaml:13:50 rules[1].relay: unknown key "relay"; the keys here are: path, authenticate, issuers, relay_authorization, body_bytes_max, slow_bodies, allow_encoded_slashes
         3 complaints about bad.yaml
     "#]]
     .assert_eq(&said.replace(&format!("{}/", rig.folder.path().display()), ""));

@@ -116,6 +116,46 @@ fn a_body_that_comes_too_slowly_is_answered_with_408() {
 }
 
 #[test]
+fn bodies_that_may_be_slow_have_no_rate() {
+    let limited = "workers: 2\nlimits: { body_grace: 300ms, body_rate_min: 10KiB }\n";
+    let rig = Scene::default()
+        .security("workers: 2\n", limited)
+        .security("authenticate: anonymous }", "authenticate: anonymous, slow_bodies: true }")
+        .routing("workers: 2\n", limited)
+        .routing("service: orders, public: true }", "service: orders, public: true, slow_bodies: true }")
+        .raise(&BINARIES);
+    let (editor, identity) = (rig.editor(), rig.identity());
+    let head = |path: &str, kind: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {editor}\r\ncontent-type: {kind}\r\n\
+             content-length: 2\r\nconnection: close\r\n\r\nx"
+        )
+    };
+    runtime().block_on(async {
+        let mut slow = Vec::new();
+        for (path, kind) in [("/public/1", "text/plain"), ("/orders/1", "application/grpc+proto")] {
+            let mut client = handshake(rig.door(), &identity, &[b"http/1.1"]).await.expect("a connection");
+            client.write_all(head(path, kind).as_bytes()).await.expect("sent");
+            slow.push((path, client));
+        }
+        // Twice the time of others has passed when two of them, one after the other, were told that theirs is over.
+        for _ in 0..2 {
+            let mut client = handshake(rig.door(), &identity, &[b"http/1.1"]).await.expect("a connection");
+            client.write_all(head("/orders/1", "text/plain").as_bytes()).await.expect("sent");
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.expect("an answer");
+            assert!(answer.starts_with(b"HTTP/1.1 408 "), "{}", answer.escape_ascii());
+        }
+        for (path, mut client) in slow {
+            client.write_all(b"y").await.expect("sent");
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.expect("an answer");
+            assert!(answer.starts_with(b"HTTP/1.1 200 "), "{path}: {}", answer.escape_ascii());
+        }
+    });
+}
+
+#[test]
 fn a_whole_request_has_its_time() {
     let rig = with_limits("body_rate_min: 0B, request: 400ms");
     let (editor, identity) = (rig.editor(), rig.identity());

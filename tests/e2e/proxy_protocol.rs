@@ -151,3 +151,16 @@ fn the_told_address_is_the_one_that_has_so_many_connections() {
     asked(&rig, opened(&rig, BALANCER, told(2).as_bytes()), Version::H1).expect("another client of the same balancer").check("200 orders");
     runtime.block_on(held.exchange(request)).expect("an answer").check("200 orders");
 }
+
+#[test]
+fn a_proxy_that_is_trusted_has_the_connections_of_all_its_clients() {
+    let scene = Scene::default().security(r#"trust: { trace: ["127.0.0.0/8"] }"#, r#"trust: { proxies: ["127.0.0.1/32"] }"#);
+    let rig = scene.security("workers: 2\n", "workers: 2\nlimits: { connections_per_address_max: 1 }\n").raise(&BINARIES);
+    let (identity, request) = (rig.identity(), rig.knock("GET /public/page").request());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let mut held = runtime.block_on(over(opened(&rig, BALANCER, b""), &identity, Version::H1)).expect("a connection");
+    asked(&rig, opened(&rig, BALANCER, b""), Version::H1).expect("another of its connections").check("200 orders");
+    let _stranger = runtime.block_on(over(opened(&rig, STRANGER, b""), &identity, Version::H1)).expect("a connection");
+    assert!(asked(&rig, opened(&rig, STRANGER, b""), Version::H1).is_err(), "a stranger has one");
+    runtime.block_on(held.exchange(request)).expect("an answer").check("200 orders");
+}

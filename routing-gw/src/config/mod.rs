@@ -15,6 +15,7 @@ use host::certificates::CertificateInUse;
 use host::config::{AdminConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
 use host::limits_config::LimitsConfig;
 use host::plan::{HostPlan, HostSections};
+use host::plan_limits::ANY_PER_ADDRESS;
 use host::tier::Checked;
 use identity::signing;
 use schemars::JsonSchema;
@@ -99,6 +100,11 @@ fn default_name() -> String {
     "routing-gw".to_owned()
 }
 
+/// All of tier 1 may have one address, and over a link without certificates nothing else tells its connections from those of one client.
+fn of_links(limits: LimitsConfig) -> LimitsConfig {
+    LimitsConfig { connections_per_address_max: limits.connections_per_address_max.or(Some(ANY_PER_ADDRESS)), ..limits }
+}
+
 impl RoutingConfig {
     /// Checks everything and complains about all that is wrong.
     pub fn check(self, files: &Files, before: Option<&RoutingPlan>, report: &mut Report) -> Option<Checked<RoutingGw>> {
@@ -130,7 +136,7 @@ impl RoutingConfig {
                 drain: self.drain,
                 upgrade: self.upgrade,
                 reload: self.reload,
-                limits: self.limits,
+                limits: of_links(self.limits),
                 logs: self.logs,
                 records: self.records,
                 traces: self.traces,
@@ -210,5 +216,18 @@ fn check_listener(listener: &ListenConfig, index: usize, signs: bool, report: &m
             "anybody could connect: whoever shows no certificate is let in",
             "take `require: false` out; tier 2 believes whoever connects to be tier 1",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tier_1_may_have_every_place_from_one_address_unless_it_is_written_otherwise() {
+        for (written, meant) in [(None, ANY_PER_ADDRESS), (Some(3), 3)] {
+            let limits = LimitsConfig { connections_per_address_max: written, ..LimitsConfig::default() };
+            assert_eq!(of_links(limits).connections_per_address_max, Some(meant));
+        }
     }
 }

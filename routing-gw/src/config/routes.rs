@@ -42,6 +42,10 @@ pub struct RouteConfig {
     pub timeout: Option<Span>,
     /// Bytes of one request body at most, where that is less than `limits.body_bytes_max`.
     pub body_bytes_max: Option<Size>,
+    /// Asks no `limits.body_rate_min` of request bodies, for clients that send when they have something to say, such as those of an event ingest.
+    /// `limits.request` and the service's `timeouts.upload_idle` bound them still. The rule of tier 1 must say it too. gRPC needs neither.
+    #[serde(default)]
+    pub slow_bodies: bool,
     /// Admits `%2F` in the path, as some services have it in ids; to the pattern it is part of a segment. The rule of tier 1 must allow it too, and
     /// where `/` in its place would lead to another route, the request is refused.
     #[serde(default)]
@@ -71,6 +75,8 @@ pub struct RoutePlan {
     pub timeout: Duration,
     /// Bytes of one request body at most, where that is less than what the process takes.
     pub body_bytes_max: Option<u64>,
+    /// Whether no rate is asked of request bodies.
+    pub slow_bodies: bool,
     /// Whether `%2F` may stand in the path.
     pub allow_encoded_slashes: bool,
     /// Headers that tell a claim of the caller.
@@ -165,6 +171,7 @@ fn check_one<'a>(
         requirement: requirement?,
         timeout: route.timeout.map_or(TIMEOUT_DEFAULT, Span::get),
         body_bytes_max: route.body_bytes_max.map(Size::get),
+        slow_bodies: route.slow_bodies,
         allow_encoded_slashes: route.allow_encoded_slashes,
         claim_headers: claim_headers?,
         identity,

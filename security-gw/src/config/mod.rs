@@ -159,6 +159,8 @@ impl SecurityConfig {
             files,
             report,
         )?;
+        // A proxy's connections are those of all its clients.
+        host.infrastructure = proxies.networks().to_vec();
         let link = link?;
         let shown = link.service.tls.as_ref().and_then(ClientTls::shows);
         host.certificates.extend(shown.map(|expiry| CertificateInUse { used_by: "link".to_owned(), expiry: expiry.clone() }));

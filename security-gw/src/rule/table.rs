@@ -28,6 +28,10 @@ pub struct RuleConfig {
     pub relay_authorization: bool,
     /// Bytes of one request body at most, where that is less than `limits.body_bytes_max`.
     pub body_bytes_max: Option<Size>,
+    /// Asks no `limits.body_rate_min` of request bodies, for clients that send when they have something to say, such as those of an event ingest.
+    /// `limits.request` bounds them still. The route of tier 2 must say it too. gRPC needs neither.
+    #[serde(default)]
+    pub slow_bodies: bool,
     /// Admits `%2F` in the path, as some services have it in ids. The route of tier 2 must allow it too, and the path must have this rule also when
     /// it separates segments.
     #[serde(default)]
@@ -128,6 +132,7 @@ impl Rules {
                 issuers: places.into(),
                 relay: config.relay_authorization,
                 body_bytes_max: config.body_bytes_max.map(Size::get),
+                slow_bodies: config.slow_bodies,
                 allow_encoded_slashes: config.allow_encoded_slashes,
             };
             rules.push((path.into(), Arc::new(rule)));
@@ -163,6 +168,7 @@ mod tests {
                 issuers: Vec::new(),
                 relay_authorization: false,
                 body_bytes_max: None,
+                slow_bodies: false,
                 allow_encoded_slashes: false,
             })
             .collect();

@@ -1,14 +1,37 @@
-//! How many connections are accepted per second, over all listeners.
+//! How many connections each listener accepts per second.
 //!
 //! In: the rate, now and later, and each connection that was accepted. Out: how long accepting has to wait. A second's worth may come at once.
-//! It is kept as one moment (generic cell rate algorithm), so that nothing ticks.
+//! Never: makes one listener wait for what comes by another one, or a Unix one at all, whose peers are on a list. It is kept as one moment (generic cell rate algorithm), so that nothing ticks.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::address::Address;
+
 /// What may come at once.
 const BURST: Duration = Duration::from_secs(1);
+
+/// The rates of all listeners.
+#[derive(Debug)]
+pub(crate) struct AcceptRates(Vec<Option<AcceptRate>>);
+
+impl AcceptRates {
+    /// Of listeners with these addresses, in the order of the plan.
+    pub(crate) fn new<'a>(addresses: impl Iterator<Item = &'a Address>, per_second: u32) -> Self {
+        Self(addresses.map(|address| matches!(address, Address::Tcp(_)).then(|| AcceptRate::new(per_second))).collect())
+    }
+
+    /// Changes the rate of every listener.
+    pub(crate) fn set(&self, per_second: u32) {
+        self.0.iter().flatten().for_each(|rate| rate.set(per_second));
+    }
+
+    /// That of the listener at this place of the plan, if it has one.
+    pub(crate) fn of(&self, listener: usize) -> Option<&AcceptRate> {
+        self.0.get(listener)?.as_ref()
+    }
+}
 
 /// The rate, and when all that was accepted so far is paid for.
 #[derive(Debug)]
@@ -74,6 +97,19 @@ mod tests {
             })
             .count();
         assert_eq!(at_once, 100, "rest is not saved up");
+    }
+
+    #[test]
+    fn listeners_do_not_wait_for_each_other() {
+        let addresses =
+            [Address::Tcp(([127, 0, 0, 1], 1).into()), Address::Tcp(([127, 0, 0, 1], 2).into()), Address::Unix("a.sock".into())];
+        let rates = AcceptRates::new(addresses.iter(), 1);
+        let (first, second, start) = (rates.of(0).unwrap(), rates.of(1).unwrap(), Instant::now());
+        first.spend(start);
+        assert_eq!((first.wait(start), second.wait(start)), (Duration::from_secs(1), Duration::ZERO));
+        assert!(rates.of(2).is_none(), "its peers are listed");
+        rates.set(1000);
+        assert_eq!(first.wait(start), Duration::from_millis(1));
     }
 
     #[test]

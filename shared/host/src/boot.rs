@@ -20,7 +20,7 @@ use wire::fetch::otlp::OtlpClient;
 use wire::resolver::Names;
 use wire::tasks::Tasks;
 
-use crate::accept_rate::AcceptRate;
+use crate::accept_rate::AcceptRates;
 use crate::addresses::Addresses;
 use crate::admin::{self, Admin};
 use crate::bind::{self, Socket};
@@ -137,7 +137,7 @@ async fn lead<T: Tier>(
         }
     }
     let connections = Ceiling::new(descriptors::clients_max(host.limits.connections_max));
-    let accepts = Arc::new(AcceptRate::new(host.limits.accepts_per_second_max));
+    let accepts = Arc::new(AcceptRates::new(host.listeners.iter().map(|plan| &plan.address), host.limits.accepts_per_second_max));
     let adopted: Vec<_> = workers.iter().map(|worker| worker.adopted.clone()).collect();
     let (reloader, bell, standing) = Reloader::new(Start {
         loader,
@@ -177,6 +177,7 @@ async fn lead<T: Tier>(
     notifier.ready(&format!("serving, generation {}", control.generation));
 
     descriptors::warn_if_few(host.limits.connections_max);
+    descriptors::warn_if_one_may_fill(&host.limits);
     host.listeners.iter().filter(|plan| plan.is_plaintext()).for_each(warn_of_plaintext);
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(tier = T::NAME, pid = std::process::id(), listeners = ?places.listeners, admin = places.admin, workers = host.workers, took_ms, "ready");

@@ -194,7 +194,7 @@ pub(crate) enum Talk {
 }
 
 /// Lets hyper talk to its end; `None` when the connection `may_rest` before.
-pub(crate) async fn drive<C: Conversation>(mut conversation: Pin<&mut C>, open: &Open, may_rest: fn(&Open) -> bool) -> Option<Talk> {
+pub(crate) async fn drive<C: Conversation>(mut conversation: Pin<&mut C>, open: &Open, may_rest: impl Fn(&Open) -> bool) -> Option<Talk> {
     let mut told = false;
     poll_fn(|cx: &mut Context<'_>| {
         let word = open.word(cx);

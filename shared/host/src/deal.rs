@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{sleep, timeout};
 
-use crate::accept_rate::AcceptRate;
+use crate::accept_rate::AcceptRates;
 use crate::ceiling::{Ceiling, Held};
 use crate::drain::{LifeWatch, Phase};
 use crate::figures::Figures;
@@ -108,6 +108,13 @@ pub struct LaneEnd {
     pub(crate) relief: Arc<Relief>,
 }
 
+impl Drop for LaneEnd {
+    /// What a worker that is gone has told last would be believed for good, and nobody else be asked for room.
+    fn drop(&mut self) {
+        self.relief.tell(None);
+    }
+}
+
 impl Lane {
     /// A lane, and the worker's end of it. All lanes of a process are made with the same moment.
     #[must_use]
@@ -149,16 +156,16 @@ pub struct Dealer {
     last: AtomicUsize,
     next_id: AtomicU64,
     places: Arc<Ceiling>,
-    rate: Arc<AcceptRate>,
+    rates: Arc<AcceptRates>,
     asking: Asking,
     figures: Arc<Figures>,
 }
 
 impl Dealer {
-    /// A dealer over `lanes` that has no more connections out at once than there are `places`, and takes no more per second than the `rate`.
+    /// A dealer over `lanes` that has no more connections out at once than there are `places`, and takes no more per second than the `rates` allow.
     #[must_use]
-    pub(crate) fn new(lanes: Vec<Lane>, places: Arc<Ceiling>, rate: Arc<AcceptRate>, figures: Arc<Figures>) -> Self {
-        Self { lanes, last: AtomicUsize::new(0), next_id: AtomicU64::new(1), places, rate, asking: Asking::default(), figures }
+    pub(crate) fn new(lanes: Vec<Lane>, places: Arc<Ceiling>, rates: Arc<AcceptRates>, figures: Arc<Figures>) -> Self {
+        Self { lanes, last: AtomicUsize::new(0), next_id: AtomicU64::new(1), places, rates, asking: Asking::default(), figures }
     }
 
     /// Accepts from `listener`, which has this `name` and `place` in the plan, until the process closes; then empties its queue, at most until the
@@ -191,7 +198,9 @@ impl Dealer {
             };
             match socket.get_ref().accept() {
                 Ok(accepted) => {
-                    self.rate.spend(Instant::now());
+                    if let Some(rate) = self.rates.of(place) {
+                        rate.spend(Instant::now());
+                    }
                     self.deal(accepted, place, permit).await;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
@@ -217,14 +226,15 @@ impl Dealer {
     /// A place under the ceiling, once the rate allows another connection.
     async fn turn(&self, listener: usize) -> Option<Held> {
         let place = self.place(listener).await;
-        let mut wait = self.rate.wait(Instant::now());
+        let Some(rate) = self.rates.of(listener) else { return place };
+        let mut wait = rate.wait(Instant::now());
         if !wait.is_zero() {
             self.figures.accept_throttles.inc();
             tracing::debug!(listener, "accepts_per_second_max is reached; accepting waits");
         }
         while !wait.is_zero() {
             sleep(wait).await;
-            wait = self.rate.wait(Instant::now());
+            wait = rate.wait(Instant::now());
         }
         place
     }
@@ -322,6 +332,20 @@ const ENOBUFS: i32 = 105;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_is_gone_is_not_asked_for_room() {
+        let base = Instant::now();
+        let ((dead, dead_end), (live, live_end)) = (Lane::new(base), Lane::new(base));
+        dead_end.relief.tell(Some(base));
+        live_end.relief.tell(Some(base + Duration::from_secs(1)));
+        drop(dead_end);
+        let asking = Asking::default();
+        assert!(asking.ask([&*dead.relief, &*live.relief].into_iter(), base));
+        live_end.relief.asked().await;
+        drop(live_end);
+        assert!(!asking.ask([&*dead.relief, &*live.relief].into_iter(), base + ASK_EVERY));
+    }
 
     #[test]
     fn running_out_of_descriptors_is_told_once_a_minute() {

@@ -8,6 +8,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::plan_limits::{ANY_PER_ADDRESS, LimitsPlan};
+
 /// A client connection and the one that answers it.
 const PER_CONNECTION: usize = 2;
 
@@ -42,6 +44,22 @@ pub(crate) fn warn_if_few(connections_max: usize) {
             "few open files are allowed, so that fewer connections are; raise the limit (ulimit -n, LimitNOFILE=) or lower connections_max"
         );
     }
+}
+
+/// Warns where one address may have every place, so that its ceiling keeps nobody out.
+pub(crate) fn warn_if_one_may_fill(limits: &LimitsPlan) {
+    let (per_address, clients_max) = (limits.connections_per_address_max, clients_max(limits.connections_max));
+    if one_may_fill(per_address, clients_max) {
+        tracing::warn!(
+            connections_per_address_max = per_address,
+            clients_max,
+            "one client address may have every connection that there is room for; lower connections_per_address_max, or raise connections_max and the limit of open files"
+        );
+    }
+}
+
+fn one_may_fill(per_address: u32, clients_max: usize) -> bool {
+    per_address != ANY_PER_ADDRESS && usize::try_from(per_address).is_ok_and(|per_address| per_address >= clients_max)
 }
 
 /// The soft limit of open files; `None` where there is none.
@@ -83,6 +101,13 @@ mod tests {
             assert_eq!(room(limit), clients, "{limit:?}");
         }
         assert_eq!(clients_max(1), 1);
+    }
+
+    #[test]
+    fn an_address_that_may_fill_the_process_is_told_unless_any_may() {
+        let told =
+            [(1024, 10_000), (1024, 1025), (1024, 1024), (1024, 480), (ANY_PER_ADDRESS, 480)].map(|(own, all)| one_may_fill(own, all));
+        assert_eq!(told, [false, false, true, true, false]);
     }
 
     #[test]

@@ -30,9 +30,10 @@ pub struct LimitsConfig {
     /// files may make it less.
     pub connections_max: u32,
     /// Open connections of one client address (of one /64 in IPv6), as a PROXY header tells it where one is believed. Beyond it a connection is closed
-    /// at once. Those that have proved themselves by certificate do not count.
-    pub connections_per_address_max: u32,
-    /// Connections accepted per second; beyond it accepting waits.
+    /// at once. Those that have proved themselves by certificate do not count, nor those of `trust.proxies`. 1024 at tier 1 unless written; at tier 2,
+    /// where all of tier 1 may have one address, as many as there are places.
+    pub connections_per_address_max: Option<u32>,
+    /// Connections that each listener accepts per second, unless it is a Unix one; beyond it accepting waits.
     pub accepts_per_second_max: u32,
     /// Bytes of one request head.
     pub head_bytes_max: Size,
@@ -62,8 +63,7 @@ impl Default for LimitsConfig {
             request: Span::secs(3600),
             idle: Span::secs(75),
             connections_max: 10_000,
-            // A whole office may come from one address; a tenth of the process is more than it needs.
-            connections_per_address_max: 1024,
+            connections_per_address_max: None,
             // A TLS handshake takes a core half a millisecond and more, so that no machine which serves accepts so many.
             accepts_per_second_max: 5000,
             head_bytes_max: Size::kib(32),

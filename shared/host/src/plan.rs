@@ -81,6 +81,8 @@ pub struct HostPlan {
     pub watch: Option<Duration>,
     /// The ceilings.
     pub limits: LimitsPlan,
+    /// Networks whose addresses may have as many connections as there are places, because they stand for many clients: what the tier adds.
+    pub infrastructure: Vec<IpNet>,
     /// Threads that serve; 1 or more.
     pub workers: usize,
     /// Diagnostics.
@@ -158,6 +160,7 @@ impl HostPlan {
             ready_within: ready_within?,
             watch: watch?,
             limits: limits?,
+            infrastructure: Vec::new(),
             workers: workers?,
             logs,
             records,

@@ -47,6 +47,8 @@ const TARGET_BYTES_MIN: Size = Size::bytes(64);
 const TARGET_BYTES_CEILING: Size = Size::bytes(TARGET_BYTES_MAX as u64);
 /// Faster than this an honest client need not be.
 const BODY_RATE_CEILING: Size = Size::mib(1);
+/// Longer than this no request comes in.
+const REQUEST_CEILING: Span = Span::secs(7 * 24 * 3600);
 /// More frames at once, or in a second, than this are a flood by any measure.
 const FRAMES_CEILING: u32 = 1_000_000;
 /// SETTINGS that a client in good faith sends at its start, and its acknowledgement of ours.
@@ -54,9 +56,15 @@ const SETTINGS_MIN: u32 = 4;
 /// CONTINUATION frames in a row beyond which a head is an attack, whatever its size.
 const CONTINUATIONS_CEILING: u32 = 64;
 
+/// As many connections of one address as there are places.
+pub const ANY_PER_ADDRESS: u32 = u32::MAX;
+/// A whole office may come from one address; a tenth of the process is more than it needs.
+const PER_ADDRESS: u32 = 1024;
+
 /// Checks the section; `None` when something is wrong with it.
 pub(crate) fn check(config: &LimitsConfig, report: &mut Report) -> Option<LimitsPlan> {
     let mut bounds = Bounds { report, sound: true };
+    let connections_per_address_max = config.connections_per_address_max.unwrap_or(PER_ADDRESS);
     let spans = [
         ("handshake", config.handshake),
         ("head", config.head),
@@ -69,11 +77,12 @@ pub(crate) fn check(config: &LimitsConfig, report: &mut Report) -> Option<Limits
         bounds.at_least(key, &span, &SPAN_MIN);
     }
     bounds.at_most("body_rate_min", &config.body_rate_min, &BODY_RATE_CEILING, "a client on a slow line could upload nothing");
+    bounds.at_most("request", &config.request, &REQUEST_CEILING, "that is no ceiling");
     bounds.at_least("head_bytes_max", &config.head_bytes_max, &HEAD_BYTES_MIN);
     bounds.at_least("target_bytes_max", &config.target_bytes_max, &TARGET_BYTES_MIN);
     for (key, number, least) in [
         ("connections_max", config.connections_max, 1),
-        ("connections_per_address_max", config.connections_per_address_max, 1),
+        ("connections_per_address_max", connections_per_address_max, 1),
         ("accepts_per_second_max", config.accepts_per_second_max, 1),
         ("headers_max", config.headers_max, 8),
         ("streams_max", config.streams_max, 1),
@@ -91,7 +100,7 @@ pub(crate) fn check(config: &LimitsConfig, report: &mut Report) -> Option<Limits
         body_rate: BodyRate { grace: config.body_grace.get(), bytes_per_second: config.body_rate_min.get(), whole: config.request.get() },
         idle: config.idle.get(),
         connections_max: config.connections_max as usize,
-        connections_per_address_max: config.connections_per_address_max,
+        connections_per_address_max,
         accepts_per_second_max: config.accepts_per_second_max,
         head_bytes_max: usize::try_from(config.head_bytes_max.get()).unwrap_or(usize::MAX),
         headers_max: config.headers_max as usize,

@@ -19,7 +19,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use wire::fetch::Fetcher;
 
-use crate::accept_rate::AcceptRate;
+use crate::accept_rate::AcceptRates;
 use crate::answer::{text, whole};
 use crate::boot::START_MAX;
 use crate::ceiling::Ceiling;
@@ -29,6 +29,7 @@ use crate::drain::Phase;
 use crate::load::{Loaded, Loader, Refused};
 use crate::notify::Notifier;
 use crate::plan::HostPlan;
+use crate::plan_limits::LimitsPlan;
 use crate::standing::{Standing, StandingWatch};
 use crate::tier::{Aside, Control, Tier};
 use crate::worker::Adoption;
@@ -110,7 +111,7 @@ pub(crate) struct Reloader<T: Tier> {
     control: Control,
     standing: watch::Sender<Standing<T>>,
     connections: Arc<Ceiling>,
-    accepts: Arc<AcceptRate>,
+    accepts: Arc<AcceptRates>,
     notifier: Arc<Notifier>,
     asks: mpsc::Receiver<Ask>,
     /// What serves was read from files that looked like this.
@@ -133,7 +134,7 @@ pub(crate) struct Start<T: Tier> {
     pub(crate) standing: Standing<T>,
     pub(crate) sights: Sights,
     pub(crate) connections: Arc<Ceiling>,
-    pub(crate) accepts: Arc<AcceptRate>,
+    pub(crate) accepts: Arc<AcceptRates>,
     pub(crate) notifier: Arc<Notifier>,
 }
 
@@ -309,8 +310,13 @@ impl<T: Tier> Reloader<T> {
         for (plan, _) in host.listeners.iter().zip(plaintext_before).filter(|(plan, was)| plan.is_plaintext() && !was) {
             crate::boot::warn_of_plaintext(plan);
         }
-        if host.limits.connections_max != self.standing.borrow().host.limits.connections_max {
+        let limits_before = self.standing.borrow().host.limits;
+        if host.limits.connections_max != limits_before.connections_max {
             descriptors::warn_if_few(host.limits.connections_max);
+        }
+        let both = |limits: &LimitsPlan| (limits.connections_max, limits.connections_per_address_max);
+        if both(&host.limits) != both(&limits_before) {
+            descriptors::warn_if_one_may_fill(&host.limits);
         }
         self.served = sights;
         let aside: Arc<[Aside]> = checked.aside.into();

@@ -42,18 +42,22 @@ where
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (mut guard, mut service) = (guard, service);
+    // The number of requests by which something was given back: before the next one has come there is no other rest, for what was given back would
+    // end it at once, and the one behind it.
+    let mut given_at = None;
     loop {
         if let Some(end) = rest(&mut guard, open).await {
             return end;
         }
         let mut conversation = Box::new(builder.serve_connection(TokioIo::new(guard), service).with_upgrades());
-        if let Some(end) = drive(Pin::new(&mut *conversation), open, Open::is_cold).await {
+        if let Some(end) = drive(Pin::new(&mut *conversation), open, |open| open.is_cold() && given_at != Some(open.requests.get())).await {
             return end;
         }
         // Only an upgrade takes the parts away, and then it is no rest.
         let Some(parts) = conversation.into_parts() else { return Talk::Ended };
         (guard, service) = (parts.io.into_inner(), parts.service);
         guard.give_back(&parts.read_buf);
+        given_at = (!parts.read_buf.is_empty()).then(|| open.requests.get());
     }
 }
 
@@ -109,6 +113,14 @@ mod tests {
 
     /// Runs `client` against a connection that answers every request with an empty page; how the conversation ended.
     fn converse(client: impl AsyncFnOnce(DuplexStream, &Roster, &Rc<Open>)) -> Talk {
+        converse_with(async |_| Response::new(Body::Empty), client)
+    }
+
+    /// The same, with answers of its own. A request is in flight until the head of its answer.
+    fn converse_with(
+        answer: impl AsyncFn(Request<Incoming>) -> Response<Body> + 'static,
+        client: impl AsyncFnOnce(DuplexStream, &Roster, &Rc<Open>),
+    ) -> Talk {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (theirs, ours) = tokio::io::duplex(64 * 1024);
@@ -117,11 +129,13 @@ mod tests {
             let open = roster.enter(1, 0, Arc::clone(&line));
             open.speaks_http(false);
             let served = Rc::clone(&open);
-            let service = service_fn(move |_: Request<Incoming>| {
-                let flight = served.request();
+            let answer = Rc::new(answer);
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (flight, answer) = (served.request(), Rc::clone(&answer));
                 async move {
+                    let response = answer(request).await;
                     drop(flight);
-                    Ok::<_, Infallible>(Response::new(Body::Empty))
+                    Ok::<_, Infallible>(response)
                 }
             });
             let talk = talk_when_called(http1::Builder::new(), Guard::h1(ours, GuardLimits::default(), line), service, &open);
@@ -168,6 +182,86 @@ mod tests {
         assert!(matches!(end, Talk::Ended), "the client has closed while it rested");
     }
 
+    /// What happens when it is said that this connection has rested for long, whether it has or not.
+    async fn swept(roster: &Roster) {
+        roster.sweep(Instant::now() + WARM * 2);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn a_rest_does_not_come_between_two_requests_that_came_together() {
+        let gate = Rc::new(tokio::sync::Semaphore::new(0));
+        let held = Rc::clone(&gate);
+        let answer = async move |_| {
+            held.acquire().await.unwrap().forget();
+            Response::new(Body::Empty)
+        };
+        let end = converse_with(answer, async move |mut client, roster, open| {
+            for round in 1..4 {
+                let (half, rest) = REQUEST.split_at(9);
+                client.write_all(&[REQUEST, REQUEST, half].concat()).await.unwrap();
+                for _ in 0..2 {
+                    swept(roster).await;
+                    gate.add_permits(1);
+                    answered(&mut client).await;
+                }
+                swept(roster).await;
+                client.write_all(rest).await.unwrap();
+                gate.add_permits(1);
+                answered(&mut client).await;
+                assert_eq!(open.requests.get(), round * 3);
+                cool(roster, open).await;
+            }
+        });
+        assert!(matches!(end, Talk::Ended));
+    }
+
+    #[test]
+    fn a_rest_does_not_cut_an_answer_that_is_read_slowly() {
+        let page = vec![b'p'; 1024 * 1024];
+        let whole = page.clone();
+        let answer = async move |_| Response::new(Body::from(page.clone()));
+        let end = converse_with(answer, async move |mut client, roster, open| {
+            for _ in 0..2 {
+                client.write_all(REQUEST).await.unwrap();
+                let mut answer = Vec::new();
+                loop {
+                    // All of it was given to hyper, and nobody knows of a request in flight.
+                    swept(roster).await;
+                    if let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n")
+                        && answer.len() >= head + 4 + whole.len()
+                    {
+                        assert_eq!(answer[head + 4..], whole);
+                        break;
+                    }
+                    assert!(client.read_buf(&mut answer).await.unwrap() > 0, "it is cut behind {} bytes", answer.len());
+                }
+                cool(roster, open).await;
+            }
+        });
+        assert!(matches!(end, Talk::Ended));
+    }
+
+    #[test]
+    fn what_follows_an_upload_that_was_refused_early_is_its_body_and_no_request() {
+        let end = converse(async |mut client, roster, open| {
+            let body = REQUEST.repeat(1000);
+            let head = format!("POST /page HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+            client.write_all(head.as_bytes()).await.unwrap();
+            answered(&mut client).await;
+            swept(roster).await;
+            // It may have closed by now.
+            let _ = client.write_all(&body).await;
+            swept(roster).await;
+            let mut more = Vec::new();
+            let _ = client.read_to_end(&mut more).await;
+            assert_eq!((open.requests.get(), more.escape_ascii().to_string()), (1, String::new()));
+        });
+        assert!(matches!(end, Talk::Ended | Talk::Broke(_)));
+    }
+
     #[test]
     fn a_connection_that_rests_is_ended_by_a_word() {
         for (word, ends) in [(Word::Finish("idle"), true), (Word::Stop("idle"), false)] {
@@ -179,6 +273,42 @@ mod tests {
                 assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
             });
             assert!(matches!((end, ends), (Talk::Ended, true) | (Talk::Stopped("idle"), false)), "{word:?}");
+        }
+    }
+
+    /// The client has sent `half` of a head; everybody has seen it.
+    async fn half_sent(client: &mut DuplexStream, open: &Open, half: &[u8]) {
+        client.write_all(half).await.unwrap();
+        while !open.line().is_in_head() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn nobody_is_turned_out_of_half_a_head() {
+        let (half, rest) = REQUEST.split_at(9);
+        for (is_first, is_cold) in [(true, true), (false, true), (false, false)] {
+            converse(async |mut client, roster, open| {
+                if !is_first {
+                    client.write_all(REQUEST).await.unwrap();
+                    answered(&mut client).await;
+                    if is_cold {
+                        cool(roster, open).await;
+                    }
+                }
+                half_sent(&mut client, open, half).await;
+                let late = Instant::now() + LONG + WARM;
+                assert_eq!(roster.rests_longest_since(late), None);
+                roster.make_room(late);
+                roster.sweep(late);
+                assert_eq!(open.asked(), None, "the guard has a deadline for the rest of the head");
+                client.write_all(rest).await.unwrap();
+                answered(&mut client).await;
+                assert!(roster.rests_longest_since(late).is_some(), "it rests now");
+                roster.sweep(late);
+                assert_eq!(open.asked(), Some("idle"));
+                assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
+            });
         }
     }
 

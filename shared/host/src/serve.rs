@@ -110,9 +110,11 @@ async fn admit<T: Tier>(hall: &Rc<Hall<T>>, plan: Arc<HostPlan>, mut entrant: En
                         Ok(told) => told,
                         Err(ending) => return entrant.story.end(ending, None),
                     };
-                    entrant.of_address = hall.addresses.take(told.ip(), plan.limits.connections_per_address_max);
-                    if entrant.of_address.is_none() {
-                        return entrant.story.end(Ending::refused("too-many-of-address"), None);
+                    if !is_in(told.ip(), &plan.infrastructure) {
+                        entrant.of_address = hall.addresses.take(told.ip(), plan.limits.connections_per_address_max);
+                        if entrant.of_address.is_none() {
+                            return entrant.story.end(Ending::refused("too-many-of-address"), None);
+                        }
                     }
                     greet(hall, plan, entrant, stream).await;
                 }

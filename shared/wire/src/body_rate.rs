@@ -22,6 +22,14 @@ pub struct BodyRate {
     pub whole: Duration,
 }
 
+impl BodyRate {
+    /// Asks for the whole in its time, and for no rate.
+    #[must_use]
+    pub fn of_whole(self) -> Self {
+        Self { bytes_per_second: 0, ..self }
+    }
+}
+
 /// The client brought its request's body too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request body came too slowly")]
@@ -57,7 +65,11 @@ impl Pace {
             self.since = Some(now);
             let whole = self.begun.get_or_insert(now).checked_add(self.rate.whole);
             let slow = self.left(bytes).and_then(|left| now.checked_add(left));
-            let Some(end) = [whole, slow].into_iter().flatten().min() else { return Poll::Pending };
+            let Some(end) = [whole, slow].into_iter().flatten().min() else {
+                // One that was set for fewer bytes would end a body that may take as long as it likes.
+                self.timer = None;
+                return Poll::Pending;
+            };
             match &mut self.timer {
                 Some(timer) => timer.as_mut().reset(end),
                 None => self.timer = Some(Box::pin(sleep_until(end))),
@@ -112,6 +124,14 @@ mod tests {
             advance(Duration::from_secs(500)).await;
         }
         assert!(wait(&mut pace, 4, 5).await, "one byte in four seconds is no rate");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_set_for_fewer_bytes_is_forgotten() {
+        let mut pace = Pace::new(BodyRate { grace: Duration::from_secs(20), bytes_per_second: 1, whole: Duration::MAX });
+        assert!(!wait(&mut pace, 0, 19).await);
+        pace.rate.bytes_per_second = 0;
+        assert!(!wait(&mut pace, 1, 1000).await);
     }
 
     #[tokio::test(start_paused = true)]

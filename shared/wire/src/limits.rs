@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use contract::reason::Reason;
 use http::Request;
+use http::header::CONTENT_TYPE;
 use http_body::Body as _;
 
 use crate::body::Body;
@@ -54,27 +55,54 @@ impl Limits {
     }
 
     /// Gives a body its ceiling, that of the process or a lower one of its rule or route, and counts it into `count` from now on. Nothing may have
-    /// been read of it.
+    /// been read of it. `may_be_slow` asks no rate of it, and neither is one asked of gRPC, whose requests may be streams that a client adds to when it
+    /// has something to say; both have to be whole in the time for the whole.
     ///
     /// # Errors
     /// `BodyTooLarge` when the body says that it is too large.
-    pub fn bound(&self, request: &mut Request<Body>, count: &Rc<BodyCount>, own_max: Option<u64>) -> Result<(), Reason> {
+    pub fn bound(&self, request: &mut Request<Body>, count: &Rc<BodyCount>, own_max: Option<u64>, may_be_slow: bool) -> Result<(), Reason> {
         let body_bytes_max = own_max.map_or(self.body_bytes_max, |own| own.min(self.body_bytes_max));
         if request.body().size_hint().lower() > body_bytes_max {
             return Err(Reason::BodyTooLarge);
         }
         if !request.body().is_empty() {
+            let may_be_slow = may_be_slow || is_grpc(request);
             let body = std::mem::take(request.body_mut());
             let body = Counted::new(body, Rc::clone(count), body_bytes_max);
-            *request.body_mut() = Body::boxed(if let Some(rate) = self.body_rate { body.paced(rate) } else { body });
+            *request.body_mut() = Body::boxed(match self.body_rate {
+                Some(rate) if may_be_slow => body.paced(rate.of_whole()),
+                Some(rate) => body.paced(rate),
+                None => body,
+            });
         }
         Ok(())
     }
 }
 
+/// Whether it says that it is gRPC (gRPC over HTTP2, "Requests": `application/grpc`, and a suffix).
+fn is_grpc(request: &Request<Body>) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
+    kind.is_some_and(|suffix| matches!(suffix.first(), None | Some(b'+' | b';')))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn grpc_is_known_by_its_content_type() {
+        for (kind, is) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc;charset=utf-8", true),
+            ("application/grpcx", false),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            assert_eq!(is_grpc(&Request::builder().header(CONTENT_TYPE, kind).body(Body::Empty).unwrap()), is, "{kind}");
+        }
+        assert!(!is_grpc(&Request::new(Body::Empty)));
+    }
 
     fn admit(limits: &Limits, body: &'static str) -> Result<Place, Reason> {
         let place = limits.place()?;
@@ -82,7 +110,7 @@ mod tests {
     }
 
     fn bound(limits: &Limits, body: &'static str, own_max: Option<u64>) -> Result<(), Reason> {
-        limits.bound(&mut Request::new(Body::from(body.as_bytes().to_vec())), &Rc::default(), own_max)
+        limits.bound(&mut Request::new(Body::from(body.as_bytes().to_vec())), &Rc::default(), own_max, false)
     }
 
     #[test]

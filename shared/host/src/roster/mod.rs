@@ -241,13 +241,14 @@ impl Roster {
 
     /// Since when the connection rests that rests longest, of those that may have to make room.
     pub(crate) fn rests_longest_since(&self, now: Instant) -> Option<Instant> {
-        self.open.borrow().values().filter(|open| open.may_make_room(now)).map(|open| open.rests_since.get()).min()
+        let first = self.rest.get().first;
+        self.open.borrow().values().filter(|open| open.may_make_room(first, now)).map(|open| open.rests_since.get()).min()
     }
 
     /// Asks those that rest longest to finish, one of [`ROOM_SHARE`] and one at least, because others wait to come in. Since when the next one rests.
     pub(crate) fn make_room(&self, now: Instant) -> Option<Instant> {
-        let open = self.open.borrow();
-        let mut resting: Vec<&Rc<Open>> = open.values().filter(|open| open.may_make_room(now)).collect();
+        let (open, first) = (self.open.borrow(), self.rest.get().first);
+        let mut resting: Vec<&Rc<Open>> = open.values().filter(|open| open.may_make_room(first, now)).collect();
         let number = (resting.len() / ROOM_SHARE).max(1).min(resting.len());
         resting.sort_unstable_by_key(|open| open.rests_since.get());
         let (asked, left) = resting.split_at(number);
@@ -287,6 +288,8 @@ impl Roster {
             // Nothing can be said to a client that takes nothing: its streams are over, and it learns that by the end of the connection.
             (None, _) if stalled => (Duration::ZERO, STREAM_STALLED),
             (None, true) => (may.first, "no-request"),
+            // A head that began at the end of the rest has its own time, of which the guard takes care.
+            (None, false) if open.line.is_in_head() => (may.idle.saturating_add(may.first), "idle"),
             (None, false) => (may.idle, "idle"),
         };
         let farewell = if leaves.is_some() && open.has_goaway.get() { CLOSING_REST } else { FAREWELL };
@@ -309,10 +312,12 @@ impl Open {
         self.ask(if self.requests.get() == 0 && !self.has_goaway.get() { Word::Stop(why) } else { Word::Finish(why) });
     }
 
-    /// Whether it rests, and has for a while.
-    fn may_make_room(&self, now: Instant) -> bool {
+    /// Whether it rests, and has for a while. Whose first request is on its way has the time that a head may take, `first`.
+    fn may_make_room(&self, first: Duration, now: Instant) -> bool {
         let rests = self.stage.get() == Stage::Http && self.is_resting() && self.word.get() == Word::GoOn && self.leaves().is_none();
-        rests && now.saturating_duration_since(self.rests_since.get()) >= ROOM_REST_MIN
+        let arrives = self.requests.get() == 0 && self.line.bytes_in() > 0;
+        let least = if arrives { ROOM_REST_MIN.max(first) } else { ROOM_REST_MIN };
+        rests && !self.line.is_in_head() && now.saturating_duration_since(self.rests_since.get()) >= least
     }
 
     /// Waits until the connection is asked to end at once, and tells why.

@@ -50,6 +50,12 @@ impl Proxies {
         Self { networks, identities }
     }
 
+    /// Those that are known by their address.
+    #[must_use]
+    pub fn networks(&self) -> &[IpNet] {
+        &self.networks
+    }
+
     /// Whether the other end of the connection is one of them.
     #[must_use]
     pub fn believes(&self, connection: &Connection) -> bool {

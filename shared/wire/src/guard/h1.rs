@@ -129,7 +129,10 @@ impl H1 {
     }
 
     /// Takes back bytes that were handed on and not used. Nothing may have been read behind them.
-    pub(crate) fn give_back(&mut self, bytes: &[u8]) {
+    pub(crate) fn give_back<IO>(&mut self, pipe: &Pipe<IO>, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            pipe.line.set_quiet(false);
+        }
         self.held.push(bytes);
         self.held.approve(bytes.len());
     }
@@ -194,6 +197,7 @@ impl H1 {
     fn passed<IO>(&mut self, pipe: &mut Pipe<IO>, with_head: bool) {
         if with_head {
             pipe.head_deadline.disarm();
+            pipe.line.set_in_head(false);
             pipe.line.count_heads(1);
             if self.messages.asks() {
                 pipe.line.upgrade_asked();
@@ -211,6 +215,7 @@ impl H1 {
     fn refuse<IO>(&mut self, pipe: &mut Pipe<IO>, fault: GuardFault) {
         pipe.line.refuse(fault);
         pipe.head_deadline.disarm();
+        pipe.line.set_in_head(false);
         self.messages.refuse();
         self.held = Held::default();
     }
@@ -224,6 +229,7 @@ impl H1 {
         if self.messages.phase() != Phase::Head {
             return false;
         }
+        pipe.line.set_in_head(true);
         pipe.head_deadline.arm(pipe.limits.head_time_max);
         let late = pipe.head_deadline.poll_over(cx);
         if late {
@@ -236,6 +242,7 @@ impl H1 {
     fn ended<IO>(&mut self, pipe: &mut Pipe<IO>) {
         if self.messages.phase() == Phase::Head && !self.held.is_empty() {
             pipe.line.refuse(GuardFault::HeadTruncated);
+            pipe.line.set_in_head(false);
             self.held = Held::default();
         }
     }
@@ -301,6 +308,28 @@ mod tests {
         assert_eq!(read(&mut h1), Poll::Ready(request.len()));
         assert!(read(&mut h1).is_pending());
         assert_eq!(h1.held.capacity(), 0, "an idle connection holds nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_with_something_given_back_is_not_quiet() {
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let mut pipe = Pipe::new(server, GuardLimits::default(), Arc::default());
+        let mut h1 = H1::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut space = [0; 1024];
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.write_all(request).await.expect("room");
+        let mut out = ReadBuf::new(&mut space);
+        assert!(h1.poll_read(&mut pipe, &mut cx, &mut out).is_ready());
+        assert!(h1.poll_read(&mut pipe, &mut cx, &mut out).is_pending() && pipe.line.is_quiet());
+        h1.give_back(&pipe, b"");
+        assert!(pipe.line.is_quiet());
+        h1.give_back(&pipe, request);
+        assert!(!pipe.line.is_quiet());
+        let mut again = [0; 1024];
+        let mut again = ReadBuf::new(&mut again);
+        assert!(h1.poll_read(&mut pipe, &mut cx, &mut again).is_ready());
+        assert_eq!(again.filled(), request);
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,6 +31,7 @@ pub struct GuardLine {
     /// What heads are measured by that the guard cannot read.
     unread: OnceLock<GuardLimits>,
     quiet: AtomicBool,
+    in_head: AtomicBool,
     reader: Mutex<Option<Waker>>,
 }
 
@@ -67,6 +68,12 @@ impl GuardLine {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.quiet.load(Ordering::Relaxed)
+    }
+
+    /// Whether an HTTP/1 client is at a request head: some of it has come, and the guard, which has a deadline for the rest, keeps it.
+    #[must_use]
+    pub fn is_in_head(&self) -> bool {
+        self.in_head.load(Ordering::Relaxed)
     }
 
     /// The corridor says, just before it returns a 101: what follows the request is not HTTP. The guard passes it through.
@@ -113,6 +120,10 @@ impl GuardLine {
 
     pub(crate) fn set_quiet(&self, quiet: bool) {
         self.quiet.store(quiet, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_in_head(&self, in_head: bool) {
+        self.in_head.store(in_head, Ordering::Relaxed);
     }
 
     pub(crate) fn count_in(&self, bytes: usize) {

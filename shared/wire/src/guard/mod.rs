@@ -186,7 +186,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
     /// Takes back what hyper had read of an HTTP/1 connection and not used, when [`GuardLine::is_quiet`]: it is what is read next.
     pub fn give_back(&mut self, bytes: &[u8]) {
         if let Side::H1(h1) = &mut self.side {
-            h1.give_back(bytes);
+            h1.give_back(&self.pipe, bytes);
         }
     }
 

@@ -24,7 +24,7 @@
 //! already. On HTTP/2: GOAWAY with the code that fits, where a frame can stand, and an I/O error that ends the connection.
 //!
 //! hyper answers a malformed HTTP/2 message or frame by RST_STREAM or GOAWAY, tells nobody, and after RST_STREAM serves what stands behind. The
-//! guard reads those codes as they go out (`verdict.rs`): the first that only a broken client can cause is the connection's fault, and the
+//! guard reads those codes as they go out (`verdict.rs`), and the 431 that hyper gives by itself (`bare.rs`): the first that only a broken client can cause is the connection's fault, and the
 //! connection ends before anything behind it is handed on (RFC 9113 §5.4.2 allows it). What is well framed and refused for what it says, such as
 //! a size, a host or a path, costs its stream alone: `unpacked.rs` and the door judge it, and it is answered and recorded like any request.
 //!
@@ -92,6 +92,7 @@
 //! --bench guard`, several times, and take the lowest.
 
 pub(crate) mod authority;
+pub(crate) mod bare;
 pub(crate) mod chunked;
 pub mod fault;
 pub(crate) mod field;

@@ -14,6 +14,7 @@ use tests::frames::{
 };
 use tests::raw::{End, Raw};
 use tests::rig::Rig;
+use tests::rig::quiet::Quiet;
 use tests::rig::scene::Scene;
 use tests::rig::wait::until;
 
@@ -153,6 +154,7 @@ fn scene() -> Rig {
 
 #[test]
 fn a_flood_ends_its_connection_and_no_other() {
+    let _quiet = Quiet::wait();
     let rig = scene();
     let token = rig.editor();
     let told: Vec<_> = witnessed(&rig, &token, || {
@@ -168,6 +170,7 @@ fn a_flood_ends_its_connection_and_no_other() {
 
 #[test]
 fn answers_that_nobody_takes_are_given_up() {
+    let _quiet = Quiet::wait();
     const STREAMS: u32 = 20;
     let rig = scene();
     let token = rig.editor();

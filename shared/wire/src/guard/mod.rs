@@ -67,8 +67,9 @@
 //! refuses them before, because only so they get a record and a problem document. h2 itself bounds resets not yet accepted (20),
 //! CONTINUATIONs in a row (6), empty DATA (100 in the life of a connection), and header lists (four times its ceiling).
 //!
-//! Two things hyper drops from HTTP/2 without a word, so that no one behind it can be misled by them and no one can refuse them either: what
-//! stands behind `#` in `:path`, and lawfully named pseudo-headers in trailers.
+//! Two things hyper drops from HTTP/2 without a word, so that no one behind it can be misled by them and no one can refuse them either: `#` in
+//! `:path` with what stands behind it (`http::uri::PathAndQuery` cuts it off while h2 makes the request, and the guard, which reads no HPACK,
+//! cannot see it: `/orders/1#x` is served as `/orders/1`), and lawfully named pseudo-headers in trailers.
 //!
 //! Stricter than RFC 9112 on purpose: one empty line before a request is dropped and a second refused; chunk extensions are refused (nobody
 //! sends them, smugglers do); lengths and chunk sizes fit 63 bits; host names take letters, digits, `-`, `_` and dots; `Connection` may not name framing fields. obs-text passes

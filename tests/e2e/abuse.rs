@@ -11,6 +11,7 @@ use serde_json::Value;
 use tests::crowd::witness::Witness;
 use tests::rig::Rig;
 use tests::rig::client::{greet, terms};
+use tests::rig::quiet::Quiet;
 use tests::rig::scene::Scene;
 use tests::rig::wait::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -63,6 +64,7 @@ enum Pace {
 
 #[test]
 fn a_head_that_dribbles_is_answered_with_408() {
+    let _quiet = Quiet::wait();
     let rig = Scene::default().security("workers: 2", LIMITS).raise(&BINARIES);
     let witness = Witness::watch(&rig);
     let clients = be_slow(&rig, "GET /public/slow HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", Pace::Sends);
@@ -74,6 +76,7 @@ fn a_head_that_dribbles_is_answered_with_408() {
 
 #[test]
 fn a_body_that_dribbles_is_answered_with_408() {
+    let _quiet = Quiet::wait();
     let rig = Scene::default().security("workers: 2", LIMITS).raise(&BINARIES);
     let witness = Witness::watch(&rig);
     let clients = be_slow(&rig, "POST /public/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", Pace::Sends);
@@ -91,6 +94,7 @@ fn a_body_that_dribbles_is_answered_with_408() {
 
 #[test]
 fn an_answer_that_is_taken_byte_by_byte_or_not_at_all_is_broken_off() {
+    let _quiet = Quiet::wait();
     let rig = Scene::default().security("workers: 2", LIMITS).raise(&BINARIES);
     let witness = Witness::watch(&rig);
     let request = "GET /public/slow?download=100000000 HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -106,6 +110,7 @@ fn an_answer_that_is_taken_byte_by_byte_or_not_at_all_is_broken_off() {
 
 #[test]
 fn a_thousand_half_open_handshakes_are_ended_and_disturb_nobody() {
+    let _quiet = Quiet::wait();
     let rig = Scene::default().security("workers: 2", LIMITS).raise(&BINARIES);
     let witness = Witness::watch(&rig);
     let hello = hello(&rig);
@@ -165,18 +170,20 @@ async fn go_on(mut line: TlsStream<TcpStream>, pace: Pace) -> Vec<u8> {
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut answer, mut byte, mut sends) = (Vec::new(), [0], true);
     loop {
-        every.tick().await;
-        match pace {
-            Pace::Sends => {
-                sends = sends && line.write_all(b"a").await.is_ok() && line.flush().await.is_ok();
-                let read = timeout(BYTE_EVERY, line.read_buf(&mut answer)).await;
-                if read.is_ok_and(|read| !matches!(read, Ok(1..))) {
+        tokio::select! {
+            biased;
+            // Before more is sent: who sends to a connection that was closed meanwhile is reset, and loses what was not read.
+            read = line.read_buf(&mut answer), if matches!(pace, Pace::Sends) => {
+                if !matches!(read, Ok(1..)) {
                     return answer;
                 }
             }
-            Pace::Takes if matches!(line.read(&mut byte).await, Ok(1)) => answer.extend(byte),
-            Pace::Takes => return answer,
-            Pace::Rests => {}
+            _ = every.tick() => match pace {
+                Pace::Sends => sends = sends && line.write_all(b"a").await.is_ok() && line.flush().await.is_ok(),
+                Pace::Takes if matches!(line.read(&mut byte).await, Ok(1)) => answer.extend(byte),
+                Pace::Takes => return answer,
+                Pace::Rests => {}
+            },
         }
     }
 }

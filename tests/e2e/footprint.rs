@@ -3,6 +3,7 @@
 use tests::crowd::Crowd;
 use tests::crowd::witness::Witness;
 use tests::rig::Rig;
+use tests::rig::quiet::Quiet;
 use tests::rig::scene::Scene;
 use tests::rig::wait::until;
 
@@ -16,11 +17,14 @@ const IDLE: usize = 5000;
 const WITNESSES: usize = 2;
 /// What tier 1 may grow by for all of them before their first request: under 20 KiB each.
 const SILENT_BYTES_MAX: u64 = 96 * MIB;
-/// And after it: under 46 KiB each.
+/// And after it, whatever they do at that moment: under 46 KiB each.
 const ASKED_BYTES_MAX: u64 = 224 * MIB;
+/// And once they all rest again: 32 KiB each.
+const RESTED_BYTES_MAX: u64 = IDLE as u64 * 32 * 1024;
 
 #[test]
 fn five_thousand_idle_clients_cost_little_disturb_nobody_and_leave_nothing() {
+    let _quiet = Quiet::wait();
     let scene =
         Scene::default().security("workers: 2", "workers: 2\nlimits: { head: 300s, idle: 300s, connections_per_address_max: 10000 }");
     let rig = scene.raise(&BINARIES);
@@ -39,7 +43,15 @@ fn five_thousand_idle_clients_cost_little_disturb_nobody_and_leave_nothing() {
         crowd.ask_each(&request, "HTTP/1.1 200 ");
         until("every request is over", || (requests_of(&rig) >= (round + 1) * IDLE).then_some(()));
         let asked = memory(&rig).saturating_sub(start);
-        println!("round {round}: {} bytes each, {} after one request each", silent / IDLE as u64, asked / IDLE as u64);
+        // That they rest is told by nothing but the memory that comes back.
+        let rested =
+            until("all rest and hold little", || Some(memory(&rig).saturating_sub(start)).filter(|&rested| rested < RESTED_BYTES_MAX));
+        println!(
+            "round {round}: {} bytes each, {} after one request each, {} at rest",
+            silent / IDLE as u64,
+            asked / IDLE as u64,
+            rested / IDLE as u64
+        );
         if round == 0 {
             assert!(silent < SILENT_BYTES_MAX, "before a first request {} KiB more", silent / 1024);
         } else {

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::Value;
 use tests::rig::Rig;
@@ -61,23 +62,33 @@ fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     [b"\r\n\r\n\0\r\nQUIT\n", &[command, family][..], &length, rest].concat()
 }
 
-/// 203.0.113.7:51234, with a vector that means nothing.
-fn v2_source() -> Vec<u8> {
-    v2(0x21, 0x11, &[203, 0, 113, 7, 10, 0, 0, 1, 200, 34, 1, 187, 0x04, 0, 1, 0])
+/// 203.0.113.7 and this port, with a vector that means nothing.
+fn v2_source(port: u16) -> Vec<u8> {
+    v2(0x21, 0x11, &[&[203, 0, 113, 7, 10, 0, 0, 1][..], &port.to_be_bytes(), &[1, 187, 0x04, 0, 1, 0]].concat())
+}
+
+fn v2_source_v6(port: u16) -> Vec<u8> {
+    let source = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+    v2(0x21, 0x21, &[&source[..], &[0; 16], &port.to_be_bytes(), &[1, 187]].concat())
+}
+
+/// Ports that are told of clients: none that the kernel gives a socket of this machine, and each told once.
+fn told_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 #[test]
 fn what_the_balancer_tells_is_the_client() {
     let rig = rig("");
-    let v6 = [&[0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7][..], &[0; 16], &[0xc8, 0x22, 1, 187]].concat();
-    for (header, client) in [
-        (b"PROXY TCP4 203.0.113.7 10.0.0.1 51234 443\r\n".to_vec(), "203.0.113.7"),
-        (b"PROXY TCP6 2001:db8::7 2001:db8::1 51234 443\r\n".to_vec(), "2001:db8::7"),
-        (v2_source(), "203.0.113.7"),
-        (v2(0x21, 0x21, &v6), "2001:db8::7"),
-    ] {
+    let v4_text = |port| format!("PROXY TCP4 203.0.113.7 10.0.0.1 {port} 443\r\n").into_bytes();
+    let v6_text = |port| format!("PROXY TCP6 2001:db8::7 2001:db8::1 {port} 443\r\n").into_bytes();
+    let headers: [(&dyn Fn(u16) -> Vec<u8>, _); 4] =
+        [(&v4_text, "203.0.113.7"), (&v6_text, "2001:db8::7"), (&v2_source, "203.0.113.7"), (&v2_source_v6, "2001:db8::7")];
+    for (header, client) in headers {
         for version in [Version::H1, Version::H2] {
-            let stream = opened(&rig, BALANCER, &header);
+            let port = told_port();
+            let stream = opened(&rig, BALANCER, &header(port));
             let socket = stream.local_addr().expect("an address");
             let reply = asked(&rig, stream, version).expect("an answer");
             reply.check("200 orders");
@@ -90,7 +101,7 @@ fn what_the_balancer_tells_is_the_client() {
                 "{told}"
             );
             let told = record(&rig, socket);
-            assert_eq!((told["client.address"].as_str(), told["client.port"].as_u64()), (Some(client), Some(51234)), "{told}");
+            assert_eq!((told["client.address"].as_str(), told["client.port"].as_u64()), (Some(client), Some(u64::from(port))), "{told}");
             assert_eq!(told["network.peer.address"], "127.0.0.1", "{told}");
         }
     }
@@ -106,12 +117,12 @@ fn a_balancer_that_does_not_tell_is_closed_and_recorded() {
     for (first, reason) in [
         (b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(), "proxy-header-missing"),
         (b"\x16\x03\x01\x02\x00\x01".to_vec(), "proxy-header-missing"),
-        (b"PROXY TCP4 203.0.113.7 10.0.0.1 51234\r\n".to_vec(), "proxy-header-malformed"),
+        (b"PROXY TCP4 203.0.113.7 10.0.0.1 20000\r\n".to_vec(), "proxy-header-malformed"),
         (v2(0x21, 0x12, &[0; 12]), "proxy-header-malformed"),
         (v2(0x21, 0x11, &[0; 5000]), "proxy-header-too-large"),
         (b"PROXY TCP4 203.0.113.7 10.".to_vec(), "proxy-header-timeout"),
         (Vec::new(), "proxy-header-timeout"),
-        (v2_source()[..20].to_vec(), "proxy-header-timeout"),
+        (v2_source(20_000)[..20].to_vec(), "proxy-header-timeout"),
     ] {
         let stream = opened(&rig, BALANCER, &first);
         let told = record(&rig, stream.local_addr().expect("an address"));
@@ -130,7 +141,7 @@ fn a_stranger_is_served_without_and_believed_nothing() {
     let rig = rig("");
     let reply = asked(&rig, opened(&rig, STRANGER, b""), Version::H1).expect("an answer");
     assert_eq!(reply.check("200 orders").saw("x-forwarded-for").as_deref(), Some("127.0.0.2"));
-    let stream = opened(&rig, STRANGER, b"PROXY TCP4 203.0.113.7 10.0.0.1 51234 443\r\n");
+    let stream = opened(&rig, STRANGER, b"PROXY TCP4 203.0.113.7 10.0.0.1 20000 443\r\n");
     let socket = stream.local_addr().expect("an address");
     assert!(asked(&rig, stream, Version::H1).is_err(), "it is no TLS");
     let told = record(&rig, socket);
@@ -140,7 +151,7 @@ fn a_stranger_is_served_without_and_believed_nothing() {
 #[test]
 fn the_told_address_is_the_one_that_has_so_many_connections() {
     let rig = rig("connections_per_address_max: 1");
-    let told = |host: u8| format!("PROXY TCP4 203.0.113.{host} 10.0.0.1 51234 443\r\n");
+    let told = |host: u8| format!("PROXY TCP4 203.0.113.{host} 10.0.0.1 {} 443\r\n", told_port());
     let (identity, request) = (rig.identity(), rig.knock("GET /public/page").request());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     let mut held = runtime.block_on(over(opened(&rig, BALANCER, told(1).as_bytes()), &identity, Version::H1)).expect("a connection");

@@ -100,6 +100,24 @@ fn hold(body: Body, flight: Flight, open: &Rc<Open>) -> Body {
     }
 }
 
+/// Why an answer broke off, in words alone. hyper looks through the causes of a body's error for one of h2's, and would tell the client the code that
+/// an instance had told us.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BrokenOff(String);
+
+/// The error without its causes, but for their words.
+pub(crate) fn flat(error: BoxError) -> BoxError {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        words += ": ";
+        words += &inner.to_string();
+        cause = inner.source();
+    }
+    BrokenOff(words).into()
+}
+
 struct Held {
     body: Body,
     _flight: Flight,
@@ -110,7 +128,7 @@ impl http_body::Body for Held {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        Pin::new(&mut self.body).poll_frame(cx).map_err(flat)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -119,5 +137,21 @@ impl http_body::Body for Held {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the instance is gone")]
+    struct Gone(#[source] std::io::Error);
+
+    #[test]
+    fn of_an_error_only_its_words_go_to_hyper() {
+        let error = flat(Gone(std::io::Error::other("stream error")).into());
+        assert_eq!(error.to_string(), "the instance is gone: stream error");
+        assert!(error.source().is_none() && error.downcast_ref::<BrokenOff>().is_some());
     }
 }

@@ -181,3 +181,23 @@ fn lawful_twins_are_served() {
     }
     assert_eq!(rig.instances.ledger("orders").len(), 2 * twins.len());
 }
+
+/// The HTTP library drops it while it reads `:path`: nobody can refuse it, and nobody is told of it.
+#[test]
+fn what_stands_behind_a_hash_in_a_path_is_seen_by_nobody() {
+    let rig = Rig::two_tier(&BINARIES);
+    let maker = Maker { bearer: format!("Bearer {}", rig.editor()) };
+    for path in ["/orders/1#/forged", "/orders/1?a=b#forged", "/orders/1#?forged"] {
+        let mut raw = Raw::open(rig.door(), &rig.identity(), "h2");
+        raw.send(&[opening(&[]), maker.get().set(":path", path).whole(HOSTILE)].concat()).expect("sent");
+        let bytes = raw.read_until(|bytes| Seen::read(bytes).has(HOSTILE));
+        let seen = Seen::read(&bytes);
+        assert_eq!(seen.answers[&HOSTILE].says(), "200 orders", "{path}");
+        assert!(!String::from_utf8_lossy(&seen.answers[&HOSTILE].body).contains("forged"), "{path}");
+    }
+    let records = until("each has its record", || Some(rig.records()).filter(|records| records.len() >= 3));
+    for record in records {
+        assert_eq!(record["url.path"], "/orders/1");
+        assert!(!record.to_string().contains("forged"), "{record}");
+    }
+}

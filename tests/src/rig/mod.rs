@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod knock;
 pub mod pid;
 pub mod process;
+pub mod quiet;
 pub mod reply;
 pub mod scene;
 pub mod stage;

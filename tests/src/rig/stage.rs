@@ -11,17 +11,21 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::rig::quiet::Loud;
+
 /// The thread; it ends when this is dropped.
 pub struct Stage {
     handle: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    _loud: Loud,
 }
 
 impl Stage {
-    /// Starts the thread.
+    /// Starts the thread, once no test that must be alone is under way.
     #[must_use]
     pub fn start() -> Self {
+        let loud = Loud::wait();
         let (tell, told) = mpsc::sync_channel(1);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
@@ -30,7 +34,7 @@ impl Stage {
             let _ = runtime.block_on(stopped);
         });
         let handle = told.recv().unwrap_or_else(|fault| panic!("{fault}"));
-        Self { handle, stop: Some(stop), thread: Some(thread) }
+        Self { handle, stop: Some(stop), thread: Some(thread), _loud: loud }
     }
 
     /// Where futures can be spawned.

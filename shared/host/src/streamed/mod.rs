@@ -20,7 +20,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use wire::body::{Body, BoxError};
 
-use crate::answer::text;
+use crate::answer::{flat, text};
 use crate::roster::{Flight, Open};
 
 /// What is handed to hyper at once. A client is at it as long as it takes this much within `limits.body`.
@@ -177,7 +177,7 @@ impl http_body::Body for Streamed {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut state = self.stream.0.borrow_mut();
-        state.next(cx).map(|item| item.map(|frame| frame.map(|frame| state.slice(frame))))
+        state.next(cx).map(|item| item.map(|frame| frame.map(|frame| state.slice(frame)).map_err(flat)))
     }
 
     fn is_end_stream(&self) -> bool {

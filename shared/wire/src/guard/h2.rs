@@ -7,6 +7,7 @@
 
 use tokio::time::Instant;
 
+use crate::guard::bare::Answers;
 use crate::guard::fault::GuardFault;
 use crate::guard::frames::{Frame, Frames};
 use crate::guard::limits::{Allowance, H2Limits};
@@ -91,6 +92,7 @@ struct Counts {
     /// The client has sent the SETTINGS that belong to its preface.
     opened: bool,
     refused: Bucket,
+    answers: Answers,
     /// Bytes that one header block may have, before it is read.
     block_bytes_max: usize,
     block_bytes: usize,
@@ -120,6 +122,7 @@ impl H2 {
             unknown: Bucket::new(limits.unknown, now),
             opened: false,
             refused: Bucket::new(limits.refused, now),
+            answers: Answers::default(),
             block_bytes_max,
             block_bytes: 0,
             in_block: false,
@@ -200,7 +203,10 @@ impl Counts {
                 (self.continuations <= limits.continuations_max, GuardFault::H2FloodContinuation)
             }
             PRIORITY | PRIORITY_UPDATE => (self.priority.take(limits.priority, now), GuardFault::H2FloodPriority),
-            RST_STREAM => (self.rst_stream.take(limits.rst_stream, now), GuardFault::H2FloodRstStream),
+            RST_STREAM => {
+                self.answers.reset(frame.stream);
+                (self.rst_stream.take(limits.rst_stream, now), GuardFault::H2FloodRstStream)
+            }
             SETTINGS => (self.settings.take(limits.settings, now), GuardFault::H2FloodSettings),
             PING => (self.ping.take(limits.ping, now), GuardFault::H2FloodPing),
             WINDOW_UPDATE => (self.window_update.take(limits.window_update, now), GuardFault::H2FloodWindowUpdate),
@@ -233,6 +239,9 @@ impl Counts {
     }
 
     fn sent(&mut self, frame: Frame, lead: &[u8], now: &impl Fn() -> Instant) -> Result<(), GuardFault> {
+        if let Some(fault) = self.answers.sent(frame, lead, self.stream_max) {
+            return Err(fault);
+        }
         match verdict(frame, lead) {
             Verdict::Fine => {}
             Verdict::StreamRefused if self.refused.take(self.limits.refused, now) => {}

@@ -28,8 +28,8 @@ pub struct GuardLine {
     bytes_out: AtomicU64,
     heads: AtomicU64,
     upgrade: AtomicU8,
-    /// What heads are measured by that the guard cannot read.
-    unread: OnceLock<GuardLimits>,
+    /// What heads are measured by that the guard cannot read; in a box, for HTTP/1 has none.
+    unread: OnceLock<Box<GuardLimits>>,
     quiet: AtomicBool,
     in_head: AtomicBool,
     reader: Mutex<Option<Waker>>,
@@ -109,13 +109,13 @@ impl GuardLine {
 
     /// The ceilings of heads that pass the guard packed, and have to be measured once they are read: those of HTTP/2.
     pub(crate) fn unread(&self) -> Option<&GuardLimits> {
-        self.unread.get()
+        self.unread.get().map(|limits| &**limits)
     }
 
     /// Heads pass the guard packed on this connection.
     pub(crate) fn leave_unread(&self, limits: GuardLimits) {
         // Set once, by the one guard of the connection.
-        let _ = self.unread.set(limits);
+        let _ = self.unread.set(Box::new(limits));
     }
 
     pub(crate) fn set_quiet(&self, quiet: bool) {

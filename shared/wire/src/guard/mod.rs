@@ -24,7 +24,7 @@
 //! already. On HTTP/2: GOAWAY with the code that fits, where a frame can stand, and an I/O error that ends the connection.
 //!
 //! hyper answers a malformed HTTP/2 message or frame by RST_STREAM or GOAWAY, tells nobody, and after RST_STREAM serves what stands behind. The
-//! guard reads those codes as they go out (`verdict.rs`): the first that only a broken client can cause is the connection's fault, and the
+//! guard reads those codes as they go out (`verdict.rs`), and the 431 that hyper gives by itself (`bare.rs`): the first that only a broken client can cause is the connection's fault, and the
 //! connection ends before anything behind it is handed on (RFC 9113 §5.4.2 allows it). What is well framed and refused for what it says, such as
 //! a size, a host or a path, costs its stream alone: `unpacked.rs` and the door judge it, and it is answered and recorded like any request.
 //!
@@ -67,8 +67,9 @@
 //! refuses them before, because only so they get a record and a problem document. h2 itself bounds resets not yet accepted (20),
 //! CONTINUATIONs in a row (6), empty DATA (100 in the life of a connection), and header lists (four times its ceiling).
 //!
-//! Two things hyper drops from HTTP/2 without a word, so that no one behind it can be misled by them and no one can refuse them either: what
-//! stands behind `#` in `:path`, and lawfully named pseudo-headers in trailers.
+//! Two things hyper drops from HTTP/2 without a word, so that no one behind it can be misled by them and no one can refuse them either: `#` in
+//! `:path` with what stands behind it (`http::uri::PathAndQuery` cuts it off while h2 makes the request, and the guard, which reads no HPACK,
+//! cannot see it: `/orders/1#x` is served as `/orders/1`), and lawfully named pseudo-headers in trailers.
 //!
 //! Stricter than RFC 9112 on purpose: one empty line before a request is dropped and a second refused; chunk extensions are refused (nobody
 //! sends them, smugglers do); lengths and chunk sizes fit 63 bits; host names take letters, digits, `-`, `_` and dots; `Connection` may not name framing fields. obs-text passes
@@ -92,6 +93,7 @@
 //! --bench guard`, several times, and take the lowest.
 
 pub(crate) mod authority;
+pub(crate) mod bare;
 pub(crate) mod chunked;
 pub mod fault;
 pub(crate) mod field;

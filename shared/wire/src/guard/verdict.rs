@@ -6,11 +6,8 @@
 use crate::guard::fault::GuardFault;
 use crate::guard::frames::Frame;
 
-const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
 const GOAWAY: u8 = 0x7;
-
-const END_STREAM: u8 = 0x1;
 
 /// Error codes of RFC 9113 §7.
 const NO_ERROR: u32 = 0x0;
@@ -25,14 +22,6 @@ const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 /// Octets of a payload that a verdict needs: those of GOAWAY, and of its debug data as many as h2's longest word has.
 pub(crate) const LEAD: usize = 8 + 25;
-
-/// How an answer begins in HPACK, index 8 being `:status` (RFC 7541 §6.2): a literal that is kept, as it stands there the first time on a
-/// connection, or that is not, where the client keeps nothing.
-const LITERAL_STATUS: [u8; 3] = [0x48, 0x08, 0x18];
-/// A change of the table's size before it (RFC 7541 §6.3), where it fits an octet.
-const TABLE_SIZES: std::ops::Range<u8> = 0x20..0x3f;
-/// An answer of `:status` alone is this long at most. Ours all have a date and a request id, so that hyper gave it by itself.
-const BARE_ANSWER_BYTES_MAX: u32 = 6;
 
 /// What a frame of ours tells of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +47,6 @@ pub(crate) fn verdict(frame: Frame, lead: &[u8]) -> Verdict {
             ENHANCE_YOUR_CALM => Some(flood(lead.get(8..).unwrap_or_default())),
             code => broken(code),
         },
-        HEADERS if frame.flags & END_STREAM != 0 && frame.length <= BARE_ANSWER_BYTES_MAX && is_status(lead) => {
-            Some(GuardFault::HeadTooLarge)
-        }
         _ => None,
     };
     fault.map_or(Verdict::Fine, Verdict::Broken)
@@ -69,10 +55,6 @@ pub(crate) fn verdict(frame: Frame, lead: &[u8]) -> Verdict {
 /// The code that stands at this place of a payload.
 fn code(lead: &[u8], at: usize) -> u32 {
     lead.get(at..at + 4).and_then(|octets| octets.try_into().ok()).map_or(NO_ERROR, u32::from_be_bytes)
-}
-
-fn is_status(block: &[u8]) -> bool {
-    block.iter().find(|octet| !TABLE_SIZES.contains(octet)).is_some_and(|octet| LITERAL_STATUS.contains(octet))
 }
 
 /// Of what there was too much, in h2's own words; without one that is known here, of something.
@@ -153,16 +135,6 @@ mod tests {
         }
         assert_eq!((farewell(NO_ERROR), farewell(INTERNAL_ERROR)), (Verdict::Fine, Verdict::Fine));
         assert_eq!((judged(RST_STREAM, 0, b""), judged(GOAWAY, 0, b"1234")), (Verdict::Fine, Verdict::Fine));
-    }
-
-    #[test]
-    fn an_answer_of_a_status_alone_is_none_of_ours() {
-        let bare = [0x48, 0x82, 0x68, 0x41];
-        assert_eq!(judged(HEADERS, END_STREAM | 4, &bare), Verdict::Broken(GuardFault::HeadTooLarge));
-        assert_eq!(judged(HEADERS, END_STREAM | 4, &[&[0x20, 0x08], &bare[1..]].concat()), Verdict::Broken(GuardFault::HeadTooLarge));
-        assert_eq!(judged(HEADERS, 4, &bare), Verdict::Fine, "a body follows");
-        assert_eq!(judged(HEADERS, END_STREAM | 4, &[0xbe]), Verdict::Fine, "trailers that both sides know already");
-        assert_eq!(judged(HEADERS, END_STREAM | 4, &[&bare[..], b"x-request-id"].concat()), Verdict::Fine);
     }
 
     #[test]

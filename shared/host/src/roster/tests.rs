@@ -1,5 +1,9 @@
 //! What rests, what is asked, and when.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wire::guard::Guard;
+use wire::guard::limits::GuardLimits;
+
 use super::*;
 
 const REST: Rest = Rest {
@@ -200,4 +204,21 @@ fn the_census_tells_what_connections_are_at() {
     assert_eq!(roster.census(), Census { handshake: 2, in_flight: 1, resting: 1, tunnel: 1 });
     drop(flights);
     assert_eq!(roster.census(), Census { handshake: 2, in_flight: 0, resting: 2, tunnel: 1 });
+}
+
+#[tokio::test]
+async fn whose_first_request_is_on_its_way_makes_no_room_before_its_time_is_over() {
+    let roster = Roster::new(REST);
+    let (silent, arriving) = (roster.enter(1, 0, Arc::default()), roster.enter(2, 0, Arc::default()));
+    silent.speaks_http(true);
+    arriving.speaks_http(true);
+    let (mut client, server) = tokio::io::duplex(1024);
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut guard = Guard::h2(server, GuardLimits::default(), arriving.line());
+    assert!(guard.read(&mut [0; 64]).await.unwrap() > 0);
+    let begun = Instant::now();
+    assert_eq!(roster.make_room(begun + ROOM_REST_MIN), None, "nobody else may have to make room");
+    assert_eq!((word(&silent), word(&arriving)), (Word::Finish(DISPLACED), Word::GoOn));
+    roster.make_room(begun + REST.first);
+    assert_eq!(word(&arriving), Word::Finish(DISPLACED));
 }

@@ -78,6 +78,13 @@ impl Rules {
                 report.complain(&format!("{key}.path"), what, remedy);
                 config.path.clone()
             });
+            if let Some(segment) = config.path.split('/').find(|segment| matches!(*segment, "*" | "**") || segment.contains(['{', '}'])) {
+                report.complain(
+                    &format!("{key}.path"),
+                    format!("the segment {segment:?} would match itself alone, and leave other paths to another rule"),
+                    "end the path before it with a slash, which takes everything below; parameters belong to the routes of routing-gw",
+                );
+            }
             if let Some(first) = rules.iter().position(|(known, _)| **known == *path) {
                 report.complain(&format!("{key}.path"), format!("rules[{first}] has the path {:?} too", config.path), "keep one of them");
             }

@@ -4,6 +4,7 @@
 //! Never: depends on the order in which routes were written; `check` refuses two routes that could not be told apart.
 
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 
 use http::Method;
 
@@ -15,7 +16,7 @@ pub type RouteIndex = usize;
 /// What a route demands besides its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demands {
-    /// Host names in lower case, without port; empty means any.
+    /// Host names in lower case, without port, IPv6 addresses as [`address`] writes them; empty means any.
     pub hosts: Vec<Box<str>>,
     /// Methods; empty means any.
     pub methods: Vec<Method>,
@@ -105,7 +106,9 @@ impl Table {
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Found {
         // `OPTIONS *` asks of the server and not of a path, so no pattern takes it.
         let Some(rest) = path.strip_prefix('/') else { return Found::Nothing };
-        let mut search = Search { table: self, host: bare(host), method, others: Vec::new() };
+        let host = bare(host);
+        let address = address(host);
+        let mut search = Search { table: self, host: address.as_deref().unwrap_or(host), method, others: Vec::new() };
         match search.descend(&self.root, rest) {
             Some(index) => Found::Route(index),
             None if search.others.is_empty() => Found::Nothing,
@@ -169,6 +172,13 @@ fn bare(host: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
+/// The one spelling of an IPv6 address in brackets (RFC 5952), which has many; none for other hosts.
+#[must_use]
+pub fn address(host: &str) -> Option<String> {
+    let address: Ipv6Addr = host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
+    Some(format!("[{address}]"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +225,16 @@ mod tests {
         let table = table(&[("/", &[], &[]), ("/", &[], &["api.test"])]);
         assert_eq!(table.find("API.test:8443", "/x", &Method::GET), Found::Route(1));
         assert_eq!(table.find("other.test", "/x", &Method::GET), Found::Route(0));
+    }
+
+    #[test]
+    fn an_address_is_one_host_however_it_is_written() {
+        let host = address("[2001:DB8:0:0::1]").expect("an address");
+        let table = table(&[("/", &[], &[]), ("/", &[], &[&host])]);
+        for host in ["[2001:db8::1]", "[2001:0db8:0000::0001]:8443", "[2001:DB8::0:1]"] {
+            assert_eq!(table.find(host, "/", &Method::GET), Found::Route(1), "{host}");
+        }
+        assert_eq!(table.find("[2001:db8::2]", "/", &Method::GET), Found::Route(0));
     }
 
     #[test]

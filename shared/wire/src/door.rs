@@ -226,7 +226,7 @@ pub fn can_be_forwarded(method: &Method) -> bool {
 }
 
 /// Bytes of a method at most; the longest that is registered has 17.
-pub const METHOD_BYTES_MAX: usize = 32;
+const METHOD_BYTES_MAX: usize = 32;
 
 /// The value of a field that may stand once; a repeated one counts as absent, because its readers could disagree.
 fn single<'a>(map: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a HeaderValue> {

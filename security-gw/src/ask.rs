@@ -33,3 +33,15 @@ pub struct Rule {
     /// Whether `%2F` may stand in the path.
     pub allow_encoded_slashes: bool,
 }
+
+impl Rule {
+    /// Whether this rule lets somebody in whom `other` does not.
+    #[must_use]
+    pub fn asks_less_than(&self, other: &Self) -> bool {
+        match (self.ask, other.ask) {
+            (_, Ask::Anonymous) => false,
+            (Ask::Anonymous, Ask::Require) => true,
+            (Ask::Require, Ask::Require) => self.issuers.iter().any(|issuer| !other.issuers.contains(issuer)),
+        }
+    }
+}

@@ -10,12 +10,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::report::Report;
 use settings::units::{Size, Span};
+use wire::door::can_be_forwarded;
 
 use crate::authorize::config::RequireConfig;
 use crate::config::keys::AssertConfig;
 use crate::requirement::Requirement;
 use crate::route::pattern::{Pattern, Segment};
-use crate::route::table::Demands;
+use crate::route::table::{Demands, address};
 
 /// One entry of `routes:`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -132,6 +133,14 @@ fn check_one<'a>(
         report.complain(&format!("{key}.name"), what, "write 1 to 128 visible ASCII characters without spaces, as in read-orders");
     }
     let pattern = Pattern::parse(&route.path).map_err(|(what, remedy)| report.complain(&format!("{key}.path"), what, remedy)).ok();
+    let takes_more = |pattern: &Pattern| pattern.prefix || pattern.segments.iter().any(|segment| matches!(segment, Segment::Parameter(_)));
+    if route.allow_encoded_slashes && pattern.as_ref().is_some_and(|pattern| !takes_more(pattern)) {
+        report.complain(
+            &format!("{key}.allow_encoded_slashes"),
+            "a path with an encoded slash is never this one path",
+            "take it away, or write a parameter where the slash may stand, as in /orders/{id}",
+        );
+    }
     let services: Vec<&str> = services.collect();
     if !services.contains(&route.service.as_str()) {
         report.unknown_name(&format!("{key}.service"), "service", &route.service, "services", services.into_iter());
@@ -190,9 +199,7 @@ fn claim_headers(written: &BTreeMap<String, String>, key: &str, report: &mut Rep
             );
         }
         match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(header) if !headers::is_reserved(&header) && !headers::rewrites(&header) && !FORBIDDEN_CLAIM_HEADERS.contains(&header) => {
-                headers.push((header, claim.as_str().into()))
-            }
+            Ok(header) if may_carry_a_claim(&header) => headers.push((header, claim.as_str().into())),
             _ => report.complain(
                 &format!("{key}.claim_headers.{name}"),
                 format!("{name:?} cannot carry a claim"),
@@ -201,6 +208,13 @@ fn claim_headers(written: &BTreeMap<String, String>, key: &str, report: &mut Rep
         }
     }
     (headers.len() == written.len()).then_some(headers)
+}
+
+/// Not what says something else to a server, under any spelling that one could take for it: the claim would take its place.
+fn may_carry_a_claim(header: &HeaderName) -> bool {
+    let others = [&headers::TRACEPARENT, &headers::TRACESTATE, &headers::BAGGAGE];
+    let has_a_meaning = || FORBIDDEN_CLAIM_HEADERS.iter().chain(others).any(|other| headers::folds_to(header, other));
+    !(headers::is_reserved(header) || headers::rewrites(header) || headers::tells_origin(header) || has_a_meaning())
 }
 
 /// Fields with a meaning of their own.
@@ -222,14 +236,10 @@ static FORBIDDEN_CLAIM_HEADERS: [HeaderName; 11] = [
 fn hosts(names: &[String], key: &str, report: &mut Report) -> Option<Vec<Box<str>>> {
     let mut hosts = Vec::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {
-        let bracketed = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let lawful = match bracketed {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => name
-                .split('.')
-                .all(|label| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')),
-        };
-        if lawful {
+        let is_of_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if let Some(address) = address(name) {
+            hosts.push(address.into_boxed_str());
+        } else if name.split('.').all(|label| !label.is_empty() && label.bytes().all(is_of_label)) {
             hosts.push(name.to_ascii_lowercase().into_boxed_str());
         } else {
             report.complain(
@@ -246,11 +256,11 @@ fn methods(names: &[String], key: &str, report: &mut Report) -> Option<Vec<Metho
     let mut methods = Vec::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {
         match Method::from_bytes(name.as_bytes()) {
-            Ok(method) if *name == name.to_ascii_uppercase() && method != Method::CONNECT => methods.push(method),
+            Ok(method) if can_be_forwarded(&method) => methods.push(method),
             _ => report.complain(
                 &format!("{key}.methods[{index}]"),
                 format!("{name:?} is no method that can be routed"),
-                "methods are upper-case tokens, as in GET; CONNECT is never routed",
+                "methods are upper-case tokens of at most 32 bytes, as in GET; CONNECT, TRACE and PRI are never routed",
             ),
         }
     }
@@ -284,14 +294,14 @@ fn complain_about_twins(routes: &[RouteConfig], plans: &[Option<RoutePlan>], rep
     }
 }
 
-/// A pattern without the names of its parameters.
+/// A pattern without the names of its parameters; a NUL, which no decoded path holds, stands for each.
 fn shape(pattern: &Pattern) -> String {
     let mut shape = String::new();
     for segment in &pattern.segments {
         shape.push('/');
         match segment {
             Segment::Literal(text) => shape.push_str(text),
-            Segment::Parameter(_) => shape.push_str("{}"),
+            Segment::Parameter(_) => shape.push('\0'),
         }
     }
     if pattern.prefix {
@@ -314,6 +324,32 @@ fn overlap(one: &Demands, other: &Demands) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escaped_braces_are_no_parameter() {
+        let shape = |path: &str| shape(&Pattern::parse(path).expect("a pattern"));
+        assert_eq!(shape("/a/{x}"), shape("/a/{y}"));
+        assert_ne!(shape("/a/%7B%7D"), shape("/a/{x}"));
+    }
+
+    #[test]
+    fn a_claim_takes_the_place_of_no_other_field() {
+        for (name, may) in [
+            ("x-user-role", true),
+            ("x_user_role", true),
+            ("content_type", false),
+            ("authorization", false),
+            ("x-gw-subject", false),
+            ("x-forwarded-user", false),
+            ("x_real_ip", false),
+            ("x-request-id", false),
+            ("traceparent", false),
+            ("tracestate", false),
+            ("baggage", false),
+        ] {
+            assert_eq!(may_carry_a_claim(&HeaderName::from_static(name)), may, "{name}");
+        }
+    }
 
     #[test]
     fn a_host_that_no_request_can_name_is_a_mistake() {

@@ -87,7 +87,7 @@ impl Node {
 
 /// Whether some host and method is what both demand.
 fn meet(one: &Demands, other: &Demands) -> bool {
-    shared(&one.hosts, &other.hosts) && shared(&one.methods, &other.methods)
+    shared(&one.hosts, &other.hosts) && one.shares_method(other)
 }
 
 /// An empty list takes anything.
@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn any_route() -> impl Strategy<Value = Written> {
-        (any_path(), subsequence(vec!["a.test", "b.test"], 0..=2), subsequence(vec!["GET", "PUT"], 0..=2))
+        (any_path(), subsequence(vec!["a.test", "b.test"], 0..=2), subsequence(vec!["GET", "HEAD", "PUT"], 0..=3))
     }
 
     /// Every request that could tell two such routes apart.
@@ -165,7 +165,7 @@ mod tests {
         let slashed: Vec<String> = paths.iter().map(|path| format!("{path}/")).collect();
         let all = paths.into_iter().filter(|path| !path.is_empty()).chain(slashed);
         all.flat_map(|path| ["a.test", "b.test", "c.test"].map(|host| (host, path.clone())))
-            .flat_map(|(host, path)| [Method::GET, Method::PUT, Method::POST].map(|method| (host, path.clone(), method)))
+            .flat_map(|(host, path)| [Method::GET, Method::HEAD, Method::PUT, Method::POST].map(|method| (host, path.clone(), method)))
             .collect()
     }
 

@@ -8,7 +8,6 @@ pub mod claims;
 pub mod pattern;
 pub mod table;
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -48,21 +47,20 @@ impl Routes {
         let request = &exchange.request;
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let shape = exchange.known.arrived().shape();
-        let others = Cell::new(Vec::new());
+        // A reading that is another route's, if with other methods, is not nobody's.
         let found = readings::agree(request.uri().path(), shape, |path| match self.table.find(host, path, request.method()) {
-            Found::Route(index) => Some(index),
-            Found::OtherMethods(methods) => {
-                others.set(methods);
-                None
-            }
             Found::Nothing => None,
+            found => Some(found),
         });
-        let route = found.map_err(Refusal::Target)?.and_then(|index| Some((index, self.facts.get(index)?)));
+        let (route, others) = match found.map_err(Refusal::Target)? {
+            Some(Found::Route(index)) => (self.facts.get(index).map(|facts| (index, facts)), Vec::new()),
+            Some(Found::OtherMethods(methods)) => (None, methods),
+            Some(Found::Nothing) | None => (None, Vec::new()),
+        };
         if shape.encoded_slashes && !route.is_some_and(|(_, facts)| facts.allow_encoded_slashes) {
             return Err(Refusal::Target(TargetFault::EncodedSlash));
         }
         let Some((index, facts)) = route else {
-            let others = others.take();
             return Err(if others.is_empty() { Refusal::NoRoute } else { Refusal::MethodNotAllowed(others) });
         };
         if let Some(claimed) = self.claimed.get(index).filter(|names| !names.is_empty()) {

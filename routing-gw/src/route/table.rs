@@ -4,6 +4,7 @@
 //! Never: depends on the order in which routes were written; `check` refuses two routes that could not be told apart.
 
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 
 use http::Method;
 
@@ -15,7 +16,7 @@ pub type RouteIndex = usize;
 /// What a route demands besides its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demands {
-    /// Host names in lower case, without port; empty means any.
+    /// Host names in lower case, without port, IPv6 addresses as [`address`] writes them; empty means any.
     pub hosts: Vec<Box<str>>,
     /// Methods; empty means any.
     pub methods: Vec<Method>,
@@ -26,8 +27,18 @@ impl Demands {
         self.hosts.is_empty() || self.hosts.iter().any(|name| name.eq_ignore_ascii_case(host))
     }
 
+    /// Who may read may ask for the head of what would be read (RFC 9110 §9.3.2): a HEAD that its GET's route did not take would fall to a wider one.
     fn method_fits(&self, method: &Method) -> bool {
-        self.methods.is_empty() || self.methods.contains(method)
+        self.methods.is_empty() || self.methods.contains(method) || (method == Method::HEAD && self.methods.contains(&Method::GET))
+    }
+
+    /// Whether some method fits both.
+    #[must_use]
+    pub fn shares_method(&self, other: &Self) -> bool {
+        self.methods.is_empty()
+            || other.methods.is_empty()
+            || self.methods.iter().any(|method| other.method_fits(method))
+            || other.methods.iter().any(|method| self.method_fits(method))
     }
 }
 
@@ -77,13 +88,14 @@ impl Table {
         table
     }
 
-    /// A route that names its host is more specific than one that takes any.
+    /// A route that names its host is more specific than one that takes any, and one that names HEAD than one that takes it with GET.
     fn sort(&mut self) {
         let demands = &self.demands;
         let mut nodes = vec![&mut self.root];
         while let Some(node) = nodes.pop() {
-            node.exact.sort_by_key(|index| demands[*index].hosts.is_empty());
-            node.below.sort_by_key(|index| demands[*index].hosts.is_empty());
+            let key = |index: &RouteIndex| (demands[*index].hosts.is_empty(), !demands[*index].methods.contains(&Method::HEAD));
+            node.exact.sort_by_key(key);
+            node.below.sort_by_key(key);
             nodes.extend(node.literals.values_mut());
             nodes.extend(node.parameter.as_deref_mut());
         }
@@ -94,7 +106,9 @@ impl Table {
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Found {
         // `OPTIONS *` asks of the server and not of a path, so no pattern takes it.
         let Some(rest) = path.strip_prefix('/') else { return Found::Nothing };
-        let mut search = Search { table: self, host: bare(host), method, others: Vec::new() };
+        let host = bare(host);
+        let address = address(host);
+        let mut search = Search { table: self, host: address.as_deref().unwrap_or(host), method, others: Vec::new() };
         match search.descend(&self.root, rest) {
             Some(index) => Found::Route(index),
             None if search.others.is_empty() => Found::Nothing,
@@ -158,6 +172,13 @@ fn bare(host: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
+/// The one spelling of an IPv6 address in brackets (RFC 5952), which has many; none for other hosts.
+#[must_use]
+pub fn address(host: &str) -> Option<String> {
+    let address: Ipv6Addr = host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
+    Some(format!("[{address}]"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,10 +212,29 @@ mod tests {
     }
 
     #[test]
+    fn head_goes_where_get_goes_and_to_no_wider_route() {
+        let routes = table(&[("/a/", &[Method::GET], &[]), ("/", &[], &[]), ("/b", &[Method::GET], &[]), ("/b", &[Method::HEAD], &[])]);
+        assert_eq!(routes.find("h", "/a/1", &Method::HEAD), Found::Route(0));
+        assert_eq!(routes.find("h", "/b", &Method::GET), Found::Route(2));
+        assert_eq!(routes.find("h", "/b", &Method::HEAD), Found::Route(3), "a route of its own goes before");
+        assert_eq!(table(&[("/a", &[Method::POST], &[])]).find("h", "/a", &Method::HEAD), Found::OtherMethods(vec![Method::POST]));
+    }
+
+    #[test]
     fn a_named_host_goes_before_any_host() {
         let table = table(&[("/", &[], &[]), ("/", &[], &["api.test"])]);
         assert_eq!(table.find("API.test:8443", "/x", &Method::GET), Found::Route(1));
         assert_eq!(table.find("other.test", "/x", &Method::GET), Found::Route(0));
+    }
+
+    #[test]
+    fn an_address_is_one_host_however_it_is_written() {
+        let host = address("[2001:DB8:0:0::1]").expect("an address");
+        let table = table(&[("/", &[], &[]), ("/", &[], &[&host])]);
+        for host in ["[2001:db8::1]", "[2001:0db8:0000::0001]:8443", "[2001:DB8::0:1]"] {
+            assert_eq!(table.find(host, "/", &Method::GET), Found::Route(1), "{host}");
+        }
+        assert_eq!(table.find("[2001:db8::2]", "/", &Method::GET), Found::Route(0));
     }
 
     #[test]
@@ -218,34 +258,46 @@ mod tests {
         assert_eq!(table.find("h", "/a/b/d", &Method::GET), Found::Route(1));
     }
 
+    /// As the room asks: what is taken with other methods is not nobody's.
+    fn agreed(table: &Table, path: &str) -> Result<Option<Found>, contract::target::TargetFault> {
+        let shape = contract::target::check(path, false)?;
+        contract::target::readings::agree(path, shape, |path| Some(table.find("h", path, &Method::GET)).filter(|found| *found != Found::Nothing))
+    }
+
+    #[test]
+    fn an_encoded_slash_leads_past_no_route_of_another_method() {
+        let split = Err(contract::target::TargetFault::TwoReadings);
+        let routes = table(&[("/orders/{id}", &[Method::GET], &[]), ("/orders/{id}/approve", &[Method::POST], &[])]);
+        assert_eq!(agreed(&routes, "/orders/1%2Fapprove"), split);
+        assert_eq!(agreed(&routes, "/orders/1%2Fother"), Ok(Some(Found::Route(0))), "nobody takes /orders/1/other");
+        assert_eq!(agreed(&table(&[("/orders/", &[], &[]), ("/orders/a/b", &[], &[])]), "/orders/a%2Fb"), split);
+        assert_eq!(agreed(&table(&[("/", &[], &[]), ("/a/b", &[], &[])]), "/a%2Fb;%2F"), split, "cut before it is decoded, it is /a/b");
+    }
+
     proptest::proptest! {
         /// Whatever the routes are, an encoded slash or a parameter leads nowhere that the path without it does not lead, or nobody would be asked.
         #[test]
         fn no_reading_of_a_path_is_taken_by_another_route(
             path in "(/|%2F|%2f|;|;x|[abc]|%40|@){1,10}",
-            patterns in proptest::collection::vec("(/(a|b|c|@|%40|\\{x\\}|\\{y\\})){0,4}/?", 1..6),
+            patterns in proptest::collection::vec(("(/(a|b|c|@|%40|\\{x\\}|\\{y\\})){0,4}/?", proptest::prelude::any::<bool>()), 1..6),
         ) {
             let path = format!("/a{path}");
             let Ok(shape) = contract::target::check(&path, false) else { return Ok(()) };
-            let any = || Demands { hosts: Vec::new(), methods: Vec::new() };
-            let table = Table::build(patterns.iter().filter_map(|path| Some((Pattern::parse(path).ok()?, any()))).collect());
-            let find = |path: &str| match table.find("h", path, &Method::GET) {
-                Found::Route(index) => Some(index),
-                Found::OtherMethods(_) | Found::Nothing => None,
-            };
-            let Ok(Some(found)) = contract::target::readings::agree(&path, shape, find) else { return Ok(()) };
+            let demands = |get| Demands { hosts: Vec::new(), methods: vec![if get { Method::GET } else { Method::POST }] };
+            let routes = patterns.iter().filter_map(|(path, get)| Some((Pattern::parse(path).ok()?, demands(*get))));
+            let table = Table::build(routes.collect());
+            let Ok(Some(found @ Found::Route(_))) = agreed(&table, &path) else { return Ok(()) };
             let cut = |path: &str| path.split('/').map(|segment| segment.split(';').next().unwrap_or_default()).collect::<Vec<_>>().join("/");
             let plain = |path: &str| path.replace("%40", "@");
             let separated = |path: &str| plain(path).replace("%2F", "/").replace("%2f", "/");
             for reading in [separated(&path), cut(&separated(&path)), separated(&cut(&path))] {
-                let other = find(&reading);
-                proptest::prop_assert!(
-                    other.as_ref() == Some(&found) || (shape.encoded_slashes && other.is_none()),
-                    "{path} is {found:?}, and {reading} is {other:?}"
-                );
+                let other = table.find("h", &reading, &Method::GET);
+                // Nobody's under any method, not only under this one.
+                let granted = shape.encoded_slashes && other == Found::Nothing;
+                proptest::prop_assert!(other == found || granted, "{path} is {found:?}, and {reading} is {other:?}");
             }
             if !shape.encoded_slashes {
-                proptest::prop_assert_eq!(find(&cut(&plain(&path))), Some(found));
+                proptest::prop_assert_eq!(table.find("h", &cut(&plain(&path)), &Method::GET), found);
             }
         }
     }

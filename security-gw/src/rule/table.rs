@@ -16,7 +16,7 @@ use crate::ask::{Ask, Rule};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleConfig {
-    /// `/public` exactly, or `/public/` for everything below; `/` takes every path.
+    /// `/public` exactly, or `/public/` for it and everything below; `/` takes every path.
     pub path: String,
     /// Whether callers must prove who they are.
     pub authenticate: Ask,
@@ -78,6 +78,13 @@ impl Rules {
                 report.complain(&format!("{key}.path"), what, remedy);
                 config.path.clone()
             });
+            if let Some(segment) = config.path.split('/').find(|segment| matches!(*segment, "*" | "**") || segment.contains(['{', '}'])) {
+                report.complain(
+                    &format!("{key}.path"),
+                    format!("the segment {segment:?} would match itself alone, and leave other paths to another rule"),
+                    "end the path before it with a slash, which takes everything below; parameters belong to the routes of routing-gw",
+                );
+            }
             if let Some(first) = rules.iter().position(|(known, _)| **known == *path) {
                 report.complain(&format!("{key}.path"), format!("rules[{first}] has the path {:?} too", config.path), "keep one of them");
             }
@@ -137,14 +144,33 @@ impl Rules {
             };
             rules.push((path.into(), Arc::new(rule)));
         }
-        rules.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
-        Self { rules }
+        let mut sorted = Self { rules: rules.clone() };
+        // `/public` names that path, and `/public/` takes it too: the one that names it comes first.
+        sorted.rules.sort_by_key(|(path, _)| (std::cmp::Reverse(path.trim_end_matches('/').len()), path.ends_with('/')));
+        sorted.complain_about_slashes(&rules, report);
+        sorted
+    }
+
+    /// Many servers serve `/admin` and `/admin/` as one; who asks for a caller on the one and not on the other lets everybody in.
+    fn complain_about_slashes(&self, written: &[(Box<str>, Arc<Rule>)], report: &mut Report) {
+        for (index, (path, rule)) in written.iter().enumerate().filter(|(_, (path, _))| **path != *"/") {
+            let other = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
+            let Some(found) = self.find(&other).filter(|found| found.asks_less_than(rule)) else { continue };
+            report.complain(
+                &format!("rules[{index}].path"),
+                format!("the path {other:?}, which many servers take for this one, has the rule of {:?}, and that asks less", found.path),
+                "end the path with a slash, which takes both, or give the other path a rule that asks for the same",
+            );
+        }
     }
 
     /// The rule for a decoded path, in which an encoded slash that is data is written `%2F`.
     #[must_use]
     pub fn find(&self, path: &str) -> Option<&Arc<Rule>> {
-        let takes = |rule: &str| if rule.ends_with('/') { path.starts_with(rule) } else { path == rule };
+        let takes = |rule: &str| match rule.strip_suffix('/') {
+            Some(bare) => path.strip_prefix(bare).is_some_and(|below| below.is_empty() || below.starts_with('/')),
+            None => path == rule,
+        };
         self.rules.iter().find(|(rule, _)| takes(rule)).map(|(_, rule)| rule)
     }
 }
@@ -185,8 +211,21 @@ mod tests {
         assert_eq!(found("/a/x").as_deref(), Some("/a/"));
         assert_eq!(found("/a/b/x").as_deref(), Some("/a/b/"));
         assert_eq!(found("/a/b/c").as_deref(), Some("/a/b/c"));
-        assert_eq!(found("/a"), None);
+        assert_eq!(found("/a/b").as_deref(), Some("/a/b/"), "many servers take it for /a/b/");
+        assert_eq!(found("/a").as_deref(), Some("/a/"));
+        assert_eq!(found("/ab"), None);
         assert_eq!(found("/"), None);
+    }
+
+    #[test]
+    fn a_rule_that_names_a_path_goes_before_the_one_below_which_it_is() {
+        for paths in [["/a", "/a/", "/"], ["/", "/a/", "/a"]] {
+            let rules = rules(&paths);
+            let found = |path| rules.find(path).map(|rule| rule.path.to_string());
+            for (path, expected) in [("/a", "/a"), ("/a/", "/a/"), ("/a/b", "/a/"), ("/ab", "/"), ("/", "/"), ("*", "none")] {
+                assert_eq!(found(path).as_deref().unwrap_or("none"), expected, "{path}");
+            }
+        }
     }
 
     #[test]

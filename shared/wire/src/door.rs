@@ -213,10 +213,16 @@ impl SeenBefore {
 }
 
 /// CONNECT asks for a tunnel; TRACE for the head as an instance got it, with what both tiers put there (RFC 9110 §9.3.8); PRI is the first word of
-/// HTTP/2's preface. The guard of tier 2 bounds a method's length, and what it
-/// refuses costs a connection of the link.
-fn can_be_forwarded(method: &Method) -> bool {
-    method != Method::CONNECT && method != Method::TRACE && method.as_str() != "PRI" && method.as_str().len() <= METHOD_BYTES_MAX
+/// HTTP/2's preface. The guard of tier 2 bounds a method's length, and what it refuses costs a connection of the link. `delete` is another method
+/// than `DELETE` to a route (RFC 9110 §9.1) and the same to many an instance, so no letter may be a small one.
+#[must_use]
+pub fn can_be_forwarded(method: &Method) -> bool {
+    let name = method.as_str();
+    method != Method::CONNECT
+        && method != Method::TRACE
+        && name != "PRI"
+        && name.len() <= METHOD_BYTES_MAX
+        && !name.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 /// Bytes of a method at most; the longest that is registered has 17.
@@ -334,6 +340,17 @@ mod tests {
         for method in ["OPTIONS", "GET"] {
             assert_eq!(ask(method, "/orders/1%5Csecret"), Err(Turned::Target(TargetFault::Encoded)), "{method}");
             assert_eq!(ask(method, "/orders/1"), Ok("/orders/1".to_owned()), "{method}");
+        }
+    }
+
+    #[test]
+    fn a_method_that_two_could_read_as_two_stays_out() {
+        let ask = |method: &str| enter(Request::builder().method(method).uri("https://a/")).map(drop);
+        for method in ["GET", "DELETE", "PROPFIND", "M-SEARCH", "X1"] {
+            assert_eq!(ask(method), Ok(()), "{method}");
+        }
+        for method in ["get", "delete", "Delete", "DELETe", "trace", "connect", "pri", "TRACE", "PRI"] {
+            assert_eq!(ask(method), Err(Turned::Away(Reason::MethodNotSupported)), "{method}");
         }
     }
 

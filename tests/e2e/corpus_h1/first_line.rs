@@ -15,7 +15,7 @@ pub(super) fn family() -> Family {
             lawful("HEAD", line("HEAD /orders/1 HTTP/1.1")),
             lawful("a method that is made up, where any may come", line("M-SEARCH /public/1 HTTP/1.1")),
             answered("a request to see what an instance got", line("TRACE /public/1 HTTP/1.1"), &[501], "method-not-supported"),
-            answered("a method in lower case is another method", line("get /orders/1 HTTP/1.1"), &[405], "method-not-allowed"),
+            answered("a method in lower case is none to the gateway", line("get /orders/1 HTTP/1.1"), &[501], "method-not-supported"),
         ],
     }
 }

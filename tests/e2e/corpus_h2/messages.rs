@@ -159,7 +159,7 @@ fn methods(maker: &Maker) -> Vec<Case> {
         head("CRLF in the method", &by(b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET"), BROKEN),
         head("NUL in the method", &by(b"GET\0"), BROKEN),
         head("an empty method", &by(b""), BROKEN),
-        head("a method in lower case", &by(b"get"), "405 method-not-allowed"),
+        head("a method in lower case", &by(b"get"), "501 method-not-supported"),
         head("a method longer than any", &by(&[b'G'; 33]), "501 method-not-supported"),
         head("the preface's method", &by(b"PRI"), "501 method-not-supported"),
         head("the guard's own method", &by(b"GWREFUSED"), "400 framing-invalid"),

@@ -34,7 +34,7 @@ pub enum TargetFault {
     /// A `%` without two hexadecimal digits.
     #[error("the target has a malformed percent-escape")]
     Escape,
-    /// An escape of a character that changes the meaning when decoded, or that needs none.
+    /// An escape of a character that changes the meaning when decoded.
     #[error("the path has a percent-escape that must not stand there")]
     Encoded,
     /// `%2F` where neither the rule nor the route, or only one of them, allows it.
@@ -186,12 +186,10 @@ fn is_path_byte(byte: u8) -> bool {
 
 /// Bytes that may come percent-encoded in a path.
 ///
-/// Not those that mean something once decoded (separators, parameters, a second layer of escapes, controls), and not the unreserved ones, which
-/// need no escape: `/%61dmin` would pass a router's `/admin` and be served by an instance as `/admin` (RFC 3986 §6.2.2.2).
+/// Not those that mean something once decoded: separators, dots, parameters, a second layer of escapes, controls. Letters and the like need no
+/// escape and may have one (RFC 3986 §6.2.2.2): rules and routes are matched decoded, so `/%61dmin` is `/admin` to them as to an instance.
 fn may_be_escaped(byte: u8) -> bool {
-    !(byte.is_ascii_control()
-        || byte.is_ascii_alphanumeric()
-        || matches!(byte, b'/' | b'\\' | b'.' | b';' | b'%' | b'?' | b'#' | b'-' | b'_' | b'~'))
+    !(byte.is_ascii_control() || matches!(byte, b'/' | b'\\' | b'.' | b';' | b'%' | b'?' | b'#'))
 }
 
 /// What must be known of a segment when it ends: whether its name, without parameters, is empty or all dots.

@@ -7,7 +7,8 @@
 //! read differently, and [`agree`] asks under each reading:
 //! - *Parameters* (`/admin;x`): servers of the servlet family cut them off, others keep them. Only what both find is found.
 //! - *Encoded slashes* (`/a%2Fb`): one segment to some, two to others. Whoever is found must allow them, and must take the path too when they
-//!   separate segments, unless then nobody takes it: nothing is reached that the decoded form would not reach under the same terms.
+//!   separate segments, unless then nobody takes it, with any method. Who allows them so grants what lies below a pattern and has no route of its own:
+//!   an instance that separates there is reached under the terms of the pattern.
 
 use std::borrow::Cow;
 
@@ -33,6 +34,8 @@ pub fn pattern(path: &str) -> Result<String, TargetFault> {
 
 /// What `find` says of a canonical path, once under every reading that servers have of it.
 ///
+/// `find` says `None` only of a path that nobody takes: one that is taken with other methods is somebody's, and says so.
+///
 /// `find` is given the decoded path; an encoded slash that is data stands in it as `%2F`, which no pattern holds. Whoever is found must still be
 /// asked whether it allows encoded slashes. A plain path is asked for once, and nothing is allocated for it.
 ///
@@ -48,9 +51,9 @@ pub fn agree<T: PartialEq>(path: &str, shape: Shape, find: impl Fn(&str) -> Opti
         return Err(TargetFault::TwoReadings);
     }
     if shape.encoded_slashes {
-        let cut = if shape.parameters { &[Parameters::Kept, Parameters::Cut][..] } else { &[Parameters::Kept] };
+        let cut = if shape.parameters { &[Parameters::Kept, Parameters::Cut, Parameters::CutFirst][..] } else { &[Parameters::Kept] };
         for parameters in cut {
-            // Where nobody takes the decoded form, nobody's terms are passed by; whoever takes it must be the one that was found.
+            // Where nobody takes the decoded form, with any method, nobody's terms are passed by; whoever takes it must be the one that was found.
             let split = ask(Slashes::Separators, *parameters);
             if split.is_some() && split != found {
                 return Err(TargetFault::TwoReadings);
@@ -71,7 +74,10 @@ enum Slashes {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Parameters {
     Kept,
+    /// Cut up to the next separator.
     Cut,
+    /// Cut before anything is decoded, so that an encoded slash goes too.
+    CutFirst,
 }
 
 /// A canonical path under one reading.
@@ -87,7 +93,8 @@ fn read(path: &str, slashes: Slashes, parameters: Parameters) -> Cow<'_, str> {
         let (byte, after, escaped) = decoded.map_or((byte, after, false), |(byte, after)| (byte, after, true));
         rest = after;
         let separates = byte == b'/' && (!escaped || slashes == Slashes::Separators);
-        cutting = !separates && (cutting || (byte == b';' && parameters == Parameters::Cut));
+        let ends = separates && !(escaped && parameters == Parameters::CutFirst);
+        cutting = !ends && (cutting || (byte == b';' && parameters != Parameters::Kept));
         if cutting {
             continue;
         }

@@ -163,6 +163,12 @@ fn hostile_http2_reaches_no_instance_and_is_recorded() {
     let reached: Vec<_> = [rig.instances.ledger("orders"), rig.instances.ledger("users")].concat();
     assert!(!reached.iter().any(|entry| entry.starts_with("hostile")), "{reached:?}");
     assert_eq!(reached.len(), lawful, "{reached:?}");
+    assert_eq!(broken_links(&rig), Vec::<Value>::new());
+}
+
+/// Records of the connections between the tiers that tier 2's guard ended: those would be other clients' connections too.
+fn broken_links(rig: &Rig) -> Vec<Value> {
+    rig.events("routing").into_iter().filter(|event| event["gateway.end"] == "refused").collect()
 }
 
 #[test]
@@ -180,6 +186,7 @@ fn lawful_twins_are_served() {
         assert!(seen.farewells.is_empty() && seen.resets.is_empty(), "{name}: {seen:?}");
     }
     assert_eq!(rig.instances.ledger("orders").len(), 2 * twins.len());
+    assert_eq!(broken_links(&rig), Vec::<Value>::new());
 }
 
 /// The HTTP library drops it while it reads `:path`: nobody can refuse it, and nobody is told of it.

@@ -5,6 +5,10 @@ use gwctl::stage::certificates::Purpose;
 use http::{Request, header};
 use http_body_util::Full;
 use settings::clock::Clock;
+use tests::frames::hpack::Fields;
+use tests::frames::seen::Seen;
+use tests::frames::{DATA, frame, opening};
+use tests::raw::Raw;
 use tests::rig::Rig;
 use tests::rig::client::{self, Identity, Line, Version};
 use tests::rig::reply::Reply;
@@ -139,11 +143,39 @@ fn trailers_hold_nothing_that_a_head_may_not() {
             read.await.expect("in time").expect("an answer");
             String::from_utf8(answer).expect("text")
         });
-        // Over HTTP/1 the guard refuses them; over HTTP/2 they are taken out, and the rest arrives.
+        // Over HTTP/1 the guard refuses them.
         let is_lawful = trailer.starts_with("x-sum");
         assert!(answer.starts_with(if is_lawful { "HTTP/1.1 200 " } else { "HTTP/1.1 400 " }), "{answer}");
         assert_eq!(answer.contains("\"x-sum\":\"kept\""), is_lawful, "{answer}");
     }
+    // Over HTTP/2 they are taken out, and the rest arrives.
+    let names = ["x_gw_subject", "x_forwarded_for", "x-original-url"];
+    let head = Fields::request("POST", "/public/x").add("te", "trailers").add("trailer", [&names[..], &["x-sum"]].concat().join(", "));
+    let trailers = names.into_iter().fold(Fields::default(), |all, name| all.add(name, "forged")).add("x-sum", "kept");
+    let mut raw = Raw::open(rig.door(), &rig.identity(), "h2");
+    raw.send(&[opening(&[]), head.open(1), frame(DATA, 0, 1, b"a"), trailers.whole(1)].concat()).expect("sent");
+    let seen = Seen::read(&raw.read_until(|bytes| Seen::read(bytes).has(1)));
+    let body = String::from_utf8_lossy(&seen.answers[&1].body).into_owned();
+    assert_eq!(seen.answers[&1].says(), "200 orders", "{body}");
+    assert!(body.contains("\"x-sum\":\"kept\"") && !body.contains("forged"), "{body}");
+}
+
+/// Trailers of exactly the ceiling, without the spaces that this gateway writes.
+#[test]
+fn trailers_that_grow_on_the_way_still_arrive() {
+    let rig = Rig::two_tier(&BINARIES);
+    let names: Vec<String> = (10..90).map(|number| format!("x-{number}")).collect();
+    let mut section: String = names.iter().map(|name| format!("{name}:1\r\n")).collect();
+    let rest = 4096 - section.len() - "x-sum:\r\n\r\n".len();
+    section += &format!("x-sum:{}\r\n\r\n", "1".repeat(rest));
+    assert_eq!(section.len(), 4096);
+    let mut raw = Raw::open(rig.door(), &rig.identity(), "http/1.1");
+    let head = "POST /public/x HTTP/1.1\r\nhost: localhost\r\nte: trailers\r\nconnection: close, te\r\ntransfer-encoding: chunked\r\n";
+    let flight = format!("{head}trailer: {}, x-sum\r\n\r\n1\r\na\r\n0\r\n{section}", names.join(", "));
+    raw.send(flight.as_bytes()).expect("sent");
+    let (answer, _) = raw.read_to_end();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"x-89\":\"1\"") && answer.contains(&"1".repeat(rest)), "{answer}");
 }
 
 #[test]

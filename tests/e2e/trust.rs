@@ -180,8 +180,11 @@ fn trailers_that_grow_on_the_way_still_arrive() {
 
 #[test]
 fn a_believed_proxy_says_whose_request_it_is_and_a_client_behind_it_does_not() {
-    let rig = Scene::default().security("trust: { trace", "trust: { proxies: [\"127.0.0.0/8\", \"10.0.0.0/8\"], trace").raise(&BINARIES);
-    let check = |lines: &[(&str, &str)], client: &str, scheme: &str, host: Option<&str>| {
+    let raise = |options: &str| {
+        let trust = format!("trust: {{ proxies: [\"127.0.0.0/8\", \"10.0.0.0/8\"]{options}, trace");
+        Scene::default().security("trust: { trace", &trust).raise(&BINARIES)
+    };
+    let check = |rig: &Rig, lines: &[(&str, &str)], client: &str, scheme: &str, host: Option<&str>| {
         let knock = lines.iter().fold(rig.knock("GET /public/x"), |knock, (name, value)| knock.header(name, value));
         let reply = knock.check("200 orders");
         assert_eq!(reply.saw("x-forwarded-for").as_deref(), Some(client), "{lines:?}");
@@ -192,23 +195,25 @@ fn a_believed_proxy_says_whose_request_it_is_and_a_client_behind_it_does_not() {
         assert_eq!(reply.saw("forwarded"), None);
         assert_eq!(rig.record_of(&reply)["client.address"], *client, "{lines:?}");
     };
-    check(&[], "127.0.0.1", "https", None);
-    check(&[("x-forwarded-for", "6.6.6.6, 203.0.113.9, 10.1.1.1")], "203.0.113.9", "https", None);
-    check(
-        &[("forwarded", "for=\", for=\"[2001:db8::9]:80\";proto=http;host=shop.test, for=10.1.1.1")],
-        "2001:db8::9",
-        "http",
-        Some("shop.test"),
-    );
-    let told = [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "http"), ("x-forwarded-host", "shop.test:8080")];
-    check(&told, "203.0.113.9", "http", Some("shop.test:8080"));
-    check(&[("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=6.6.6.6")], "127.0.0.1", "https", None);
-    check(
-        &[("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "javascript"), ("x-forwarded-host", "a/b")],
-        "203.0.113.9",
-        "https",
-        None,
-    );
+    let list =
+        [("x-forwarded-for", "6.6.6.6, 203.0.113.9, 10.1.1.1"), ("x-forwarded-proto", "http"), ("x-forwarded-host", "shop.test:8080")];
+    let element = [("forwarded", "for=\", for=\"[2001:db8::9]:80\";proto=http;host=shop.test, for=10.1.1.1")];
+    let both = [&list[..], &element].concat();
+    let unlawful = [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "javascript"), ("x-forwarded-host", "a/b")];
+
+    let rig = raise("");
+    check(&rig, &[], "127.0.0.1", "https", None);
+    check(&rig, &list, "203.0.113.9", "http", None);
+    check(&rig, &element, "127.0.0.1", "https", None);
+    check(&rig, &both, "203.0.113.9", "http", None);
+
+    let rig = raise(", forwarded: x_forwarded_for, forwarded_host: true");
+    check(&rig, &both, "203.0.113.9", "http", Some("shop.test:8080"));
+    check(&rig, &unlawful, "203.0.113.9", "https", None);
+
+    let rig = raise(", forwarded: forwarded");
+    check(&rig, &list, "127.0.0.1", "https", None);
+    check(&rig, &both, "2001:db8::9", "http", Some("shop.test"));
 }
 
 #[test]

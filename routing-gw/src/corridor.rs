@@ -211,7 +211,7 @@ async fn walk(
     trail.route = Some(routed.known.route().name.to_string());
     // Before a byte of the body is read: its route says how large it may be.
     let (own_max, may_be_slow) = (routed.known.route().body_bytes_max, routed.known.route().slow_bodies);
-    gateway.limits.bound(&mut routed.request, &account.body_in, own_max, may_be_slow).map_err(Refusal::Limit)?;
+    gateway.limits.bound(&mut routed.request, &connection.line, &account.body_in, own_max, may_be_slow).map_err(Refusal::Limit)?;
     // Deny by default, before an instance hears of it.
     let permitted = authorize::decide(&worker.decisions, routed)?;
     trail.decision = Some(permitted.known.decision().to_string());

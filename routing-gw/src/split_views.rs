@@ -68,6 +68,7 @@ mod tests {
             trace: TraceContext::start([1; 24], false),
             parent: None,
             client: None,
+            origin: wire::forwarded::Origin::default(),
             at: std::time::Instant::now(),
             at_ms: 0,
         };

@@ -142,7 +142,7 @@ use wire::connection::{Connection, Protocol};
 
 use crate::access_log;
 use crate::docket::Docket;
-use crate::refusal::Refusal;
+use crate::refusal::{self, Refusal};
 use crate::tier::Worker;
 use crate::{assert, authority, forward, limits, redirect, rule};
 
@@ -157,13 +157,12 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
         Err(refusal) => {
             record.docket().refused = Some(refusal.reason());
             record.docket().target_fault = refusal.target_fault();
-            let mut answer = refusal.answer(&stamp);
-            if refusal.is_ambiguous() && connection.protocol == Protocol::Http1 {
-                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            answer
+            refusal.answer(&stamp)
         }
     };
+    if connection.protocol == Protocol::Http1 && record.docket().reason().is_some_and(refusal::is_ambiguous) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     record.docket().body_in.answered.set(true);
     // hyper takes the body out of an answer to HEAD in HTTP/1 alone; in HTTP/2 a client would break the stream off for it (RFC 9110 §9.3.2).
     if record.docket().method == Method::HEAD {

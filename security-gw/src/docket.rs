@@ -58,3 +58,11 @@ pub struct Docket {
     /// Holds the request's place among those in flight until the record is closed.
     pub place: Option<Place>,
 }
+
+impl Docket {
+    /// Why the request was refused, by this tier or by tier 2.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        self.refused.or(self.trail.as_ref().and_then(|trail| trail.reason))
+    }
+}

@@ -48,6 +48,12 @@ impl Ruled {
     pub fn rule(&self) -> &Arc<Rule> {
         &self.rule
     }
+
+    /// What the door proved.
+    #[must_use]
+    pub fn arrived(&self) -> &Arrived {
+        &self.arrived
+    }
 }
 
 impl Admitted {

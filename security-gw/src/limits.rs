@@ -18,6 +18,7 @@ use crate::refusal::Refusal;
 pub fn admit(limits: &Limits, mut exchange: Exchange<Ruled>, docket: &mut Docket) -> Result<Exchange<Admitted>, Refusal> {
     docket.place = Some(limits.place().map_err(Refusal::Limit)?);
     let (own_max, may_be_slow) = (exchange.known.rule().body_bytes_max, exchange.known.rule().slow_bodies);
-    limits.bound(&mut exchange.request, &docket.body_in, own_max, may_be_slow).map_err(Refusal::Limit)?;
+    let line = &exchange.known.arrived().connection().line;
+    limits.bound(&mut exchange.request, line, &docket.body_in, own_max, may_be_slow).map_err(Refusal::Limit)?;
     Ok(exchange.learn(Admitted::new))
 }

@@ -39,6 +39,21 @@ impl From<Turned> for Refusal {
     }
 }
 
+/// Whether what was refused for this reason, by either tier, can be read in two ways. What follows it on an HTTP/1 connection is then believed no
+/// more than it: that ends.
+#[must_use]
+pub fn is_ambiguous(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::TargetNotCanonical
+            | Reason::HostMissing
+            | Reason::HostMalformed
+            | Reason::HostMismatch
+            | Reason::FramingInvalid
+            | Reason::SplitView
+    )
+}
+
 impl Refusal {
     /// The stable code of the refusal.
     #[must_use]
@@ -59,15 +74,6 @@ impl Refusal {
             Self::Target(fault) => Some(*fault),
             Self::Door(_) | Self::Limit(_) | Self::NoRule | Self::Credential(_) | Self::Signing(_) | Self::Link(_) => None,
         }
-    }
-
-    /// Whether what was sent can be read in two ways. What follows it on an HTTP/1 connection is then believed no more than it: that ends.
-    #[must_use]
-    pub fn is_ambiguous(&self) -> bool {
-        matches!(
-            self.reason(),
-            Reason::TargetNotCanonical | Reason::HostMissing | Reason::HostMalformed | Reason::HostMismatch | Reason::FramingInvalid
-        )
     }
 
     /// The answer to the client.

@@ -150,6 +150,8 @@ impl RoutingConfig {
         // What a client may send, and what tier 1 adds to it: else a request that tier 1 let in would be refused here, link connection and all.
         host.limits.headers_max += LINK_FIELDS;
         host.limits.head_bytes_max += LINK_HEAD_BYTES;
+        // Tier 1 writes a space behind each colon, which its client may have left out.
+        host.limits.trailer_bytes_max += host.limits.headers_max;
         let main = DropInPlan { services: services.into_iter().collect::<Option<_>>()?, routes };
         let whole = match &self.drop_ins {
             // What is wrong with the main file would be told of each drop-in again.

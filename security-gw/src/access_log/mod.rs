@@ -166,7 +166,7 @@ impl Record {
     /// The server span of the request, for a trace that is sampled.
     fn span(&self, total: Duration) -> SpanFacts {
         let docket = &self.docket;
-        let reason = docket.refused.or(docket.trail.as_ref().and_then(|trail| trail.reason));
+        let reason = docket.reason();
         HttpSpan {
             context: docket.stamp.trace,
             parent: docket.stamp.parent,

@@ -21,7 +21,7 @@ use telemetry::logs::LogsConfig;
 use telemetry::record::config::RecordsConfig;
 use telemetry::traces::config::TracesConfig;
 use wire::body_rate::BodyRate;
-use wire::forwarded::Proxies;
+use wire::forwarded::{Field, Proxies};
 use wire::tls::client::ClientTls;
 use wire::tls::peers::{PeerList, SanPattern};
 
@@ -88,11 +88,26 @@ pub struct SecurityConfig {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrustConfig {
-    /// Proxies in front of us, whose word on client, scheme and host (`X-Forwarded-For`, `-Proto`, `-Host`, `Forwarded`) and whose `X-Request-ID` are
-    /// believed: networks (`10.0.0.0/8`), or names in the client certificate that they show (`dns:NAME`, `uri:spiffe://…`).
+    /// Proxies in front of us, whose word on client and scheme and whose `X-Request-ID` are believed: networks (`10.0.0.0/8`), or names in the client
+    /// certificate that they show (`dns:NAME`, `uri:spiffe://…`).
     pub proxies: Vec<String>,
+    /// The field in which all of them tell of the client. The other one, which they let through as the client wrote it, is not read.
+    pub forwarded: ForwardedConfig,
+    /// Whether `X-Forwarded-Host` is believed too; only where every proxy sets it or takes it out. With `forwarded: forwarded` it is never read.
+    pub forwarded_host: bool,
     /// Networks of peers whose `traceparent` is continued.
     pub trace: Vec<String>,
+}
+
+/// The field in which proxies tell of the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ForwardedConfig {
+    /// `X-Forwarded-For`, and the scheme in `X-Forwarded-Proto`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239), with scheme and host in the element that names the client.
+    Forwarded,
 }
 
 /// Everything that security-gw runs by, beside what the host needs.
@@ -214,7 +229,21 @@ impl SecurityConfig {
                 ),
             }
         }
-        Proxies::new(networks, PeerList::new(identities))
+        let host = self.trust.forwarded_host;
+        let field = match self.trust.forwarded {
+            ForwardedConfig::XForwardedFor => Field::XForwardedFor { host },
+            ForwardedConfig::Forwarded => {
+                if host {
+                    report.complain(
+                        "trust.forwarded_host",
+                        "X-Forwarded-Host is not read where `forwarded: forwarded` says what proxies write".to_owned(),
+                        "leave it out: the host is believed that `Forwarded` tells",
+                    );
+                }
+                Field::Forwarded
+            }
+        };
+        Proxies::new(networks, PeerList::new(identities)).that_write(field)
     }
 }
 

@@ -98,6 +98,7 @@ fn guard_limits(plan: &LimitsPlan) -> GuardLimits {
         head_bytes_max: plan.head_bytes_max,
         headers_max: plan.headers_max,
         target_bytes_max: plan.target_bytes_max,
+        trailer_bytes_max: plan.trailer_bytes_max,
         head_time_max: plan.head,
         write_stall_max: plan.body,
         h2: plan.h2,

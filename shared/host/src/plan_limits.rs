@@ -9,7 +9,7 @@ use contract::target::TARGET_BYTES_MAX;
 use settings::report::Report;
 use settings::units::{Size, Span};
 use wire::body_rate::BodyRate;
-use wire::guard::limits::{Allowance, H2Limits};
+use wire::guard::limits::{Allowance, GuardLimits, H2Limits};
 
 use crate::limits_config::{AllowanceConfig, H2Config, LimitsConfig};
 
@@ -29,6 +29,8 @@ pub struct LimitsPlan {
     pub head_bytes_max: usize,
     pub headers_max: usize,
     pub target_bytes_max: usize,
+    /// Bytes of one trailer section; the guard's own figure, which no option changes.
+    pub trailer_bytes_max: usize,
     pub streams_max: u32,
     pub h2: H2Limits,
     pub body_bytes_max: u64,
@@ -105,6 +107,7 @@ pub(crate) fn check(config: &LimitsConfig, report: &mut Report) -> Option<Limits
         head_bytes_max: usize::try_from(config.head_bytes_max.get()).unwrap_or(usize::MAX),
         headers_max: config.headers_max as usize,
         target_bytes_max: usize::try_from(config.target_bytes_max.get()).unwrap_or(usize::MAX),
+        trailer_bytes_max: GuardLimits::default().trailer_bytes_max,
         streams_max: config.streams_max,
         h2,
         body_bytes_max: config.body_bytes_max.get(),

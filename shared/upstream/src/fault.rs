@@ -6,7 +6,7 @@ use contract::reason::Reason;
 use thiserror::Error;
 use wire::body::BoxError;
 use wire::body_rate::TooSlow;
-use wire::counted::Exceeded;
+use wire::counted::{Exceeded, TrailersExceeded};
 use wire::guard::line::GuardLine;
 
 /// Why [`crate::send::send`] has no response.
@@ -48,7 +48,7 @@ impl SendFault {
     #[must_use]
     pub fn of_client(&self, line: &GuardLine) -> Option<Reason> {
         match self {
-            Self::RequestBody(cause) if !cause.is::<Exceeded>() && !cause.is::<TooSlow>() => {
+            Self::RequestBody(cause) if !cause.is::<Exceeded>() && !cause.is::<TrailersExceeded>() && !cause.is::<TooSlow>() => {
                 Some(line.refusal().map_or(Reason::ClientClosed, |fault| fault.reason()))
             }
             Self::RequestBody(_) | Self::ClientStalled => Some(self.reason()),
@@ -69,6 +69,7 @@ impl SendFault {
             Self::ClientStalled => Reason::BodyTimeout,
             Self::Overloaded => Reason::UpstreamOverloaded,
             Self::RequestBody(cause) if cause.is::<Exceeded>() => Reason::BodyTooLarge,
+            Self::RequestBody(cause) if cause.is::<TrailersExceeded>() => Reason::HeadTooLarge,
             Self::RequestBody(cause) if cause.is::<TooSlow>() => Reason::BodyTimeout,
             Self::RequestBody(_) => Reason::ClientClosed,
         }
@@ -85,6 +86,7 @@ impl SendFault {
             Self::ClientStalled => Reason::BodyTimeout,
             Self::Overloaded => Reason::Overloaded,
             Self::RequestBody(cause) if cause.is::<Exceeded>() => Reason::BodyTooLarge,
+            Self::RequestBody(cause) if cause.is::<TrailersExceeded>() => Reason::HeadTooLarge,
             Self::RequestBody(cause) if cause.is::<TooSlow>() => Reason::BodyTimeout,
             Self::RequestBody(_) => Reason::ClientClosed,
         }

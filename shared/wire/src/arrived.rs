@@ -10,6 +10,7 @@ use contract::trace_context::TraceContext;
 use http::HeaderValue;
 
 use crate::connection::Connection;
+use crate::forwarded::Origin;
 
 /// What the door proves of a request: its target is canonical, its host is one, nothing reserved is in it that the peer may not send.
 ///
@@ -33,6 +34,8 @@ pub struct Stamp {
     pub parent: Option<[u8; 8]>,
     /// The client's address, as far as the peers on the way are believed; `None` behind a Unix socket without a forwarded address.
     pub client: Option<IpAddr>,
+    /// Scheme and host as the client used them, where believed proxies tell.
+    pub origin: Origin,
     /// When the request head was complete.
     pub at: Instant,
     /// The same moment in milliseconds of Unix time.

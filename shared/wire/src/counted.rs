@@ -1,7 +1,7 @@
 //! A request body that is counted while it streams, and cut off at its ceiling or when its client is too slow.
 //!
-//! In: a body. Out: the same frames, without reserved fields in the trailers. Refuses: the first frame over the ceiling, a client that is too slow, and
-//! all behind it. Never: holds a byte back.
+//! In: a body. Out: the same frames, without reserved fields in the trailers. Refuses: the first frame over the ceiling, trailers over theirs, a client
+//! that is too slow, and all behind it. Never: holds a byte back.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -9,10 +9,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use crate::body::{Body, BoxError, scrub_trailers};
 use crate::body_rate::{BodyRate, Pace, TooSlow};
+use crate::guard::line::GuardLine;
 
 /// Bytes of a request body, counted while it streams.
 #[derive(Debug, Default)]
@@ -30,6 +32,14 @@ pub struct Counted {
     count: Rc<BodyCount>,
     bytes_max: u64,
     pace: Option<Pace>,
+    trailers: Option<TrailerCeiling>,
+}
+
+/// What the guard would let through as one trailer section.
+#[derive(Clone, Copy, Debug)]
+struct TrailerCeiling {
+    bytes: usize,
+    fields: usize,
 }
 
 /// The body went over its ceiling.
@@ -39,17 +49,49 @@ pub struct Exceeded {
     bytes_max: u64,
 }
 
+/// The trailers went over their ceiling.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's trailers are larger than {bytes} bytes, or are more than {fields}")]
+pub struct TrailersExceeded {
+    bytes: usize,
+    fields: usize,
+}
+
+/// `: ` and CRLF.
+const FIELD_BYTES: usize = 4;
+/// The empty line behind the last field.
+const SECTION_END_BYTES: usize = 2;
+
+impl TrailerCeiling {
+    /// Measures trailers as HTTP/1.1 will have them.
+    fn check(self, trailers: &HeaderMap) -> Result<(), TrailersExceeded> {
+        let fields = trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES);
+        if trailers.len() > self.fields || fields.sum::<usize>() + SECTION_END_BYTES > self.bytes {
+            return Err(TrailersExceeded { bytes: self.bytes, fields: self.fields });
+        }
+        Ok(())
+    }
+}
+
 impl Counted {
     /// Counts into `count` and fails beyond `bytes_max`.
     #[must_use]
     pub fn new(inner: Body, count: Rc<BodyCount>, bytes_max: u64) -> Self {
-        Self { inner, count, bytes_max, pace: None }
+        Self { inner, count, bytes_max, pace: None, trailers: None }
     }
 
     /// Fails too when the client is slower than `rate` asks, as long as the answer has not begun.
     #[must_use]
     pub fn paced(mut self, rate: BodyRate) -> Self {
         self.pace = Some(Pace::new(rate));
+        self
+    }
+
+    /// Fails too when its trailers are beyond what the guard of `line` lets through, where they pass that guard packed: those of HTTP/2. The next
+    /// tier reads them as HTTP/1.1, and its guard would end a connection of the link for them.
+    #[must_use]
+    pub fn with_trailers_of(mut self, line: &GuardLine) -> Self {
+        self.trailers = line.unread().map(|limits| TrailerCeiling { bytes: limits.trailer_bytes_max, fields: limits.headers_max });
         self
     }
 
@@ -78,6 +120,11 @@ impl http_body::Body for Counted {
         }
         if let Some(Ok(frame)) = &mut frame {
             scrub_trailers(frame);
+            let exceeded = frame.trailers_ref().zip(self.trailers).and_then(|(trailers, ceiling)| ceiling.check(trailers).err());
+            if let Some(exceeded) = exceeded {
+                self.inner = Body::Empty;
+                return Poll::Ready(Some(Err(Box::new(exceeded))));
+            }
         }
         if let Some(Ok(data)) = &frame
             && let Some(data) = data.data_ref()
@@ -105,9 +152,11 @@ impl http_body::Body for Counted {
 mod tests {
     use std::time::Duration;
 
+    use http::{HeaderName, HeaderValue};
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::guard::limits::GuardLimits;
 
     /// Has nothing, and says no end.
     struct Silent;
@@ -137,6 +186,33 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
         let collected = runtime.block_on(Counted::new(body, Rc::default(), 10).collect()).expect("body");
         assert_eq!(collected.trailers().expect("trailers").keys().collect::<Vec<_>>(), ["x-checksum"]);
+    }
+
+    /// Whether trailers pass that HTTP/2 brought: fields of so many bytes in all, as they are written.
+    fn pass(line: &GuardLine, fields: usize, section_bytes: usize) -> bool {
+        let mut trailers = HeaderMap::new();
+        for number in 1..fields {
+            trailers.append(HeaderName::from_bytes(format!("x-{number}").as_bytes()).expect("name"), HeaderValue::from_static(""));
+        }
+        let written: usize = trailers.keys().map(|name| name.as_str().len() + ": \r\n".len()).sum();
+        let rest = section_bytes.saturating_sub(written + "x: \r\n\r\n".len());
+        trailers.append("x", HeaderValue::from_str(&"1".repeat(rest)).expect("value"));
+        let body = Body::boxed(Body::Empty.with_trailers(std::future::ready(Some(Ok(trailers)))));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+        match runtime.block_on(Counted::new(body, Rc::default(), 10).with_trailers_of(line).collect()) {
+            Ok(collected) => collected.trailers().is_some_and(|trailers| trailers.len() == fields),
+            Err(fault) => !fault.is::<TrailersExceeded>(),
+        }
+    }
+
+    #[test]
+    fn trailers_that_pass_the_guard_packed_have_its_ceilings() {
+        let line = GuardLine::default();
+        line.leave_unread(GuardLimits { trailer_bytes_max: 4096, headers_max: 100, ..GuardLimits::default() });
+        for (fields, section_bytes, passes) in [(1, 100, true), (1, 4096, true), (1, 4097, false), (100, 4096, true), (101, 4096, false)] {
+            assert_eq!(pass(&line, fields, section_bytes), passes, "{fields} fields, {section_bytes} bytes");
+            assert!(pass(&GuardLine::default(), fields, section_bytes), "the guard itself has measured those of HTTP/1");
+        }
     }
 
     #[tokio::test(start_paused = true)]

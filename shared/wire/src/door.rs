@@ -93,12 +93,14 @@ impl Door {
     pub fn stamp<B>(&self, request: &Request<B>, connection: &Connection, at_ms: u64) -> Stamp {
         let map = request.headers();
         let peer = connection.peer.ip();
-        let (believe_id, believe_trace, client) = match &self.trust {
+        let (believe_id, believe_trace, client, origin) = match &self.trust {
             Trust::Edge { proxies, trace } => {
                 let (believed, trace) = (proxies.believes(connection), peer.is_some_and(|ip| forwarded::is_in(ip, trace)));
-                (believed, trace, peer.map(|ip| if believed { proxies.client(ip, map) } else { ip.to_canonical() }))
+                let told = peer.map(|ip| if believed { proxies.read(ip, map) } else { (ip.to_canonical(), Origin::default()) });
+                let (client, origin) = told.unzip();
+                (believed, trace, client, origin.unwrap_or_default())
             }
-            Trust::Tier1 => (true, true, first_forwarded(map)),
+            Trust::Tier1 => (true, true, first_forwarded(map), Origin::default()),
         };
         let inbound_id = believe_id.then(|| map.get(&headers::REQUEST_ID)).flatten();
         let request_id =
@@ -109,7 +111,7 @@ impl Door {
             Some(outer) => (outer.child(rand::random()), Some(outer.span_id)),
             None => (TraceContext::start(random_ids(), self.tracing.sample(None, rand::random())), None),
         };
-        Stamp { request_id, trace, parent, client, at: Instant::now(), at_ms }
+        Stamp { request_id, trace, parent, client, origin, at: Instant::now(), at_ms }
     }
 
     /// Lets a lawful request in.
@@ -139,11 +141,10 @@ impl Door {
             credential.set_sensitive(true);
         }
         join_cookies(map);
-        let origin = self.origin(map, connection, &stamp);
         let seen_before = self.scrub(map, &stamp);
         if let Trust::Edge { .. } = self.trust {
-            let scheme = origin.scheme.unwrap_or(scheme);
-            forwarded::write(map, stamp.client, scheme, origin.host.unwrap_or_else(|| host.clone()));
+            let scheme = stamp.origin.scheme.unwrap_or(scheme);
+            forwarded::write(map, stamp.client, scheme, stamp.origin.host.as_ref().unwrap_or(&host).clone());
         }
         map.insert(header::HOST, host);
         map.insert(headers::REQUEST_ID.clone(), stamp.request_id.header());
@@ -153,14 +154,6 @@ impl Door {
             return Err(Turned::Away(Reason::SplitView));
         }
         Ok(Exchange::new(request, Arrived { connection: connection.clone(), stamp, upgrade, shape }))
-    }
-
-    /// What believed proxies say of scheme and host.
-    fn origin(&self, map: &HeaderMap, connection: &Connection, stamp: &Stamp) -> Origin {
-        match (&self.trust, connection.peer.ip(), stamp.client) {
-            (Trust::Edge { proxies, .. }, Some(peer), Some(client)) if proxies.believes(connection) => proxies.origin(peer, client, map),
-            _ => Origin::default(),
-        }
     }
 
     /// Takes out what only we may set, and the companions of a trace that was not continued. What tier 1 saw is told.

@@ -39,6 +39,9 @@ fn is_kept(name: &HeaderName) -> bool {
     KEPT.contains(name) || headers::is_reserved(name) || headers::tells_origin(name)
 }
 
+/// Options that name no further field: `close` and `keep-alive` speak of the connection, and `TE` has its own rule below.
+const OPTIONS: [&str; 3] = ["close", "keep-alive", "te"];
+
 /// The one protocol that connections may change to. After `h2c` a client would speak HTTP to the instance itself, past every room of both tiers.
 const WEBSOCKET: &[u8] = b"websocket";
 
@@ -53,6 +56,8 @@ pub fn strip(headers: &mut HeaderMap) -> Option<HeaderValue> {
         for token in tokens(headers, &header::CONNECTION) {
             if token.eq_ignore_ascii_case("upgrade") {
                 upgrade = headers.get(header::UPGRADE).filter(|protocol| protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET)).cloned();
+            } else if OPTIONS.iter().any(|option| token.eq_ignore_ascii_case(option)) {
+                // Nearly every `Connection` says one of these alone: there is no name to be made of it.
             } else if let Ok(name) = HeaderName::from_bytes(token.as_bytes())
                 && !is_kept(&name)
             {
@@ -120,6 +125,10 @@ mod tests {
         let mut map = headers(&[("te", "gzip, trailers")]);
         strip(&mut map);
         assert_eq!(map.get("te").expect("te"), "trailers");
+        // RFC 9110 §10.1.4: who sends it names it in `Connection`.
+        let mut named = headers(&[("connection", "TE, close"), ("te", "trailers")]);
+        strip(&mut named);
+        assert!(named.len() == 1 && named["te"] == "trailers");
         let mut other = headers(&[("te", "gzip")]);
         strip(&mut other);
         assert!(other.is_empty());

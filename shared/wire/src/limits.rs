@@ -13,6 +13,7 @@ use http_body::Body as _;
 use crate::body::Body;
 use crate::body_rate::BodyRate;
 use crate::counted::{BodyCount, Counted};
+use crate::guard::line::GuardLine;
 use crate::places::{Place, Places};
 
 /// The ceilings of one process.
@@ -54,13 +55,20 @@ impl Limits {
         self.places.take().ok_or(Reason::Overloaded)
     }
 
-    /// Gives a body its ceiling, that of the process or a lower one of its rule or route, and counts it into `count` from now on. Nothing may have
+    /// Gives the body of a request that came over `line` its ceiling, that of the process or a lower one of its rule or route, and counts it into `count` from now on. Nothing may have
     /// been read of it. `may_be_slow` asks no rate of it, and neither is one asked of gRPC, whose requests may be streams that a client adds to when it
     /// has something to say; both have to be whole in the time for the whole.
     ///
     /// # Errors
     /// `BodyTooLarge` when the body says that it is too large.
-    pub fn bound(&self, request: &mut Request<Body>, count: &Rc<BodyCount>, own_max: Option<u64>, may_be_slow: bool) -> Result<(), Reason> {
+    pub fn bound(
+        &self,
+        request: &mut Request<Body>,
+        line: &GuardLine,
+        count: &Rc<BodyCount>,
+        own_max: Option<u64>,
+        may_be_slow: bool,
+    ) -> Result<(), Reason> {
         let body_bytes_max = own_max.map_or(self.body_bytes_max, |own| own.min(self.body_bytes_max));
         if request.body().size_hint().lower() > body_bytes_max {
             return Err(Reason::BodyTooLarge);
@@ -68,7 +76,7 @@ impl Limits {
         if !request.body().is_empty() {
             let may_be_slow = may_be_slow || is_grpc(request);
             let body = std::mem::take(request.body_mut());
-            let body = Counted::new(body, Rc::clone(count), body_bytes_max);
+            let body = Counted::new(body, Rc::clone(count), body_bytes_max).with_trailers_of(line);
             *request.body_mut() = Body::boxed(match self.body_rate {
                 Some(rate) if may_be_slow => body.paced(rate.of_whole()),
                 Some(rate) => body.paced(rate),
@@ -110,7 +118,7 @@ mod tests {
     }
 
     fn bound(limits: &Limits, body: &'static str, own_max: Option<u64>) -> Result<(), Reason> {
-        limits.bound(&mut Request::new(Body::from(body.as_bytes().to_vec())), &Rc::default(), own_max, false)
+        limits.bound(&mut Request::new(Body::from(body.as_bytes().to_vec())), &GuardLine::default(), &Rc::default(), own_max, false)
     }
 
     #[test]

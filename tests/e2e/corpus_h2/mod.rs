@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tests::frames::hpack::Fields;
-use tests::frames::opening;
 use tests::frames::seen::Seen;
+use tests::frames::{DATA, frame, opening};
 use tests::raw::{End, Raw};
 use tests::rig::Rig;
 use tests::rig::wait::until;
@@ -163,6 +163,12 @@ fn hostile_http2_reaches_no_instance_and_is_recorded() {
     let reached: Vec<_> = [rig.instances.ledger("orders"), rig.instances.ledger("users")].concat();
     assert!(!reached.iter().any(|entry| entry.starts_with("hostile")), "{reached:?}");
     assert_eq!(reached.len(), lawful, "{reached:?}");
+    assert_eq!(broken_links(&rig), Vec::<Value>::new());
+}
+
+/// Records of the connections between the tiers that tier 2's guard ended: those would be other clients' connections too.
+fn broken_links(rig: &Rig) -> Vec<Value> {
+    rig.events("routing").into_iter().filter(|event| event["gateway.end"] == "refused").collect()
 }
 
 #[test]
@@ -180,6 +186,33 @@ fn lawful_twins_are_served() {
         assert!(seen.farewells.is_empty() && seen.resets.is_empty(), "{name}: {seen:?}");
     }
     assert_eq!(rig.instances.ledger("orders").len(), 2 * twins.len());
+    assert_eq!(broken_links(&rig), Vec::<Value>::new());
+}
+
+#[test]
+fn trailers_beyond_their_ceilings_cost_their_own_stream_alone() {
+    let rig = Rig::two_tier(&BINARIES);
+    let maker = Maker { bearer: format!("Bearer {}", rig.editor()) };
+    // `x-sum`, colon and space, CRLF, and the empty line make 11 bytes.
+    let long = |bytes: usize| Fields::default().add("x-sum", "1".repeat(bytes - 11));
+    let many = |fields: usize| (0..fields).fold(Fields::default(), |all, _| all.add("x-sum", "1"));
+    for (name, trailers, expected) in [
+        ("the longest", long(4096), "200 orders"),
+        ("one byte more", long(4097), "431 head-too-large"),
+        ("twice as long", long(8192), "431 head-too-large"),
+        ("the most", many(100), "200 orders"),
+        ("one more", many(101), "431 head-too-large"),
+    ] {
+        let mut raw = Raw::open(rig.door(), &rig.identity(), "h2");
+        let head = maker.post().add("te", "trailers").add("trailer", "x-sum").open(HOSTILE);
+        let flight = [opening(&[]), head, frame(DATA, 0, HOSTILE, b"x"), trailers.whole(HOSTILE)].concat();
+        raw.send(&[flight, maker.request("GET", "/orders/2", "canary").whole(CANARY)].concat()).expect("sent");
+        let bytes = raw.read_until(|bytes| Seen::read(bytes).has(HOSTILE) && Seen::read(bytes).has(CANARY));
+        let seen = Seen::read(&bytes);
+        assert_eq!((seen.answers[&HOSTILE].says().as_str(), seen.answers[&CANARY].says().as_str()), (expected, "200 orders"), "{name}");
+        assert!(seen.farewells.is_empty(), "{name}: {seen:?}");
+    }
+    assert_eq!(broken_links(&rig), Vec::<Value>::new());
 }
 
 /// The HTTP library drops it while it reads `:path`: nobody can refuse it, and nobody is told of it.

@@ -36,11 +36,19 @@ pub(super) fn twins(maker: &Maker) -> Vec<(&'static str, Vec<u8>)> {
         ("a host like the authority", get().add("host", "localhost").whole(HOSTILE)),
         ("a host in place of the authority", get().without(":authority").add("host", "localhost").whole(HOSTILE)),
         ("pseudo-headers in another order", get().without(":method").before(":method", "GET").whole(HOSTILE)),
-        ("trailers", [post().open(HOSTILE), body(0, b"x"), Fields::default().add("x-end", "1").whole(HOSTILE)].concat()),
+        (
+            "trailers",
+            [
+                post().add("te", "trailers").add("trailer", "x-end").open(HOSTILE),
+                body(0, b"x"),
+                Fields::default().add("x-end", "1").whole(HOSTILE),
+            ]
+            .concat(),
+        ),
         (
             "trailers that only we may send",
             [
-                post().open(HOSTILE),
+                post().add("te", "trailers").add("trailer", "x-gw-subject, x-gw-assertion").open(HOSTILE),
                 body(0, b"x"),
                 Fields::default().add("x-gw-subject", "forged").add("x-gw-assertion", "forged").whole(HOSTILE),
             ]

@@ -3,9 +3,9 @@
 //! In: a connection and the fields that proxies write. Out: the client's address, and scheme and host as it used them; then the fields that the
 //! next hop may believe. Refuses nothing. Never: believes what a stranger wrote.
 //!
-//! # Two fields, one answer
-//! A proxy that appends to one of `X-Forwarded-For` and `Forwarded` lets the other through as its client wrote it. So where both are there and
-//! do not name the same client, neither counts, and the client is the proxy itself.
+//! # One field
+//! A proxy that appends to one of `X-Forwarded-For` and `Forwarded` lets the other through as its client wrote it. So the operator says which one the
+//! proxies write, and the other one is not read.
 
 mod element;
 #[cfg(test)]
@@ -32,6 +32,25 @@ const FORWARDED_HOPS_MAX: usize = 32;
 pub struct Proxies {
     networks: Vec<IpNet>,
     identities: PeerList,
+    field: Field,
+}
+
+/// The field in which the believed proxies tell of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// `X-Forwarded-For`, with the scheme in `X-Forwarded-Proto`.
+    XForwardedFor {
+        /// Whether they set `X-Forwarded-Host` too. Many do not, and let through what the client wrote there.
+        host: bool,
+    },
+    /// `Forwarded` (RFC 7239), with scheme and host in the element that names the client.
+    Forwarded,
+}
+
+impl Default for Field {
+    fn default() -> Self {
+        Self::XForwardedFor { host: false }
+    }
 }
 
 /// What believed proxies say of the request.
@@ -44,10 +63,10 @@ pub struct Origin {
 }
 
 impl Proxies {
-    /// Proxies known by their address, and proxies known by the names in the certificate that they showed us.
+    /// Proxies known by their address, and proxies known by the names in the certificate that they showed us. They write `X-Forwarded-For`.
     #[must_use]
     pub fn new(networks: Vec<IpNet>, identities: PeerList) -> Self {
-        Self { networks, identities }
+        Self { networks, identities, field: Field::default() }
     }
 
     /// Those that are known by their address.
@@ -63,33 +82,33 @@ impl Proxies {
             || connection.tls.as_ref().and_then(|tls| tls.peer.as_ref()).is_some_and(|peer| self.identities.allows_peer(peer))
     }
 
-    /// The client's address: the peer itself, or, while the address at hand is a believed proxy, the next one to the left.
+    /// Believes what they write into this field of the client.
     #[must_use]
-    pub fn client(&self, peer: IpAddr, map: &HeaderMap) -> IpAddr {
-        let peer = peer.to_canonical();
-        let lines = map.contains_key(&headers::FORWARDED).then(|| self.by_forwarded(peer, map).0);
-        let hops = map.contains_key(&headers::X_FORWARDED_FOR).then(|| self.by_list(peer, map));
-        match (lines, hops) {
-            (Some(one), Some(other)) if one != other => peer,
-            (one, other) => one.or(other).unwrap_or(peer),
-        }
+    pub fn that_write(mut self, field: Field) -> Self {
+        self.field = field;
+        self
     }
 
-    /// Scheme and host as the client used them; each only where no other believed field says otherwise.
+    /// Whose word is given: the client's address, which is the peer itself, or, while the address at hand is a believed proxy, the next one to the
+    /// left; and scheme and host as that client used them, where it is told lawfully and once.
     #[must_use]
-    pub fn origin(&self, peer: IpAddr, client: IpAddr, map: &HeaderMap) -> Origin {
-        let (named, element) = self.by_forwarded(peer.to_canonical(), map);
-        // The element counts with the client that it names, or not at all.
-        let element = element.filter(|_| named == client).unwrap_or_default();
-        let host = one(map, &headers::X_FORWARDED_HOST).filter(|host| authority::is_lawful(host.as_bytes())).cloned();
-        let named = element.host.filter(|host| authority::is_lawful(host)).and_then(|host| HeaderValue::from_maybe_shared(host).ok());
-        let scheme = |text: &[u8]| ["http", "https"].into_iter().find(|known| text.eq_ignore_ascii_case(known.as_bytes()));
-        Origin {
-            scheme: agreed(
-                (map.contains_key(&headers::X_FORWARDED_PROTO), one(map, &headers::X_FORWARDED_PROTO).and_then(|it| scheme(it.as_bytes()))),
-                (element.proto.is_some(), element.proto.as_deref().and_then(scheme)),
-            ),
-            host: agreed((map.contains_key(&headers::X_FORWARDED_HOST), host), (named.is_some(), named)),
+    pub fn read(&self, peer: IpAddr, map: &HeaderMap) -> (IpAddr, Origin) {
+        let peer = peer.to_canonical();
+        match self.field {
+            Field::XForwardedFor { host } => {
+                let scheme = one(map, &headers::X_FORWARDED_PROTO).and_then(|told| scheme(told.as_bytes()));
+                let host = if host { one(map, &headers::X_FORWARDED_HOST) } else { None };
+                let host = host.filter(|host| authority::is_lawful(host.as_bytes())).cloned();
+                (self.by_list(peer, map), Origin { scheme, host })
+            }
+            Field::Forwarded => {
+                // The element counts with the client that it names.
+                let (client, element) = self.by_forwarded(peer, map);
+                let element = element.unwrap_or_default();
+                let host =
+                    element.host.filter(|host| authority::is_lawful(host)).and_then(|host| HeaderValue::from_maybe_shared(host).ok());
+                (client, Origin { scheme: element.proto.as_deref().and_then(scheme), host })
+            }
         }
     }
 
@@ -125,13 +144,9 @@ impl Proxies {
     }
 }
 
-/// What two fields say together; `true` beside a value means that the field is there.
-fn agreed<T: PartialEq>((there, one): (bool, Option<T>), (too, other): (bool, Option<T>)) -> Option<T> {
-    match (there, too) {
-        (true, true) => one.filter(|one| other.as_ref() == Some(one)),
-        (true, false) => one,
-        (false, _) => other,
-    }
+/// One of the two schemes that there are.
+fn scheme(text: &[u8]) -> Option<&'static str> {
+    ["http", "https"].into_iter().find(|known| text.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// The value of a field that stands once.

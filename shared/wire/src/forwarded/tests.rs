@@ -24,7 +24,16 @@ fn ip(text: &str) -> IpAddr {
 
 /// `client` is asked of peers that are believed.
 fn by(field: &HeaderName, value: &str) -> IpAddr {
-    proxies().client(ip("10.0.0.1"), &map(&[(field, value.as_bytes())]))
+    client(field, &map(&[(field, value.as_bytes())]))
+}
+
+/// The client, by proxies that write this field.
+fn client(field: &HeaderName, map: &HeaderMap) -> IpAddr {
+    proxies().that_write(writing(field)).read(ip("10.0.0.1"), map).0
+}
+
+fn writing(field: &HeaderName) -> Field {
+    if *field == headers::FORWARDED { Field::Forwarded } else { Field::default() }
 }
 
 #[test]
@@ -44,7 +53,7 @@ fn the_right_most_stranger_is_the_client() {
     ] {
         assert_eq!(by(&headers::X_FORWARDED_FOR, value), ip(expected), "{value}");
     }
-    assert_eq!(proxies().client(ip("::ffff:10.0.0.1"), &HeaderMap::new()), ip("10.0.0.1"));
+    assert_eq!(proxies().read(ip("::ffff:10.0.0.1"), &HeaderMap::new()).0, ip("10.0.0.1"));
 }
 
 #[test]
@@ -91,44 +100,54 @@ fn nothing_that_a_stranger_left_open_reaches_into_a_proxy_s_word() {
         }
     }
     let both = map(&[(&headers::X_FORWARDED_FOR, b"6.6.6.6"), (&headers::X_FORWARDED_FOR, b"\xff, 1.1.1.1")]);
-    assert_eq!(proxies().client(ip("10.0.0.1"), &both), ip("1.1.1.1"));
+    assert_eq!(client(&headers::X_FORWARDED_FOR, &both), ip("1.1.1.1"));
 }
 
 #[test]
-fn two_fields_that_disagree_count_as_none() {
-    let said = |list: &str, element: &str| {
-        proxies().client(ip("10.0.0.1"), &map(&[(&headers::X_FORWARDED_FOR, list.as_bytes()), (&headers::FORWARDED, element.as_bytes())]))
+fn the_field_that_the_proxies_do_not_write_is_not_read() {
+    let both = map(&[
+        (&headers::X_FORWARDED_FOR, b"1.1.1.1"),
+        (&headers::X_FORWARDED_PROTO, b"https"),
+        (&headers::X_FORWARDED_HOST, b"a.test"),
+        (&headers::FORWARDED, b"for=2.2.2.2;proto=http;host=b.test"),
+    ]);
+    let read = |field: Field, map: &HeaderMap| {
+        let (client, origin) = proxies().that_write(field).read(ip("10.0.0.1"), map);
+        (client.to_string(), origin.scheme, origin.host.map(|host| host.to_str().expect("text").to_owned()))
     };
-    assert_eq!(said("1.1.1.1", "for=1.1.1.1"), ip("1.1.1.1"));
-    assert_eq!(said("1.1.1.1", "for=6.6.6.6, for=1.1.1.1"), ip("1.1.1.1"));
-    assert_eq!(said("1.1.1.1", "for=6.6.6.6"), ip("10.0.0.1"));
-    assert_eq!(said("6.6.6.6", "for=unknown"), ip("10.0.0.1"));
+    let list = |host: bool| Field::XForwardedFor { host };
+    assert_eq!(read(Field::default(), &both), ("1.1.1.1".to_owned(), Some("https"), None));
+    assert_eq!(read(list(true), &both), ("1.1.1.1".to_owned(), Some("https"), Some("a.test".to_owned())));
+    assert_eq!(read(Field::Forwarded, &both), ("2.2.2.2".to_owned(), Some("http"), Some("b.test".to_owned())));
+    // Alone, it is as good as nothing.
+    let element = map(&[(&headers::FORWARDED, b"for=6.6.6.6;proto=http;host=b.test")]);
+    assert_eq!(read(list(true), &element), ("10.0.0.1".to_owned(), None, None));
+    let told =
+        map(&[(&headers::X_FORWARDED_FOR, b"6.6.6.6"), (&headers::X_FORWARDED_PROTO, b"http"), (&headers::X_FORWARDED_HOST, b"b.test")]);
+    assert_eq!(read(Field::Forwarded, &told), ("10.0.0.1".to_owned(), None, None));
 }
 
 #[test]
-fn scheme_and_host_are_believed_where_they_are_lawful_and_undisputed() {
-    let origin = |lines: &[(&HeaderName, &[u8])]| {
-        let map = map(lines);
-        let client = proxies().client(ip("10.0.0.1"), &map);
-        let origin = proxies().origin(ip("10.0.0.1"), client, &map);
+fn scheme_and_host_are_believed_where_they_are_lawful() {
+    let origin = |field: Field, lines: &[(&HeaderName, &[u8])]| {
+        let origin = proxies().that_write(field).read(ip("10.0.0.1"), &map(lines)).1;
         (origin.scheme, origin.host.map(|host| host.to_str().expect("text").to_owned()))
     };
     let (proto, host, forwarded) = (&headers::X_FORWARDED_PROTO, &headers::X_FORWARDED_HOST, &headers::FORWARDED);
-    let a = Some("a.test".to_owned());
-    assert_eq!(origin(&[(proto, b"HTTPS"), (host, b"a.test")]), (Some("https"), a.clone()));
-    assert_eq!(origin(&[(forwarded, b"for=1.1.1.1;proto=http;host=\"a.test\"")]), (Some("http"), a.clone()));
-    assert_eq!(origin(&[(proto, b"http"), (forwarded, b"for=1.1.1.1;proto=http;host=a.test")]), (Some("http"), a.clone()));
-    for lines in [
-        &[(proto, &b"ftp"[..]), (host, b"a b")][..],
-        &[(proto, b"https, http"), (host, b"a.test, b.test")],
-        &[(proto, b"http"), (proto, b"http"), (host, b"a.test"), (host, b"a.test")],
-        &[(proto, b"https"), (host, b"a.test"), (forwarded, b"for=1.1.1.1;proto=http;host=b.test")],
-        &[(forwarded, b"for=1.1.1.1;proto=wss;host=\"a/b\"")],
-        // It is the client's own element that counts, and only with the client that it names.
-        &[(forwarded, b"proto=http;host=b.test, for=1.1.1.1")],
-        &[(&headers::X_FORWARDED_FOR, b"2.2.2.2"), (forwarded, b"for=1.1.1.1;proto=http;host=b.test")],
+    let (list, a) = (Field::XForwardedFor { host: true }, Some("a.test".to_owned()));
+    assert_eq!(origin(list, &[(proto, b"HTTPS"), (host, b"a.test")]), (Some("https"), a.clone()));
+    assert_eq!(origin(Field::default(), &[(proto, b"HTTPS"), (host, b"a.test")]), (Some("https"), None));
+    assert_eq!(origin(Field::Forwarded, &[(forwarded, b"for=1.1.1.1;proto=http;host=\"a.test\"")]), (Some("http"), a));
+    for (field, lines) in [
+        (list, &[(proto, &b"ftp"[..]), (host, b"a b")][..]),
+        (list, &[(proto, b"https, http"), (host, b"a.test, b.test")]),
+        (list, &[(proto, b"http"), (proto, b"http"), (host, b"a.test"), (host, b"a.test")]),
+        (Field::Forwarded, &[(forwarded, b"for=1.1.1.1;proto=wss;host=\"a/b\"")]),
+        // It is the client's own element that counts.
+        (Field::Forwarded, &[(forwarded, b"proto=http;host=b.test, for=1.1.1.1")]),
+        (Field::Forwarded, &[(forwarded, b"for=1.1.1.1;proto=http;host=b.test, for=unknown")]),
     ] {
-        assert_eq!(origin(lines), (None, None), "{lines:?}");
+        assert_eq!(origin(field, lines), (None, None), "{lines:?}");
     }
 }
 
@@ -168,8 +187,9 @@ proptest! {
             let Ok(value) = HeaderValue::from_bytes(value) else { continue };
             for name in [&headers::FORWARDED, &headers::X_FORWARDED_FOR, &headers::X_FORWARDED_HOST, &headers::X_FORWARDED_PROTO] {
                 let map = HeaderMap::from_iter([(name.clone(), value.clone())]);
-                let client = proxies().client(peer.into(), &map);
-                let _ = proxies().origin(peer.into(), client, &map);
+                for field in [Field::Forwarded, Field::XForwardedFor { host: true }] {
+                    let _ = proxies().that_write(field).read(peer.into(), &map);
+                }
             }
         }
     }
@@ -182,13 +202,12 @@ proptest! {
             (&headers::FORWARDED, format!("{stranger},{element}")),
             (&headers::X_FORWARDED_FOR, format!("{list},1.1.1.1")),
         ] {
-            let client = proxies().client(ip("10.0.0.1"), &map(&[(field, value.as_bytes())]));
-            prop_assert_eq!(client, ip("1.1.1.1"), "{}", value);
+            prop_assert_eq!(by(field, &value), ip("1.1.1.1"), "{}", value);
             // In a line of its own too.
             let (before, behind) = value.rsplit_once(if quoted && field == headers::FORWARDED { ",for" } else { "," }).expect("two");
             let behind = if quoted && field == headers::FORWARDED { format!("for{behind}") } else { behind.to_owned() };
             let lines = map(&[(field, before.as_bytes()), (field, behind.as_bytes())]);
-            prop_assert_eq!(proxies().client(ip("10.0.0.1"), &lines), ip("1.1.1.1"));
+            prop_assert_eq!(client(field, &lines), ip("1.1.1.1"));
         }
     }
 

@@ -1,8 +1,8 @@
 //! What an HTTP/2 head is asked once HPACK is unpacked: what the guard asks of an HTTP/1 head, where hyper asks less.
 //!
 //! In: a head as hyper read it, and the ceilings of its connection. Out: the reason why it is refused. Refuses: heads, targets and fields beyond
-//! the ceilings, a second `Content-Length` (RFC 9112 §6.3), values that begin or end in white space (RFC 9113 §8.2.1), a scheme that is not the
-//! connection's. Never: another measure than on HTTP/1.1. The next tier reads what is let in here as that, and a head that its guard refuses costs
+//! the ceilings, a second `Content-Length` (RFC 9112 §6.3), values that begin or end in white space (RFC 9113 §8.2.1), names that servers which fold
+//! underscores take for those that frame a body, a scheme that is not the connection's. Never: another measure than on HTTP/1.1. The next tier reads what is let in here as that, and a head that its guard refuses costs
 //! a connection of the link.
 
 use contract::reason::Reason;
@@ -32,7 +32,7 @@ pub(crate) fn refusal(line: &GuardLine, scheme: &str, method: &Method, target: &
     let mut bytes = method.as_str().len() + target_bytes + target.authority().map_or(0, |authority| authority.as_str().len());
     for (name, value) in fields {
         bytes += name.as_str().len() + value.len() + FIELD_BYTES;
-        if has_edges(value) {
+        if has_edges(value) || is_framing_folded(name) {
             return Some(Reason::FramingInvalid);
         }
     }
@@ -46,6 +46,11 @@ pub(crate) fn refusal(line: &GuardLine, scheme: &str, method: &Method, target: &
 fn has_edges(value: &HeaderValue) -> bool {
     let is_white = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
     is_white(value.as_bytes().first()) || is_white(value.as_bytes().last())
+}
+
+/// `Content_Length` and `Transfer_Encoding`: the two that frame a body, to servers that count an underscore as a hyphen.
+fn is_framing_folded(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "content_length" | "transfer_encoding")
 }
 
 fn is_repeated(fields: &HeaderMap, name: &HeaderName) -> bool {
@@ -94,6 +99,10 @@ mod tests {
         assert_eq!(judged(&line, "https://a/", &[("x", "x y"), ("y", "")]), None);
         assert_eq!(judged(&line, "https://a/", &[("content-length", "5"); 2]), Some(Reason::FramingInvalid));
         assert_eq!(judged(&line, "https://a/", &[("content-length", "5")]), None);
+        for name in ["content_length", "transfer_encoding"] {
+            assert_eq!(judged(&line, "https://a/", &[(name, "5")]), Some(Reason::FramingInvalid), "{name}");
+        }
+        assert_eq!(judged(&line, "https://a/", &[("content_type", "5"), ("content_lengths", "5")]), None);
         assert_eq!(judged(&line, "http://a/", &[]), Some(Reason::FramingInvalid));
         assert_eq!(judged(&line, "/", &[]), None);
     }

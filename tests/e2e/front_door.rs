@@ -44,7 +44,7 @@ fn a_method_in_small_letters_falls_to_no_wider_route() {
     }
     // What is not to be read is not to be asked for its length.
     rig.knock("GET /orders/only/1").check("401 authentication-required");
-    rig.knock("HEAD /orders/only/1").check("401 authentication-required");
+    assert_eq!(rig.knock("HEAD /orders/only/1").go().status.as_u16(), 401);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::authorize::config::RequireConfig;
 use crate::config::keys::AssertConfig;
 use crate::requirement::Requirement;
 use crate::route::pattern::{Pattern, Segment};
-use crate::route::table::{Demands, address};
+use crate::route::table::{Demands, Found, Table, address};
 
 /// One entry of `routes:`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -117,6 +117,7 @@ pub fn check<'a>(
         );
     }
     complain_about_twins(routes, &plans, report);
+    complain_about_slashes(&plans, report);
     plans.into_iter().flatten().collect()
 }
 
@@ -292,6 +293,55 @@ fn complain_about_twins(routes: &[RouteConfig], plans: &[Option<RoutePlan>], rep
         }
         twins.push(index);
     }
+}
+
+/// Many servers serve `/orders` and `/orders/` as one; where the same service is public under the other form, the route protects nothing.
+fn complain_about_slashes(plans: &[Option<RoutePlan>], report: &mut Report) {
+    let (places, known): (Vec<usize>, Vec<&RoutePlan>) =
+        plans.iter().enumerate().filter_map(|(index, plan)| Some((index, plan.as_ref()?))).unzip();
+    let table = Table::build(known.iter().map(|plan| (plan.pattern.clone(), plan.demands.clone())).collect());
+    for (place, plan) in places.iter().zip(&known) {
+        if plan.requirement == Requirement::Public || plan.pattern.segments.is_empty() {
+            continue;
+        }
+        let other = other_form(&plan.pattern);
+        let hosts = if plan.demands.hosts.is_empty() { vec![""] } else { plan.demands.hosts.iter().map(|host| &**host).collect() };
+        let methods = if plan.demands.methods.is_empty() { &METHODS_ASKED[..] } else { &plan.demands.methods };
+        let found = hosts.iter().flat_map(|host| methods.iter().map(|method| table.find(host, &other, method)));
+        let public = found
+            .filter_map(|found| if let Found::Route(index) = found { known.get(index) } else { None })
+            .find(|found| found.requirement == Requirement::Public && found.service == plan.service);
+        if let Some(public) = public {
+            report.complain(
+                &format!("routes[{place}].path"),
+                format!(
+                    "{} a slash at the end, which many servers take for the same, the public route {:?} leads to the same service",
+                    if plan.pattern.prefix { "without" } else { "with" },
+                    public.name
+                ),
+                "add a route for that path that demands the same",
+            );
+        }
+    }
+}
+
+/// What is asked for where a route takes any method.
+static METHODS_ASKED: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+/// A path that only the parameters of other patterns and this one's take, with the slash at its end that the pattern has not, or without.
+fn other_form(pattern: &Pattern) -> String {
+    let mut path = String::new();
+    for segment in &pattern.segments {
+        path.push('/');
+        match segment {
+            Segment::Literal(text) => path.push_str(text),
+            Segment::Parameter(_) => path.push('\0'),
+        }
+    }
+    if !pattern.prefix {
+        path.push('/');
+    }
+    path
 }
 
 /// A pattern without the names of its parameters; a NUL, which no decoded path holds, stands for each.

@@ -261,7 +261,9 @@ mod tests {
     /// As the room asks: what is taken with other methods is not nobody's.
     fn agreed(table: &Table, path: &str) -> Result<Option<Found>, contract::target::TargetFault> {
         let shape = contract::target::check(path, false)?;
-        contract::target::readings::agree(path, shape, |path| Some(table.find("h", path, &Method::GET)).filter(|found| *found != Found::Nothing))
+        contract::target::readings::agree(path, shape, |path| {
+            Some(table.find("h", path, &Method::GET)).filter(|found| *found != Found::Nothing)
+        })
     }
 
     #[test]

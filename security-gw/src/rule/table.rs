@@ -159,7 +159,11 @@ impl Rules {
             report.complain(
                 &format!("rules[{index}].path"),
                 format!("the path {other:?}, which many servers take for this one, has the rule of {:?}, and that asks less", found.path),
-                "end the path with a slash, which takes both, or give the other path a rule that asks for the same",
+                if path.ends_with('/') {
+                    "let that rule ask for the same, or take it away: this one takes both"
+                } else {
+                    "end the path with a slash, which takes both, or give the other path a rule that asks for the same"
+                },
             );
         }
     }

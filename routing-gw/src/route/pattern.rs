@@ -23,8 +23,7 @@ pub struct Pattern {
 }
 
 /// What the door lets in.
-const CANONICAL: &str =
-    "requests arrive without empty segments, dot segments and needless escapes: write it as in /orders/ or /orders/{id}";
+const CANONICAL: &str = "requests arrive without empty segments, dot segments and refused escapes: write it as in /orders/ or /orders/{id}";
 
 /// Segments of one pattern at most.
 const SEGMENTS_MAX: usize = 64;

@@ -70,7 +70,7 @@ macro_rules! reasons {
 reasons! {
     // What was sent cannot be read in one way only.
     TargetNotCanonical "target-not-canonical" 400 Client "The request target is not in canonical form."
-        "Send the path without dot segments, empty segments, backslashes, parameters, encoded slashes or needless percent-encoding.";
+        "Send the path without dot segments, empty segments, backslashes, parameters, encoded slashes or other escapes of reserved characters.";
     HostMissing "host-missing" 400 Client "The request names no host."
         "Send exactly one Host header.";
     HostMalformed "host-malformed" 400 Client "The Host header cannot be read."

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use host::certificates::CertificateInUse;
 use host::config::{AdminConfig, DnsConfig, DrainConfig, FetchConfig, ListenConfig, ReloadConfig, TrustRootsConfig, UpgradeConfig};
 use host::limits_config::LimitsConfig;
+use host::network::network;
 use host::plan::{HostPlan, HostSections};
 use host::tier::Checked;
 use identity::config::{self, IssuerConfig};
@@ -245,11 +246,6 @@ impl SecurityConfig {
         };
         Proxies::new(networks, PeerList::new(identities)).that_write(field)
     }
-}
-
-/// A network in CIDR form; a bare address is a network of one.
-fn network(text: &str) -> Option<IpNet> {
-    text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
 }
 
 /// Networks as written in CIDR form; a bare address is a network of one.

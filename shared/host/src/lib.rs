@@ -14,6 +14,7 @@ pub mod limits_config;
 pub mod plan;
 pub mod plan_limits;
 pub mod plan_listener;
+pub mod network;
 mod plan_tls;
 pub mod hsts;
 pub mod certificates;

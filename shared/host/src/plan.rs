@@ -5,7 +5,7 @@
 //! Never: binds; that is `listen`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use crate::config::{
 };
 use crate::inherit::PREDECESSOR;
 use crate::limits_config::LimitsConfig;
+use crate::network::network;
 use crate::plan_limits::{self, LimitsPlan};
 use crate::plan_listener::{self, ListenerPlan};
 
@@ -273,9 +274,9 @@ fn roots(config: TrustRootsConfig, files: &Files, report: &mut Report) -> Option
 fn allowed(config: &FetchConfig, report: &mut Report) -> Option<Arc<[IpNet]>> {
     let mut networks = Vec::with_capacity(config.allow.len());
     for (index, text) in config.allow.iter().enumerate() {
-        match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
-            Ok(network) => networks.push(network),
-            Err(_) => report.complain(
+        match network(text) {
+            Some(network) => networks.push(network),
+            None => report.complain(
                 &format!("fetch.allow[{index}]"),
                 format!("{text:.80?} is no network"),
                 "write it as in 169.254.169.254/32 or fe80::/10; only addresses that are refused by themselves need it",

@@ -14,6 +14,7 @@ use wire::tls::server::ServerTls;
 
 use crate::address::Address;
 use crate::config::{ListenConfig, ProxyProtocolConfig, UnixConfig};
+use crate::network::network;
 use crate::{hsts, plan_tls};
 
 /// A listener as meant.
@@ -141,7 +142,7 @@ fn proxies(config: Option<&ProxyProtocolConfig>, address: Option<&Address>, key:
     let mut networks = Vec::with_capacity(config.from.len());
     for (index, text) in config.from.iter().enumerate() {
         let key = format!("{key}.from[{index}]");
-        match text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from)) {
+        match network(text) {
             Some(network) if network.prefix_len() == 0 => {
                 report.complain(&key, "everybody could say to be anybody", "list the networks of the load balancers alone");
             }

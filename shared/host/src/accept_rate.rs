@@ -1,7 +1,8 @@
 //! How many connections each listener accepts per second.
 //!
 //! In: the rate, now and later, and each connection that was accepted. Out: how long accepting has to wait. A second's worth may come at once.
-//! Never: makes one listener wait for what comes by another one, or a Unix one at all, whose peers are on a list. It is kept as one moment (generic cell rate algorithm), so that nothing ticks.
+//! Never: makes one listener wait for what comes by another one, or a Unix one at all, whose peers are on a list. It is kept as one moment (generic
+//! cell rate algorithm), so that nothing ticks.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -11,7 +11,10 @@
 //! | | before a first request | after one request each |
 //! |---|---|---|
 //! | hyper for the whole life of a connection | 48.7 KiB | not measured |
-//! | hyper from a call to the next rest | 13 to 14 KiB | 18.5 to 21 KiB |
+//! | hyper from a call to the next rest | 13 to 14 KiB | 18.5 to 36 KiB |
+//!
+//! The more of them are warm at one time, the more the allocator keeps: 36 KiB was on a machine that was busy with other work. The benchmark's
+//! `idle-conns` says 19.7 KiB after one request each, in a dist build (`tests/bench/stacks/gateway`).
 //!
 //! Of the former, 20 KiB were the place of an answer to be, 13 KiB the task (with the handshake in it), 16 KiB hyper's buffers. What is left is rustls,
 //! which keeps a read buffer of 4 KiB, the task, and what the allocator does not give back. It costs a request that ends a rest three allocations and

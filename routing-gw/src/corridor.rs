@@ -138,7 +138,7 @@ use std::rc::Rc;
 use contract::headers;
 use contract::reason::Reason;
 use contract::trail::Trail;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use wire::arrived::Stamp;
 use wire::body::Body;
@@ -153,11 +153,17 @@ use crate::{authorize, forward, introduce, vouch};
 pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
     // A listener that publishes keys faces services and strangers: nothing that only tier 1 may ask or say counts on it.
     if worker.gateway.publishes.get(connection.listener).is_some_and(|publishes| *publishes) {
-        let Err(full) = worker.gateway.limits.place().map(drop) else {
-            return worker.gateway.published(&request, worker.clock.now_s());
+        let gateway = &worker.gateway;
+        let answer = match gateway.limits.place() {
+            Ok(_place) => gateway.published(&request, worker.clock.now_s()).ok_or(Refusal::NoRoute),
+            Err(full) => Err(Refusal::Limit(full)),
         };
-        let request = request.map(Body::from);
-        return Refusal::Limit(full).answer(&worker.gateway.door.stamp(&request, &connection, worker.clock.now_ms()));
+        let mut answer = answer.unwrap_or_else(|refusal| refusal.answer(&gateway.door.stamp(&request, &connection, worker.clock.now_ms())));
+        // hyper takes the body out of an answer to HEAD in HTTP/1 alone (RFC 9110 §9.3.2).
+        if request.method() == Method::HEAD {
+            *answer.body_mut() = Body::Empty;
+        }
+        return answer;
     }
     // Before everything: tier 1 asks how this tier does, and must be answered also when it is full. No client's request: tier 1 scrubs the header.
     if let Some(answer) = worker.gateway.health.answer(&request) {

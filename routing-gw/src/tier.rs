@@ -162,10 +162,9 @@ impl Tier for RoutingGw {
 }
 
 impl RoutingGw {
-    /// The answer of a listener that publishes this tier's keys, at `now` (Unix seconds).
-    pub(crate) fn published<B>(&self, request: &Request<B>, now: u64) -> Response<Body> {
-        // `check` admits no such listener without keys.
-        self.published.as_ref().map_or_else(Response::default, |keys| published::answer(keys, request, now))
+    /// The answer of a listener that publishes this tier's keys, at `now` (Unix seconds), where it has one.
+    pub(crate) fn published<B>(&self, request: &Request<B>, now: u64) -> Option<Response<Body>> {
+        published::answer(self.published.as_ref()?, request, now)
     }
 
     fn with_keys(&self, services: Vec<Health>) -> Vec<Health> {

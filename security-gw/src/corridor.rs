@@ -132,6 +132,7 @@
 use std::rc::Rc;
 
 use contract::headers;
+use contract::reason::Reason;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -192,7 +193,7 @@ async fn walk(
     // Nor does one that only publishes this tier's keys.
     let now = worker.clock.now_s();
     if gateway.publishes.get(connection.listener).is_some_and(|publishes| *publishes) {
-        return Ok(published::answer(&gateway.published, &arrived.request, now));
+        return published::answer(&gateway.published, &arrived.request, now).ok_or(Refusal::Door(Reason::NoRoute));
     }
     // Before anything else is asked of it: its rule says how large it may be and who may send it.
     let ruled = rule::find(&gateway.rules, arrived, docket)?;

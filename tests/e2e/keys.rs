@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use contract::assertion::Signer;
-use contract::caller::{Caller, Proof};
-use gwctl::stage::certificates::Purpose;
+use contract::caller::Caller;
 use gwctl::stage::link_key::LinkKey;
 use http::{Request, header};
 use http_body_util::Full;
@@ -21,6 +20,7 @@ use tests::rig::scene::Scene;
 use tests::rig::wait::until;
 
 use crate::BINARIES;
+use crate::link::{editor, tier1};
 
 const PATH: &str = "/.well-known/jwks.json";
 
@@ -37,25 +37,10 @@ fn ask(address: SocketAddr, identity: &Identity, request: http::request::Builder
     answer.unwrap_or_else(|fault| panic!("{address}: {fault}"))
 }
 
-/// Tier 1 as tier 2 knows it.
-fn tier1(rig: &Rig) -> Identity {
-    let leaf = rig.certificates.leaf(Purpose::Client, "security-gw.demo");
-    let leaf = Some((leaf.chain_pem().to_owned(), leaf.key_pem().to_owned()));
-    Identity { ca_pem: rig.certificates.ca_pem(), leaf, server: "routing-gw.demo" }
-}
-
 /// Asks tier 2 directly, with an assertion that `key` signs.
 fn ask_by(rig: &Rig, link: SocketAddr, key: &LinkKey) -> Reply {
-    let caller = Caller {
-        subject: "editor".into(),
-        issuer: "test".into(),
-        proof: Proof::Jwt,
-        scopes: vec!["orders:read".into()],
-        claims: Default::default(),
-        expires_at: None,
-    };
     let signer = Signer::from_pkcs8_pem(key.pem().as_bytes(), key.kid().into(), "security-gw".into(), "routing-gw".into());
-    let token = signer.expect("a signer").sign(&caller, now()).expect("signed").token;
+    let token = signer.expect("a signer").sign(&editor(), now()).expect("signed").token;
     ask(link, &tier1(rig), Request::get("/orders/1").header(header::HOST, "localhost").header("x-gw-assertion", token))
 }
 
@@ -310,9 +295,14 @@ fn an_instance_proves_who_asks_by_the_keys_that_tier_two_publishes() {
 
     // Nothing else is there: not even for who has an assertion that tier 2 would believe.
     let seen = rig.instances.ledger("orders").len();
-    for (method, target) in [("GET", "/orders/1"), ("POST", PATH), ("GET", "/")] {
+    for (method, target) in [("GET", "/orders/1"), ("POST", PATH), ("GET", "/"), ("HEAD", "/")] {
         let request = Request::builder().method(method).uri(target).header(header::HOST, "localhost").header("x-gw-health", "1");
-        assert_eq!(ask(keys, &anybody(&rig), request).status.as_u16(), 404, "{method} {target}");
+        let refused = ask(keys, &anybody(&rig), request);
+        assert_eq!(refused.status.as_u16(), 404, "{method} {target}");
+        assert!(
+            if method == "HEAD" { refused.body.is_empty() } else { refused.json()["reason"] == "no-route" },
+            "{method} {target}: {refused:?}"
+        );
     }
     assert_eq!(rig.instances.ledger("orders").len(), seen);
 }

@@ -19,6 +19,7 @@ use tests::rig::wait::until;
 
 use crate::BINARIES;
 
+/// Tier 1 as tier 2 knows it.
 pub(crate) fn tier1(rig: &Rig) -> Identity {
     let leaf = rig.certificates.leaf(Purpose::Client, "security-gw.demo");
     Identity {

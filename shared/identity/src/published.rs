@@ -1,6 +1,7 @@
 //! The listener that publishes a tier's own public keys.
 //!
-//! In: any request. Out: the JWKS (RFC 7517) at `/.well-known/jwks.json`, for GET and HEAD. Refuses: everything else, with 404.
+//! In: any request. Out: the JWKS (RFC 7517) at `/.well-known/jwks.json`, for GET and HEAD. Refuses: nothing by itself; of everything else it says
+//! that it is not there.
 //! Never: shows a private half, a key that has ended, or anything of the request.
 
 use std::collections::BTreeSet;
@@ -8,7 +9,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use contract::signing_keys::SigningKeys;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response};
 use wire::body::Body;
 
 /// Where the keys lie (RFC 8615).
@@ -38,25 +39,26 @@ impl Published {
     }
 }
 
-/// The answer to `request` at `now` (Unix seconds).
+/// The answer to `request` at `now` (Unix seconds); `None` where it asks for anything but the keys, which the tier refuses with its own reason.
 #[must_use]
-pub fn answer<B>(keys: &Published, request: &Request<B>, now: u64) -> Response<Body> {
-    let mut response = Response::new(Body::Empty);
+pub fn answer<B>(keys: &Published, request: &Request<B>, now: u64) -> Option<Response<Body>> {
     if request.uri().path() != PATH || !matches!(*request.method(), Method::GET | Method::HEAD) {
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        return response;
+        return None;
     }
+    let mut response = Response::new(Body::Empty);
     let map = response.headers_mut();
     map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     map.insert(CACHE_CONTROL, CACHING);
     if *request.method() == Method::GET {
         *response.body_mut() = Body::from(keys.at(now));
     }
-    response
+    Some(response)
 }
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     /// RFC 8037, appendix A.1.
@@ -76,11 +78,13 @@ mod tests {
             ("GET", "/.well-known/", false),
         ] {
             let answer = ask(method, target);
-            assert_eq!(answer.status() == StatusCode::OK, found, "{method} {target}");
+            assert_eq!(answer.as_ref().is_some_and(|answer| answer.status() == StatusCode::OK), found, "{method} {target}");
+            let Some(answer) = answer else { continue };
             assert_eq!(answer.headers().contains_key(CACHE_CONTROL), found, "{method} {target}");
             assert_eq!(matches!(answer.body(), Body::Empty), !(found && method == "GET"), "{method} {target}");
         }
     }
+
     #[test]
     fn what_is_written_out_is_what_is_published_at_every_moment() {
         let text = String::from_utf8(SET.to_vec()).expect("text");

@@ -89,7 +89,8 @@ mod tests {
     use settings::files::Files;
     use settings::report::Report;
     use telemetry::metrics::Metrics;
-    use upstream::config::{DiscoverConfig, ServiceConfig};
+    use upstream::config::ServiceConfig;
+    use upstream::config::discover::DiscoverConfig;
     use upstream::lookup::{Addresses, Lookup, LookupFault, Targets};
     use upstream::snapshot::{EndpointSnapshot, FailureSnapshot};
     use wire::resolver::fault::NameFault;

@@ -7,7 +7,9 @@ use std::path::{Component, Path};
 
 use settings::files::Files;
 use settings::report::Report;
-use upstream::config::{DiscoverConfig, InstanceTlsConfig, ServiceConfig};
+use upstream::config::ServiceConfig;
+use upstream::config::discover::DiscoverConfig;
+use upstream::config::tls::InstanceTlsConfig;
 
 /// Whether everything that `service` at `key` names lies below the folder of `files`.
 pub(crate) fn check(service: &ServiceConfig, key: &str, files: &Files, report: &mut Report) -> bool {

@@ -11,10 +11,16 @@ use serde::Deserialize;
 use settings::files::Files;
 use settings::report::Report;
 use settings::units::Span;
-use upstream::config::{
-    Balance, DiscoverConfig, HealthConfig, InstanceTlsConfig, PoolConfig, RetriesConfig, ServiceConfig, TimeoutsConfig, TtlConfig,
-};
-use upstream::plan::{ProbePlan, ServicePlan};
+use upstream::config::ServiceConfig;
+use upstream::config::balance::Balance;
+use upstream::config::discover::{DiscoverConfig, TtlConfig};
+use upstream::config::health::HealthConfig;
+use upstream::config::pool::PoolConfig;
+use upstream::config::retries::RetriesConfig;
+use upstream::config::timeouts::TimeoutsConfig;
+use upstream::config::tls::InstanceTlsConfig;
+use upstream::plan::ServicePlan;
+use upstream::plan::health::ProbePlan;
 
 /// The way to tier 2.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::plan::BudgetPlan;
+use crate::plan::retries::BudgetPlan;
 
 /// How long deposits and withdrawals are remembered, in seconds.
 pub(crate) const WINDOW_S: u64 = 10;

@@ -66,7 +66,7 @@ pub(crate) async fn connect(
     };
     let within = within.saturating_sub(asked.elapsed());
     let begun_ms = moment::now_ms();
-    let limit = service.plan().connect;
+    let limit = service.plan().timeouts.connect;
     let made = match tokio::time::timeout(within.min(limit), make(pools, service, endpoint, permit)).await {
         Ok(made) => made,
         Err(_) if within < limit => return Err(ConnectFault::Late),

@@ -15,7 +15,7 @@ use crate::endpoints::{ENDPOINTS_MAX, Found};
 use crate::hosts::Hosts;
 use crate::instances::{Instances, Terms};
 use crate::lookup::{Lookup, LookupFault, Target};
-use crate::plan::DiscoverPlan;
+use crate::plan::discover::DiscoverPlan;
 
 /// The longest time for the look-up of the service's own name; the name service has shorter limits of its own. What SRV leads to: `hosts`.
 const LOOKUP_MAX: Duration = Duration::from_secs(15);
@@ -51,9 +51,9 @@ async fn dropped(terms: &mut watch::Receiver<Terms>) {
 async fn rest(ttl: Duration, terms: &mut watch::Receiver<Terms>) -> bool {
     let (begun, random) = (Instant::now(), rand::random());
     loop {
-        let Terms { ttl_min, ttl_max, .. } = *terms.borrow_and_update();
+        let Terms { ttl: clamp, .. } = *terms.borrow_and_update();
         tokio::select! {
-            () = tokio::time::sleep_until(begun + pause(ttl, ttl_min, ttl_max, random)) => return true,
+            () = tokio::time::sleep_until(begun + pause(ttl, clamp.min, clamp.max, random)) => return true,
             changed = terms.changed() => if changed.is_err() {
                 return false;
             },
@@ -98,6 +98,7 @@ pub(crate) fn at_port<'a>(addresses: &'a [IpAddr], port: u16, host: Option<&'a s
         address: Address::Tcp(SocketAddr::new(*address, port)),
         host: host.map(Into::into),
         weight,
+        priority: 0,
     })
 }
 

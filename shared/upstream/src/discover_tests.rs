@@ -11,9 +11,11 @@ use tokio::sync::Semaphore;
 use wire::tasks::Tasks;
 
 use super::*;
-use crate::config::{DiscoverConfig, ServiceConfig};
+use crate::config::ServiceConfig;
+use crate::config::discover::DiscoverConfig;
 use crate::lookup::{Addresses, Targets};
 use crate::plan::ServicePlan;
+use crate::plan::discover::TtlPlan;
 use crate::service::Service;
 
 const LONG: Duration = Duration::from_secs(10);
@@ -205,8 +207,10 @@ fn a_shorter_clamp_holds_for_the_pause_that_runs_and_the_longer_one_again_when_i
     let script = Script::new();
     script.host("users.demo", Ok(&["10.0.0.1"]));
     run(dns(), script, async |service, script| {
-        let with =
-            |min, max| ServicePlan { ttl_min: Duration::from_secs(min), ttl_max: Duration::from_secs(max), ..service.plan().clone() };
+        let with = |min, max| ServicePlan {
+            ttl: TtlPlan { min: Duration::from_secs(min), max: Duration::from_secs(max) },
+            ..service.plan().clone()
+        };
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let after = |before, plan| Service::after(Some(before), plan, &script, &tasks, &Clock::system(), &Metrics::new());
         let hour = after(&service, with(3_600, 3_600));
@@ -216,8 +220,8 @@ fn a_shorter_clamp_holds_for_the_pause_that_runs_and_the_longer_one_again_when_i
         // The next look-up begins although an hour has not passed.
         script.asked.acquire().await.expect("open").forget();
         drop(seconds);
-        assert_eq!(hour.plan().ttl_max.as_secs(), 3_600);
-        assert_eq!(hour.instances().terms().borrow().ttl_max.as_secs(), 3_600);
+        assert_eq!(hour.plan().ttl.max.as_secs(), 3_600);
+        assert_eq!(hour.instances().terms().borrow().ttl.max.as_secs(), 3_600);
     });
 }
 

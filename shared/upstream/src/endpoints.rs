@@ -23,6 +23,8 @@ pub struct Found {
     pub host: Option<Box<str>>,
     /// Its share of the traffic against the others, as SRV gives it (0 to 65535); equal numbers mean equal shares.
     pub weight: u16,
+    /// Which tier of failover it belongs to, as SRV gives it: the lowest number is used first.
+    pub priority: u16,
 }
 
 /// One generation of the instances of a service.
@@ -198,7 +200,7 @@ mod tests {
     use super::*;
 
     fn found(port: u16, weight: u16) -> Found {
-        Found { address: Address::Tcp(([127, 0, 0, 1], port).into()), host: None, weight }
+        Found { address: Address::Tcp(([127, 0, 0, 1], port).into()), host: None, weight, priority: 0 }
     }
 
     #[test]

@@ -9,7 +9,6 @@
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use settings::clock::Clock;
 use settings::live::Live;
@@ -24,13 +23,14 @@ use crate::health::standing::{Learnt, Outcome, Standing};
 use crate::lookup::LookupFault;
 use crate::measures::Measures;
 use crate::owners::Owners;
-use crate::plan::{DiscoverPlan, HealthPlan, ServicePlan};
+use crate::plan::ServicePlan;
+use crate::plan::discover::{DiscoverPlan, TtlPlan};
+use crate::plan::health::HealthPlan;
 
 /// What a plan asks of those who keep the instances fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Terms {
-    pub(crate) ttl_min: Duration,
-    pub(crate) ttl_max: Duration,
+    pub(crate) ttl: TtlPlan,
     pub(crate) health: Option<HealthPlan>,
 }
 
@@ -83,7 +83,7 @@ pub(crate) struct News {
 impl Terms {
     /// Those of `plan`.
     pub(crate) fn of(plan: &ServicePlan) -> Self {
-        Self { ttl_min: plan.ttl_min, ttl_max: plan.ttl_max, health: plan.health }
+        Self { ttl: plan.ttl, health: plan.health }
     }
 }
 

@@ -3,8 +3,6 @@
 //! `config` → `service` (discovery pushes an `endpoints::EndpointSet`) → `pick` → `pool` or `connect` → `send`.
 //! Tier 2 uses it towards services, tier 1 towards the replicas of routing-gw.
 
-mod check;
-mod check_tls;
 pub mod config;
 pub mod plan;
 

@@ -16,7 +16,7 @@ use wire::body::Body;
 use crate::ceiling::Ceiling;
 use crate::endpoint::Endpoint;
 use crate::health::standing::Standing;
-use crate::plan::PoolPlan;
+use crate::plan::pool::PoolPlan;
 use crate::pool::Pools;
 use crate::stream::{Stream, Upgrade};
 

@@ -26,8 +26,8 @@ impl Patience {
         Self {
             deadline,
             budget: deadline.map(|deadline| deadline.saturating_duration_since(begun)),
-            first_byte: plan.first_byte,
-            upload_idle: plan.upload_idle,
+            first_byte: plan.timeouts.first_byte,
+            upload_idle: plan.timeouts.upload_idle,
             progress: None,
         }
     }

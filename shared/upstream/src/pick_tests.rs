@@ -5,13 +5,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::endpoint::Address;
 use crate::endpoints::Found;
-use crate::plan::{HealthPlan, ProbePlan};
+use crate::plan::health::{HealthPlan, ProbePlan};
 
 fn set(weights: &[u16]) -> EndpointSet {
     let found = |(index, weight): (usize, &u16)| Found {
         address: Address::Tcp(([127, 0, 0, 1], 1 + index as u16).into()),
         host: None,
         weight: *weight,
+        priority: 0,
     };
     EndpointSet::after(&EndpointSet::default(), weights.iter().enumerate().map(found).collect()).expect("a first set is a change")
 }

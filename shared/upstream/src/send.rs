@@ -50,7 +50,7 @@ pub async fn send(
     trip: &mut Trip,
 ) -> Result<Response<Body>, SendFault> {
     let begun = Instant::now();
-    service.budget().deposit(service.plan().budget, moment::now_ms());
+    service.budget().deposit(service.plan().retries.budget, moment::now_ms());
     let patience = Patience::new(begun, deadline, service.plan());
     let mut journey = Journey { pools, service, patience, trip, tried: Tried::default(), fresh: false };
     let sent = journey.run(prepare(request)).await;
@@ -122,12 +122,12 @@ impl Journey<'_> {
                 Err(Failed::Final(fault)) => (None, fault),
             };
             measures.attempt(outcome(&fault));
-            let left = self.trip.attempts < self.service.plan().attempts_max && self.patience.time_left() != Some(Duration::ZERO);
+            let left = self.trip.attempts < self.service.plan().retries.attempts_max && self.patience.time_left() != Some(Duration::ZERO);
             match again {
                 Some(again) if left => {
                     if matches!(fault, SendFault::ConnectFailed) {
                         measures.retries_unsent.inc();
-                    } else if self.service.budget().withdraw(self.service.plan().budget, moment::now_ms()) {
+                    } else if self.service.budget().withdraw(self.service.plan().retries.budget, moment::now_ms()) {
                         measures.retries_idempotent.inc();
                     } else {
                         measures.retries_refused.inc();
@@ -269,7 +269,7 @@ impl Journey<'_> {
             return Ok(Response::from_parts(head, Body::Empty));
         }
         let held = Held { link, pools: Rc::clone(self.pools), flight };
-        Ok(Response::from_parts(head, answer::body(incoming, held, self.service.plan().idle)))
+        Ok(Response::from_parts(head, answer::body(incoming, held, self.service.plan().timeouts.idle)))
     }
 
     /// What a failure means after a byte may have been written.

@@ -12,14 +12,15 @@ use wire::tasks::Tasks;
 
 use crate::budget::Budget;
 use crate::ceiling::Ceiling;
-use crate::config::Balance;
+use crate::config::balance::Balance;
 use crate::endpoint::{Address, Endpoint};
 use crate::endpoints::{EndpointSet, Found};
 use crate::instances::{Instances, Lease, Terms};
 use crate::lookup::Lookup;
 use crate::measures::Measures;
 use crate::pick::{self, Asked, Tried};
-use crate::plan::{DiscoverPlan, ServicePlan};
+use crate::plan::ServicePlan;
+use crate::plan::discover::DiscoverPlan;
 use crate::snapshot::{EndpointSnapshot, FailureSnapshot, ServiceSnapshot};
 use crate::{discover, health, moment};
 
@@ -181,7 +182,7 @@ impl Service {
 
 /// Finds the instances for the first time, and from then on again and again where they may change.
 fn begin<L: Lookup>(instances: Arc<Instances>, names: &Arc<L>, tasks: &Tasks) -> Arc<Instances> {
-    let fixed = |address| Found { address, host: None, weight: 0 };
+    let fixed = |address| Found { address, host: None, weight: 0, priority: 0 };
     match instances.discover() {
         DiscoverPlan::Static(addresses) => {
             instances.learn(Ok(addresses.iter().map(|address| fixed(Address::Tcp(*address))).collect()));

@@ -1,7 +1,8 @@
 //! A service at run time: its generations, its endpoints, its end.
 
 use super::*;
-use crate::config::{DiscoverConfig, ServiceConfig};
+use crate::config::ServiceConfig;
+use crate::config::discover::DiscoverConfig;
 use crate::lookup::{Addresses, LookupFault, Targets};
 
 /// No test of this file may look a name up.
@@ -18,7 +19,7 @@ impl Lookup for NoNames {
 }
 
 fn found(port: u16) -> Found {
-    Found { address: Address::Tcp(([127, 0, 0, 1], port).into()), host: None, weight: 0 }
+    Found { address: Address::Tcp(([127, 0, 0, 1], port).into()), host: None, weight: 0, priority: 0 }
 }
 
 fn plan(name: &str, ports: &[u16]) -> ServicePlan {
@@ -100,10 +101,12 @@ fn what_does_not_concern_the_instances_leaves_them_as_they_are() {
     set.endpoints()[0].begin();
     set.endpoints()[1].connect_failed(1, 1);
     let base = plan("orders", &[1, 2]);
-    let mut changed = ServicePlan { connect: Duration::from_secs(9), idle: Duration::from_secs(9), attempts_max: 1, ..base.clone() };
+    let mut changed = base.clone();
+    (changed.timeouts.connect, changed.timeouts.idle) = (Duration::from_secs(9), Duration::from_secs(9));
+    changed.retries.attempts_max = 1;
     changed.balance = Balance::RoundRobin;
     changed.pool.connections_max = 7;
-    changed.budget.percent = 5;
+    changed.retries.budget.percent = 5;
     let next = after(Some(&before), changed.clone(), &metrics);
     assert!(!Arc::ptr_eq(&before, &next) && *next.plan() == changed);
     assert!(Arc::ptr_eq(&set, &next.endpoints()), "the same generation");
@@ -121,7 +124,9 @@ fn a_configuration_that_does_not_come_to_serve_leaves_the_former_one_whole() {
     let metrics = Metrics::new();
     let before = service(&metrics);
     drop(after(Some(&before), plan("orders", &[2, 3]), &metrics));
-    drop(after(Some(&before), ServicePlan { attempts_max: 1, ..plan("orders", &[1, 2]) }, &metrics));
+    let mut once = plan("orders", &[1, 2]);
+    once.retries.attempts_max = 1;
+    drop(after(Some(&before), once, &metrics));
     assert!(before.endpoints().endpoints().iter().all(|endpoint| !endpoint.is_gone()));
     assert!(metrics.encode().contains(r#"gateway_instances{service="orders"}"#));
 }

@@ -18,7 +18,7 @@ use crate::endpoint::Endpoint;
 use crate::health::link::LinkProbe;
 use crate::health::standing::Outcome;
 use crate::instances::{Instances, Terms};
-use crate::plan::{HealthPlan, ProbePlan};
+use crate::plan::health::{HealthPlan, ProbePlan};
 
 /// Checks the instances of one service until it is dropped.
 pub(crate) async fn keep_checked(instances: Weak<Instances>, mut terms: watch::Receiver<Terms>, mut generation: watch::Receiver<u64>) {
@@ -146,7 +146,8 @@ mod tests {
     use telemetry::metrics::Metrics;
 
     use super::*;
-    use crate::config::{DiscoverConfig, ServiceConfig};
+    use crate::config::ServiceConfig;
+    use crate::config::discover::DiscoverConfig;
     use crate::endpoint::Address;
     use crate::endpoints::Found;
     use crate::measures::Measures;
@@ -165,7 +166,7 @@ mod tests {
         let service = config.check("services.orders", &Files::of(std::path::Path::new("/")), &mut Report::new()).expect("plan");
         let (clock, _) = Clock::manual(1);
         let instances = Instances::new(&service, Measures::of("orders", &Metrics::new()), &clock);
-        instances.learn(Ok(vec![Found { address: Address::Unix("/there/is/none.sock".into()), host: None, weight: 0 }]));
+        instances.learn(Ok(vec![Found { address: Address::Unix("/there/is/none.sock".into()), host: None, weight: 0, priority: 0 }]));
         let endpoint = Arc::clone(&instances.endpoints().endpoints()[0]);
         let mut checks = Checks::default();
         checks.follow(&instances, Some(PLAN));

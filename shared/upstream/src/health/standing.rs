@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use contract::health::Word;
 use contract::treaty;
 
-use crate::plan::HealthPlan;
+use crate::plan::health::HealthPlan;
 use crate::snapshot::HealthSnapshot;
 
 /// What a check came to: what the instance said, if it is of a build that says anything; or a stable code of failure.
@@ -170,7 +170,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::plan::ProbePlan;
+    use crate::plan::health::ProbePlan;
 
     const PLAN: HealthPlan = HealthPlan {
         probe: ProbePlan::Link,

@@ -8,7 +8,7 @@ use super::instance::{Instance, read_request};
 use super::*;
 use crate::endpoint::Endpoint;
 use crate::health::standing::Standing;
-use crate::plan::{HealthPlan, ProbePlan};
+use crate::plan::health::{HealthPlan, ProbePlan};
 
 const PLAN: HealthPlan = HealthPlan {
     probe: ProbePlan::Link,
@@ -192,6 +192,7 @@ fn an_instance_that_was_just_found_waits_for_its_first_check_unless_nobody_is_be
             address: crate::endpoint::Address::Tcp(replica.instance.address.parse().expect("address")),
             host: None,
             weight: 0,
+            priority: 0,
         };
         let checks = fresh.checks.get();
         bench.service.instances().learn(Ok(vec![found(&one), found(&fresh)]));
@@ -326,7 +327,7 @@ fn checks_follow_the_instances_and_the_configuration() {
         // An instance that comes is checked, and one that goes is checked no more.
         let address = crate::endpoint::Address::Tcp(two.instance.address.parse().expect("address"));
         let first = endpoint(&bench, &one);
-        bench.service.instances().learn(Ok(vec![crate::endpoints::Found { address, host: None, weight: 0 }]));
+        bench.service.instances().learn(Ok(vec![crate::endpoints::Found { address, host: None, weight: 0, priority: 0 }]));
         stands(&bench, &two, Standing::Healthy).await;
         assert!(first.is_gone());
         until("its connection ends", || one.instance.ledger.connections.get() == one.instance.ledger.closed.get()).await;

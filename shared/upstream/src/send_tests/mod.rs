@@ -29,7 +29,9 @@ use wire::body::{Body, BoxError};
 use wire::tasks::Tasks;
 
 use super::send;
-use crate::config::{Balance, DiscoverConfig, ServiceConfig};
+use crate::config::ServiceConfig;
+use crate::config::balance::Balance;
+use crate::config::discover::DiscoverConfig;
 use crate::fault::SendFault;
 use crate::lookup::{Addresses, Lookup, LookupFault, Targets};
 use crate::plan::ServicePlan;

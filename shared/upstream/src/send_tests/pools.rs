@@ -7,7 +7,7 @@ use crate::endpoints::Found;
 use crate::measures::Outcome;
 
 fn found(address: &str) -> Found {
-    Found { address: Address::Tcp(address.parse().expect("address")), host: None, weight: 0 }
+    Found { address: Address::Tcp(address.parse().expect("address")), host: None, weight: 0, priority: 0 }
 }
 
 /// Drives a request until the instance, which does not answer it, has read it.

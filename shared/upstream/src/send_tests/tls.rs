@@ -11,7 +11,7 @@ use wire::tls::provider::provider;
 
 use super::instance::{Instance, read_request};
 use super::*;
-use crate::config::InstanceTlsConfig;
+use crate::config::tls::InstanceTlsConfig;
 
 /// A folder with an authority, a server's pair and a client's pair; it goes with its owner.
 struct Folder(PathBuf);

@@ -3,6 +3,8 @@
 //! In: files and names. Out: `wire`'s client. Refuses: files that cannot be used, half a pair, peers of no known form, a server without a name.
 //! Never: a client without verification.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use settings::clock::Clock;
 use settings::files::Files;
 use settings::report::Report;
@@ -12,8 +14,27 @@ use wire::tls::peers::{PeerList, SanPattern};
 use wire::tls::provider::TlsMinimum;
 use wire::tls::roots::Roots;
 
-use crate::config::InstanceTlsConfig;
-use crate::plan::DiscoverPlan;
+use crate::plan::discover::DiscoverPlan;
+
+/// TLS towards instances.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceTlsConfig {
+    /// PEM file of the authorities whose certificates are believed.
+    pub ca: String,
+    /// PEM file of the certificate chain that we show.
+    #[serde(default)]
+    pub certificate: Option<String>,
+    /// PEM file of its private key.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// The name asked for and proved by the instance; by default the discovered name (for SRV without `_service._proto`).
+    #[serde(default)]
+    pub server_name: Option<String>,
+    /// `dns:NAME` or `uri:spiffe://…`: the names of which an instance must prove one, instead of `server_name`.
+    #[serde(default)]
+    pub peers: Vec<String>,
+}
 
 impl InstanceTlsConfig {
     /// Checks the TLS material at `key`; the name to ask for follows from `discover` unless it is written.

@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
+use settings::units::Span;
+
 use super::*;
-use crate::config::Balance;
+use crate::config::health::HealthConfig;
+use crate::plan::discover::DiscoverPlan;
+use crate::plan::health::ProbePlan;
 
 fn read(yaml: &str) -> (Option<ServicePlan>, Vec<String>) {
     let mut report = Report::new();
@@ -19,9 +23,9 @@ fn the_short_form_takes_every_default() {
     assert_eq!(&*plan.name, "orders");
     assert_eq!(plan.discover, DiscoverPlan::Srv { name: "_http._tcp.orders.demo".into() });
     assert_eq!(plan.balance, Balance::LeastRequest);
-    assert_eq!((plan.ttl_min.as_secs(), plan.ttl_max.as_secs(), plan.connect.as_secs()), (1, 5, 2));
-    assert_eq!(plan.upload_idle.as_secs(), 30);
-    assert_eq!((plan.pool.idle_max, plan.pool.connections_max, plan.attempts_max), (32, 1024, 3));
+    assert_eq!((plan.ttl.min.as_secs(), plan.ttl.max.as_secs(), plan.timeouts.connect.as_secs()), (1, 5, 2));
+    assert_eq!(plan.timeouts.upload_idle.as_secs(), 30);
+    assert_eq!((plan.pool.idle_max, plan.pool.connections_max, plan.retries.attempts_max), (32, 1024, 3));
     assert_eq!((plan.pool.idle.as_secs(), plan.pool.age.as_secs()), (60, 600));
 }
 

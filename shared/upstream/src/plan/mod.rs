@@ -1,0 +1,41 @@
+//! A service as meant: everything resolved, nothing optional that means "default".
+
+pub mod discover;
+pub mod health;
+pub mod pool;
+pub mod retries;
+pub mod timeouts;
+
+use std::sync::Arc;
+
+use wire::tls::client::ClientTls;
+
+use crate::config::balance::Balance;
+use crate::plan::discover::{DiscoverPlan, TtlPlan};
+use crate::plan::health::HealthPlan;
+use crate::plan::pool::PoolPlan;
+use crate::plan::retries::RetriesPlan;
+use crate::plan::timeouts::TimeoutsPlan;
+
+/// One service, checked. After this nothing about it can be misconfigured. Equal plans ask for the same service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServicePlan {
+    /// Its name: the last part of its key in the configuration.
+    pub name: Arc<str>,
+    /// How its instances are found.
+    pub discover: DiscoverPlan,
+    /// The clamp around the time to live of answers.
+    pub ttl: TtlPlan,
+    /// How one of them is picked.
+    pub balance: Balance,
+    /// How connections to them are secured; `None` is plain HTTP.
+    pub tls: Option<ClientTls>,
+    /// How long things may take.
+    pub timeouts: TimeoutsPlan,
+    /// The ceilings of its connections.
+    pub pool: PoolPlan,
+    /// Attempts at other instances.
+    pub retries: RetriesPlan,
+    /// How instances are checked actively, if they are.
+    pub health: Option<HealthPlan>,
+}

@@ -11,6 +11,7 @@ use contract::trail::Trail;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::Value;
+use upstream::errand::Errand;
 use upstream::fault::SendFault;
 use upstream::pool::Pools;
 use upstream::send;
@@ -45,7 +46,7 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Introduced>, trail: &mut
 
     let deadline = known.arrived().stamp().at + route.timeout;
     let mut trip = Trip::default();
-    let answer = send::send(pools, &route.service, request, Some(deadline), &mut trip).await;
+    let answer = send::send(pools, &route.service, request, Errand::until(deadline), &mut trip).await;
     tell(trail, &trip);
     let mut response = answer.map_err(|fault| match fault.of_client(&known.arrived().connection().line) {
         Some(reason) => Refusal::Limit(reason),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use contract::headers;
 use contract::trail::Trail;
 use http::{Response, StatusCode, header};
+use upstream::errand::Errand;
 use upstream::fault::SendFault;
 use upstream::pool::Pools;
 use upstream::send;
@@ -52,7 +53,7 @@ pub async fn send(
 
     let begun = Instant::now();
     let mut trip = Trip::default();
-    let answer = send::send(pools, link, request, Some(begun + timeout), &mut trip).await;
+    let answer = send::send(pools, link, request, Errand::until(begun + timeout), &mut trip).await;
     docket.tier2 = Some(begun.elapsed());
     docket.link_attempts = trip.attempts;
     docket.replica = trip.instance.clone();

@@ -31,6 +31,8 @@ mod patience;
 mod stream;
 mod upload;
 
+pub mod affinity;
+pub mod errand;
 pub mod fault;
 pub mod pool;
 pub mod send;

@@ -32,6 +32,7 @@ use super::send;
 use crate::config::ServiceConfig;
 use crate::config::balance::Balance;
 use crate::config::discover::DiscoverConfig;
+use crate::errand::Errand;
 use crate::fault::SendFault;
 use crate::lookup::{Addresses, Lookup, LookupFault, Targets};
 use crate::plan::ServicePlan;
@@ -101,7 +102,7 @@ impl Bench {
 
     async fn send(&self, request: Request<Body>) -> (Result<Response<Body>, SendFault>, Trip) {
         let mut trip = Trip::default();
-        let sent = send(&self.pools, &self.service, request, None, &mut trip).await;
+        let sent = send(&self.pools, &self.service, request, Errand::default(), &mut trip).await;
         (sent, trip)
     }
 

@@ -281,7 +281,14 @@ fn a_request_waits_for_a_place_no_longer_than_its_deadline() {
         let begun = std::time::Instant::now();
         let mut trip = Trip::default();
         let soon = Some(begun + Duration::from_millis(50));
-        let sent = send(&bench.pools, &bench.service, request(Method::GET, Body::Empty), soon, &mut trip).await;
+        let sent = send(
+            &bench.pools,
+            &bench.service,
+            request(Method::GET, Body::Empty),
+            Errand { deadline: soon, ..Errand::default() },
+            &mut trip,
+        )
+        .await;
         assert!(matches!(sent, Err(SendFault::Overloaded)) && !trip.sent);
         assert!((Duration::from_millis(50)..Duration::from_millis(400)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     });

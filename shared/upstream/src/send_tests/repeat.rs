@@ -173,10 +173,10 @@ fn the_deadline_ends_waiting_and_connecting() {
         let bench = Bench::at(&[&instance.address]);
         let mut trip = Trip::default();
         let soon = std::time::Instant::now() + Duration::from_millis(50);
-        let sent = send(&bench.pools, &bench.service, request(Method::GET, Body::Empty), Some(soon), &mut trip).await;
+        let sent = send(&bench.pools, &bench.service, request(Method::GET, Body::Empty), Errand::until(soon), &mut trip).await;
         assert!(matches!(sent, Err(SendFault::Deadline)));
         let past = std::time::Instant::now();
-        let sent = send(&bench.pools, &bench.service, request(Method::GET, Body::Empty), Some(past), &mut trip).await;
+        let sent = send(&bench.pools, &bench.service, request(Method::GET, Body::Empty), Errand::until(past), &mut trip).await;
         assert!(matches!(sent, Err(SendFault::Deadline)));
         assert_eq!(instance.ledger.count(), 1, "nothing is sent after the deadline");
     });

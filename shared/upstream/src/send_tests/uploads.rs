@@ -14,7 +14,7 @@ async fn pause() {
 async fn send_by(bench: &Bench, body: Body, within: Duration) -> (Result<Response<Body>, SendFault>, Trip) {
     let mut trip = Trip::default();
     let deadline = Some(Instant::now() + within);
-    let sent = send(&bench.pools, &bench.service, request(Method::POST, body), deadline, &mut trip).await;
+    let sent = send(&bench.pools, &bench.service, request(Method::POST, body), Errand { deadline, ..Errand::default() }, &mut trip).await;
     (sent, trip)
 }
 

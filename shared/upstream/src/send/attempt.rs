@@ -1,0 +1,155 @@
+//! One attempt at one instance.
+//!
+//! In: an instance and the request. Out: the answer, its body tied to the connection; or how it failed, with the request where it may be sent
+//! again. Never: decides whether it is.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::UPGRADE;
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use wire::body::Body;
+
+use crate::answer::{self, Held};
+use crate::connect::{ConnectFault, Reached, connect};
+use crate::endpoint::{Endpoint, Flight};
+use crate::fault::SendFault;
+use crate::link::Link;
+use crate::outgoing::{copy, is_repeatable};
+use crate::pool::FRESH_ENOUGH;
+use crate::send::journey::{Failed, Journey};
+
+type TrySend = hyper::client::conn::TrySendError<Request<Body>>;
+
+impl Journey<'_> {
+    /// Sends `request` to `endpoint` and waits for the head of its answer.
+    pub(super) async fn attempt(&mut self, endpoint: &Arc<Endpoint>, request: Request<Body>) -> Result<Response<Body>, Failed> {
+        if self.patience.time_left() == Some(Duration::ZERO) {
+            return Err(Failed::Final(SendFault::Deadline));
+        }
+        let flight = Flight::begin(endpoint, &self.service.measures().in_flight);
+        let (mut link, request) = self.link(endpoint, request).await?;
+        let copy = copy(&request);
+        let upgrade_asked = request.headers().contains_key(UPGRADE);
+        let waited = self.head(&mut link, request).await;
+        match waited {
+            Err(fault) => {
+                self.trip.sent = true;
+                Err(Failed::Final(fault))
+            }
+            Ok(Ok(response)) => {
+                self.trip.sent = true;
+                self.answer(response, link, flight, upgrade_asked).map_err(Failed::Final)
+            }
+            Ok(Err(mut fault)) => match fault.take_message() {
+                Some(unsent) if self.trip.reused => Err(Failed::Stale(unsent)),
+                // A connection that was made and ended before anything was written on it.
+                Some(unsent) => Err(Failed::Unsent(unsent, SendFault::ConnectFailed)),
+                None => {
+                    self.trip.sent = true;
+                    Err(self.broken(fault.error(), copy))
+                }
+            },
+        }
+    }
+
+    /// A pooled connection, or a new one.
+    async fn link(&mut self, endpoint: &Arc<Endpoint>, request: Request<Body>) -> Result<(Link, Request<Body>), Failed> {
+        if !self.fresh
+            && let Some(mut link) = self.pooled(endpoint, &request).await
+        {
+            // The terms of today, also where the connection was made under those of a former configuration.
+            link.pool = self.service.plan().pool;
+            self.trip.reused = true;
+            return Ok((link, request));
+        }
+        self.trip.reused = false;
+        let begun = Instant::now();
+        let within = self.patience.time_left().unwrap_or(Duration::MAX);
+        let connected = connect(self.pools, self.service, endpoint, within, !self.fresh).await;
+        self.trip.connect += begun.elapsed();
+        match connected {
+            Ok(Reached::New(link)) => Ok((link, request)),
+            Ok(Reached::Kept(link)) => {
+                self.trip.reused = true;
+                match self.proved(link, &request).await {
+                    Some(link) => Ok((link, request)),
+                    None => Err(Failed::Stale(request)),
+                }
+            }
+            Err(ConnectFault::Overloaded) => Err(Failed::Final(SendFault::Overloaded)),
+            Err(ConnectFault::Late) => Err(Failed::Final(SendFault::Deadline)),
+            Err(ConnectFault::Failed) => Err(Failed::Unsent(request, SendFault::ConnectFailed)),
+        }
+    }
+
+    async fn pooled(&self, endpoint: &Endpoint, request: &Request<Body>) -> Option<Link> {
+        let rested_max = if is_repeatable(request) { Duration::MAX } else { FRESH_ENOUGH };
+        loop {
+            let link = self.pools.take(endpoint, rested_max)?;
+            if let Some(link) = self.proved(link, request).await {
+                return Some(link);
+            }
+        }
+    }
+
+    /// A request that may not be repeated looks twice: one turn of the runtime brings in an end of the connection that has arrived already.
+    async fn proved(&self, link: Link, request: &Request<Body>) -> Option<Link> {
+        if is_repeatable(request) {
+            return Some(link);
+        }
+        tokio::task::yield_now().await;
+        if link.is_fit(tokio::time::Instant::now()) {
+            return Some(link);
+        }
+        link.close();
+        None
+    }
+
+    /// Sends the request and waits for the head; the outer fault when time has run out.
+    async fn head(&self, link: &mut Link, request: Request<Body>) -> Result<Result<Response<Incoming>, TrySend>, SendFault> {
+        let mut answer = std::pin::pin!(link.sender.try_send_request(request));
+        let begun = Instant::now();
+        loop {
+            let Some(until) = self.patience.look_at(begun) else { return Ok(answer.await) };
+            if let Ok(answer) = tokio::time::timeout_at(until.into(), &mut answer).await {
+                return Ok(answer);
+            }
+            // None when the upload has moved meanwhile, or when the client is the one we wait for.
+            if let Some(fault) = self.patience.over(begun) {
+                return Err(fault);
+            }
+        }
+    }
+
+    fn answer(&self, response: Response<Incoming>, link: Link, flight: Flight, upgrade_asked: bool) -> Result<Response<Body>, SendFault> {
+        let (mut head, incoming) = response.into_parts();
+        // The version is of the connection it came over, and none of the client's.
+        head.version = Version::HTTP_11;
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            if !upgrade_asked {
+                return Err(SendFault::Protocol);
+            }
+            link.upgrade.begin();
+            drop(flight);
+            link.close();
+            return Ok(Response::from_parts(head, Body::Empty));
+        }
+        let held = Held { link, pools: Rc::clone(self.pools), flight };
+        Ok(Response::from_parts(head, answer::body(incoming, held, self.service.plan().timeouts.idle)))
+    }
+
+    /// What a failure means after a byte may have been written.
+    fn broken(&self, fault: &hyper::Error, copy: Option<Request<Body>>) -> Failed {
+        if let Some(cause) = self.patience.progress().and_then(|progress| progress.take_fault()) {
+            return Failed::Final(SendFault::RequestBody(cause));
+        }
+        tracing::debug!(service = self.service.name(), %fault, "an instance did not answer");
+        if fault.is_parse() {
+            return Failed::Final(SendFault::Protocol);
+        }
+        Failed::Broken(copy)
+    }
+}

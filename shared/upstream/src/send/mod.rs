@@ -1,0 +1,64 @@
+//! Sends one request to one instance of a service, and to another one where that is lawful.
+//!
+//! In: a request whose `Host` is set. Out: the response, its body tied to the connection. Refuses: to repeat what may have had an effect.
+//!
+//! When a request may be repeated. Nothing was written: always (the connection could not be made, or hyper gave the request back, which it does
+//! only when it had not begun to serialise it). Something may have been written: only when the method is idempotent (RFC 9110 §9.2.2), the body
+//! is at hand, the connection ended without the head of a response, and the service's retry budget has one left. Never otherwise; never after a
+//! timeout, for the instance may be at work; never after an answer, whatever it says. Another instance is preferred.
+//! How it is framed on the wire: `outgoing`.
+
+mod attempt;
+mod journey;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{Request, Response};
+use wire::body::Body;
+
+use crate::errand::Errand;
+use crate::fault::SendFault;
+use crate::moment;
+use crate::outgoing::prepare;
+use crate::patience::Patience;
+use crate::pick::Tried;
+use crate::pool::Pools;
+use crate::send::journey::Journey;
+use crate::service::Service;
+use crate::trip::Trip;
+
+/// Sends `request` to an instance of `service` and waits for the head of the response, at most until the errand's deadline.
+///
+/// A body that streams moves the deadline: it rests while the client is waited for, and what it left at the call counts anew from each
+/// frame that the instance took. A client that sends nothing for the service's `upload_idle` ends the request.
+///
+/// The caller has taken hyper's `OnUpgrade` of its own side out of the request before: extensions do not travel. A `101` is answered only to a
+/// request with an `upgrade` field, and `hyper::upgrade::on(&mut response)` then gives the instance's side. `trip` is filled in any case.
+///
+/// # Errors
+/// One [`SendFault`], after all attempts that were lawful and inside the service's `attempts_max` and the errand's.
+pub async fn send(
+    pools: &Rc<Pools>,
+    service: &Arc<Service>,
+    request: Request<Body>,
+    errand: Errand,
+    trip: &mut Trip,
+) -> Result<Response<Body>, SendFault> {
+    let begun = Instant::now();
+    service.budget().deposit(service.plan().retries.budget, moment::now_ms());
+    let patience = Patience::new(begun, errand.deadline, service.plan());
+    let attempts_max = service.plan().retries.attempts_max.min(errand.attempts_max.unwrap_or(u32::MAX));
+    let mut journey = Journey { pools, service, patience, attempts_max, trip, tried: Tried::default(), fresh: false };
+    let sent = journey.run(prepare(request)).await;
+    trip.upstream = begun.elapsed();
+    if sent.is_ok() {
+        service.measures().duration.observe_duration(trip.upstream);
+    }
+    sent
+}
+
+#[cfg(test)]
+#[path = "../send_tests/mod.rs"]
+mod tests;

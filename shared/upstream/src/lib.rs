@@ -22,9 +22,12 @@ pub mod health;
 pub mod pick;
 
 mod answer;
+mod breaker;
 mod budget;
 mod ceiling;
 mod connect;
+mod gate;
+mod guard;
 mod link;
 mod outgoing;
 mod patience;

@@ -187,6 +187,11 @@ impl Instances {
         &self.budget
     }
 
+    /// The time of day.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// The counters.
     pub(crate) fn measures(&self) -> &Measures {
         &self.measures

@@ -14,6 +14,7 @@ mod instances;
 pub mod lookup;
 pub mod measures;
 pub mod moment;
+pub mod observed;
 mod owners;
 pub mod service;
 pub mod snapshot;

@@ -18,6 +18,7 @@ use crate::endpoints::{EndpointSet, Found};
 use crate::instances::{Instances, Lease, Terms};
 use crate::lookup::Lookup;
 use crate::measures::Measures;
+use crate::observed::Observed;
 use crate::pick::{self, Asked, Tried};
 use crate::plan::ServicePlan;
 use crate::plan::discover::DiscoverPlan;
@@ -164,6 +165,16 @@ impl Service {
         }?;
         let is_trial = endpoint.claim_trial(now_ms);
         Some(Picked { endpoint: Arc::clone(endpoint), generation: set.generation(), is_trial })
+    }
+
+    /// Takes in what an attempt has shown of `endpoint`.
+    pub(crate) fn observe(&self, endpoint: &Arc<Endpoint>, observed: &Observed) {
+        tracing::trace!(service = self.name(), instance = endpoint.name(), ?observed, "an attempt has ended");
+    }
+
+    /// Unix time in seconds.
+    pub(crate) fn unix_s(&self) -> u64 {
+        self.instances.clock().now_s()
     }
 
     pub(crate) fn ceiling(&self) -> &Arc<Ceiling> {

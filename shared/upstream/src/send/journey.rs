@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use wire::body::Body;
@@ -63,7 +63,10 @@ impl Journey<'_> {
                 None => self.next_endpoint()?,
             };
             let measures = self.service.measures();
-            let (again, fault) = match self.attempt(&endpoint, request).await {
+            let begun = Instant::now();
+            let attempted = self.attempt(&endpoint, request).await;
+            self.tell(&endpoint, begun, &attempted);
+            let (again, fault) = match attempted {
                 Ok(response) => {
                     measures.attempt(Outcome::Answered);
                     return Ok(response);

@@ -10,6 +10,7 @@
 
 mod attempt;
 mod journey;
+mod tell;
 
 use std::rc::Rc;
 use std::sync::Arc;

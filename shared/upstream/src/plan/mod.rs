@@ -2,6 +2,7 @@
 
 pub mod discover;
 pub mod health;
+pub mod outliers;
 pub mod pool;
 pub mod retries;
 pub mod timeouts;
@@ -13,6 +14,7 @@ use wire::tls::client::ClientTls;
 use crate::config::balance::Balance;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
 use crate::plan::health::HealthPlan;
+use crate::plan::outliers::OutliersPlan;
 use crate::plan::pool::PoolPlan;
 use crate::plan::retries::RetriesPlan;
 use crate::plan::timeouts::TimeoutsPlan;
@@ -38,4 +40,6 @@ pub struct ServicePlan {
     pub retries: RetriesPlan,
     /// How instances are checked actively, if they are.
     pub health: Option<HealthPlan>,
+    /// When an instance is left alone for what its answers have shown.
+    pub outliers: OutliersPlan,
 }

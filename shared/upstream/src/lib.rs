@@ -14,11 +14,13 @@ mod instances;
 pub mod lookup;
 pub mod measures;
 pub mod moment;
+pub mod observed;
 mod owners;
 pub mod service;
 pub mod snapshot;
 
 pub mod health;
+pub mod outlier;
 pub mod pick;
 
 mod answer;

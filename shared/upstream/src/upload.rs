@@ -30,6 +30,11 @@ impl Progress {
         since + within
     }
 
+    /// When the last frame was taken, or the upload was begun.
+    pub(crate) fn moved_at(&self) -> Instant {
+        self.moved.get()
+    }
+
     /// Since when it is the client that everybody waits for; `None` when we wait for the instance.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
         self.waiting_since.get()

@@ -41,7 +41,7 @@ impl BreakerConfig {
         let percent = (1..=100).contains(&self.failure_percent);
         demands.that(percent, "failure_percent", "the share of failures is out of range", "set 1 to 100");
         let requests = (1..=100_000).contains(&self.requests_min);
-        demands.that(requests, "requests_min", "the number of requests is out of range", "set 1 to 100000");
+        demands.that(requests, "requests_min", "the least number of requests is out of range", "set 1 to 100000");
         let window = Span::secs(1) <= self.window && self.window <= Span::secs(60);
         demands.that(window, "window", "the window is out of range", "set 1s to 60s");
         let open = Span::millis(100) <= self.open && self.open <= Span::secs(600);

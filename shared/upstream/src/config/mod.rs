@@ -8,8 +8,10 @@ pub mod breaker;
 pub mod discover;
 pub mod health;
 pub mod limits;
+pub mod outliers;
 pub mod pool;
 pub mod retries;
+pub mod service_health;
 pub mod timeouts;
 pub mod tls;
 
@@ -22,8 +24,10 @@ use crate::config::balance::Balance;
 use crate::config::breaker::BreakerConfig;
 use crate::config::discover::{DiscoverConfig, TtlConfig};
 use crate::config::limits::LimitsConfig;
+use crate::config::outliers::{OutliersConfig, Whose};
 use crate::config::pool::PoolConfig;
 use crate::config::retries::RetriesConfig;
+use crate::config::service_health::ServiceHealthConfig;
 use crate::config::timeouts::TimeoutsConfig;
 use crate::config::tls::InstanceTlsConfig;
 use crate::plan::ServicePlan;
@@ -61,6 +65,12 @@ pub struct ServiceConfig {
     /// The circuit breaker; `null` for none.
     #[serde(default = "BreakerConfig::usual")]
     pub breaker: Option<BreakerConfig>,
+    /// Active checks; without it instances are not asked how they do.
+    #[serde(default)]
+    pub health: Option<ServiceHealthConfig>,
+    /// When an instance is left alone for what its answers have shown.
+    #[serde(default)]
+    pub outliers: OutliersConfig,
 }
 
 impl ServiceConfig {
@@ -77,6 +87,8 @@ impl ServiceConfig {
             retries: RetriesConfig::default(),
             limits: LimitsConfig::default(),
             breaker: BreakerConfig::usual(),
+            health: None,
+            outliers: OutliersConfig::default(),
         }
     }
 
@@ -101,6 +113,11 @@ impl ServiceConfig {
             None => Some(None),
             Some(breaker) => breaker.check(&format!("{key}.breaker"), report).map(Some),
         };
+        let health = match &self.health {
+            None => Some(None),
+            Some(health) => health.check(&format!("{key}.health"), discover.as_ref(), report).map(Some),
+        };
+        let outliers = self.outliers.check(&format!("{key}.outliers"), Whose::Service, report);
         Some(ServicePlan {
             name: name?.into(),
             discover: discover?,
@@ -112,7 +129,8 @@ impl ServiceConfig {
             retries: retries?,
             limits: limits?,
             breaker: breaker?,
-            health: None,
+            health: health?,
+            outliers: outliers?,
         })
     }
 }

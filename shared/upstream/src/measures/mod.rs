@@ -4,6 +4,7 @@
 //! codes of failed look-ups are resolved where they arise, on the control runtime.
 
 pub mod limits;
+mod outliers;
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -107,6 +108,8 @@ pub struct Handles {
     pub(crate) instances: Gauge,
     /// What the limits and the breaker count.
     pub(crate) limits: limits::Limits,
+    /// Ejections.
+    pub(crate) outliers: outliers::Handles,
 }
 
 /// All families that speak of services.
@@ -125,6 +128,7 @@ struct Families {
     checks: Family<Labels<2>, Counter>,
     standings: Family<Labels<2>, Gauge>,
     limits: limits::Families,
+    outliers: outliers::Families,
 }
 
 /// The results that attempts to connect have.
@@ -137,7 +141,7 @@ const OTHER: &str = "other";
 const LOOKUPS: [&str; 10] =
     ["ok", "no-such-name", "no-records", "not-a-name", "server-failure", "timeout", "malformed", "unreachable", "no-servers", OTHER];
 /// The results that active checks have.
-const CHECKS: [&str; 7] = ["ok", "connect", "timeout", "reset", "status", "malformed", OTHER];
+const CHECKS: [&str; 8] = ["ok", "connect", "timeout", "reset", "status", "malformed", "not-serving", OTHER];
 
 impl Measures {
     /// Resolves every handle of `service`; a service of the same name in a later generation counts on.
@@ -161,6 +165,7 @@ impl Measures {
                 generations: families.generations.get_or_create_owned(&one),
                 instances: families.instances.get_or_create_owned(&one),
                 limits: families.limits.resolve(&one),
+                outliers: families.outliers.resolve(service),
             }
         };
         let (in_use, handles) = metrics.use_labels(label::SERVICE, service, resolve);
@@ -236,6 +241,7 @@ impl Families {
             checks: metrics.register_family(metric::HEALTH_CHECKS, "Active checks of instances, by result"),
             standings: metrics.register_gauge_family(metric::INSTANCES_HEALTH, "Instances now, by what the active checks say of them"),
             limits: limits::Families::of(metrics),
+            outliers: outliers::Families::of(metrics),
         }
     }
 
@@ -264,6 +270,7 @@ impl Families {
         for word in CHECKS {
             self.checks.remove(&two(label::RESULT, word));
         }
+        self.outliers.remove(service);
         for standing in Standing::ALL {
             self.standings.remove(&two(label::STATE, standing.word()));
         }

@@ -4,6 +4,7 @@ pub mod breaker;
 pub mod discover;
 pub mod health;
 pub mod limits;
+pub mod outliers;
 pub mod pool;
 pub mod retries;
 pub mod timeouts;
@@ -17,6 +18,7 @@ use crate::plan::breaker::BreakerPlan;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
 use crate::plan::health::HealthPlan;
 use crate::plan::limits::LimitsPlan;
+use crate::plan::outliers::OutliersPlan;
 use crate::plan::pool::PoolPlan;
 use crate::plan::retries::RetriesPlan;
 use crate::plan::timeouts::TimeoutsPlan;
@@ -46,4 +48,6 @@ pub struct ServicePlan {
     pub breaker: Option<BreakerPlan>,
     /// How instances are checked actively, if they are.
     pub health: Option<HealthPlan>,
+    /// When an instance is left alone for what its answers have shown.
+    pub outliers: OutliersPlan,
 }

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use wire::body::Body;
@@ -15,6 +15,7 @@ use crate::fault::SendFault;
 use crate::gate::Pass;
 use crate::measures::Outcome;
 use crate::moment;
+use crate::outgoing::is_repeatable;
 use crate::patience::Patience;
 use crate::pick::Tried;
 use crate::pool::Pools;
@@ -68,11 +69,14 @@ impl Journey<'_> {
         loop {
             let endpoint = match held.take() {
                 Some(endpoint) => endpoint,
-                None => self.next_endpoint(last.take()).await?,
+                None => self.next_endpoint(last.take(), is_repeatable(&request)).await?,
             };
             self.patience.try_again();
             let measures = self.service.measures();
-            let (again, fault, is_free) = match self.attempt(&endpoint, request).await {
+            let begun = Instant::now();
+            let attempted = self.attempt(&endpoint, request).await;
+            self.tell(&endpoint, begun, &attempted);
+            let (again, fault, is_free) = match attempted {
                 Ok(response) => {
                     measures.attempt(Outcome::Answered);
                     return Ok(response);
@@ -112,14 +116,14 @@ impl Journey<'_> {
     }
 
     /// The instance for the next attempt, after a pause where one is due.
-    async fn next_endpoint(&mut self, last: Option<Repeat>) -> Result<Arc<Endpoint>, SendFault> {
+    async fn next_endpoint(&mut self, last: Option<Repeat>, may_try: bool) -> Result<Arc<Endpoint>, SendFault> {
         // Before the pick, so that it is of the moment in which it is used.
         let pauses = last.as_ref().is_some_and(|last| !last.is_free);
         let mut last = last.map(|last| last.fault);
         if pauses {
             last = self.pause(last).await?;
         }
-        let Some(Picked { endpoint, generation, is_trial }) = self.service.pick(|| self.pools.random(), &self.tried) else {
+        let Some(Picked { endpoint, generation, is_trial }) = self.service.pick(|| self.pools.random(), &self.tried, may_try) else {
             self.service.measures().attempt(Outcome::NoInstances);
             return Err(SendFault::NoInstances);
         };

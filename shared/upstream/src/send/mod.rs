@@ -11,6 +11,7 @@
 
 mod attempt;
 mod journey;
+mod tell;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -129,7 +129,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::lookup::Targets;
+    use crate::lookup::{Provenance, Targets};
 
     /// Hosts that answer when all that may be asked at a time have been asked, and hosts that never do.
     #[derive(Default)]
@@ -150,7 +150,8 @@ mod tests {
             tokio::task::yield_now().await;
             self.under_way.fetch_sub(1, Ordering::Relaxed);
             let address = self.addresses.lock().expect("lock").get(name).copied();
-            address.map(|one| Addresses { addresses: vec![one], ttl: Duration::from_secs(9) }).ok_or(LookupFault::NO_RECORDS)
+            let said = Provenance { server: "script".into(), rcode: "NOERROR" };
+            address.map(|one| Addresses { addresses: vec![one], ttl: Duration::from_secs(9), said }).ok_or(LookupFault::NO_RECORDS)
         }
 
         async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {

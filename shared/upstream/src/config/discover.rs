@@ -125,7 +125,7 @@ fn static_addresses(addresses: &[String], key: &str, report: &mut Report) -> Opt
     (parsed.len() == addresses.len()).then_some(parsed)
 }
 
-/// A DNS name without its final dot. What DNS itself would refuse is complained of; the rest is left to the name service.
+/// A DNS name. A final dot says that it is a whole name, to which no search domain is added, and stays. What DNS itself would refuse is complained of; the rest is left to the name service.
 fn host_name(name: &str, key: &str, report: &mut Report) -> Option<String> {
     let bare = name.strip_suffix('.').unwrap_or(name);
     let label = |label: &str| {
@@ -139,5 +139,5 @@ fn host_name(name: &str, key: &str, report: &mut Report) -> Option<String> {
         );
         return None;
     }
-    Some(bare.to_ascii_lowercase())
+    Some(name.to_ascii_lowercase())
 }

@@ -11,7 +11,7 @@ pub enum DiscoverPlan {
     Static(Vec<SocketAddr>),
     /// All addresses of a name, at one port.
     Dns {
-        /// The name, without a final dot.
+        /// The name; with a final dot where it is a whole name, to which no search domain is added.
         name: String,
         /// The port.
         port: u16,

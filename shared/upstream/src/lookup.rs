@@ -4,10 +4,20 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wire::resolver::Names;
 use wire::resolver::fault::NameFault;
+
+/// Who gave an answer, and with which code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// `IP:PORT` of the name server, `hosts` or `literal`.
+    pub server: Arc<str>,
+    /// `NOERROR`…
+    pub rcode: &'static str,
+}
 
 /// The addresses of a name, from its A and AAAA records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +26,8 @@ pub struct Addresses {
     pub addresses: Vec<IpAddr>,
     /// How long the answer may be kept, as its records say.
     pub ttl: Duration,
+    /// Who said so.
+    pub said: Provenance,
 }
 
 /// One SRV record (RFC 2782).
@@ -38,6 +50,10 @@ pub struct Targets {
     pub targets: Vec<Target>,
     /// How long the answer may be kept, as its records say.
     pub ttl: Duration,
+    /// Who said so.
+    pub said: Provenance,
+    /// Addresses of hosts that came along in the additional section.
+    pub additional: Vec<(String, Vec<IpAddr>)>,
 }
 
 /// Why a look-up gave nothing.
@@ -75,14 +91,14 @@ pub trait Lookup: Send + Sync + 'static {
 impl Lookup for Names {
     async fn addresses(&self, name: &str) -> Result<Addresses, LookupFault> {
         let answer = Self::addresses(self, name).await.map_err(|fault| of(&fault))?;
-        Ok(Addresses { addresses: answer.items, ttl: answer.ttl })
+        Ok(Addresses { addresses: answer.items, ttl: answer.ttl, said: Provenance { server: "?".into(), rcode: "NOERROR" } })
     }
 
     async fn targets(&self, name: &str) -> Result<Targets, LookupFault> {
         let answer = self.services(name).await.map_err(|fault| of(&fault))?;
         let target =
             |one: wire::resolver::SrvTarget| Target { priority: one.priority, weight: one.weight, port: one.port, host: one.target };
-        Ok(Targets { targets: answer.items.into_iter().map(target).collect(), ttl: answer.ttl })
+        Ok(Targets { targets: answer.items.into_iter().map(target).collect(), ttl: answer.ttl, said: Provenance { server: "?".into(), rcode: "NOERROR" }, additional: Vec::new() })
     }
 }
 

@@ -7,15 +7,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wire::resolver::Names;
 use wire::resolver::fault::NameFault;
+use wire::resolver::{Names, Services, SrvTarget};
 
-/// Who gave an answer, and with which code.
+/// Who gave an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provenance {
-    /// `IP:PORT` of the name server, `hosts` or `literal`.
+    /// `IP:PORT` of the name server; `hosts` for the hosts file, `literal` for an address that needs nobody.
     pub server: Arc<str>,
-    /// `NOERROR`…
+    /// The code of the answer as the protocol calls it, `NOERROR` for everything that has records.
     pub rcode: &'static str,
 }
 
@@ -52,7 +52,8 @@ pub struct Targets {
     pub ttl: Duration,
     /// Who said so.
     pub said: Provenance,
-    /// Addresses of hosts that came along in the additional section.
+    /// The addresses of hosts that came along (RFC 2782, additional section), by the spelling of [`Target::host`]; these hosts need no look-up of
+    /// their own. How long they may be kept is in `ttl`.
     pub additional: Vec<(String, Vec<IpAddr>)>,
 }
 
@@ -91,15 +92,20 @@ pub trait Lookup: Send + Sync + 'static {
 impl Lookup for Names {
     async fn addresses(&self, name: &str) -> Result<Addresses, LookupFault> {
         let answer = Self::addresses(self, name).await.map_err(|fault| of(&fault))?;
-        Ok(Addresses { addresses: answer.items, ttl: answer.ttl, said: Provenance { server: "?".into(), rcode: "NOERROR" } })
+        Ok(Addresses { addresses: answer.items, ttl: answer.ttl, said: said(answer.server) })
     }
 
     async fn targets(&self, name: &str) -> Result<Targets, LookupFault> {
-        let answer = self.services(name).await.map_err(|fault| of(&fault))?;
-        let target =
-            |one: wire::resolver::SrvTarget| Target { priority: one.priority, weight: one.weight, port: one.port, host: one.target };
-        Ok(Targets { targets: answer.items.into_iter().map(target).collect(), ttl: answer.ttl, said: Provenance { server: "?".into(), rcode: "NOERROR" }, additional: Vec::new() })
+        let Services { targets: answer, additional } = self.services(name).await.map_err(|fault| of(&fault))?;
+        let target = |one: SrvTarget| Target { priority: one.priority, weight: one.weight, port: one.port, host: one.target };
+        let targets = answer.items.into_iter().map(target).collect();
+        Ok(Targets { targets, ttl: answer.ttl, said: said(answer.server), additional })
     }
+}
+
+/// Every other code of the protocol is a fault.
+fn said(server: Arc<str>) -> Provenance {
+    Provenance { server, rcode: "NOERROR" }
 }
 
 fn of(fault: &NameFault) -> LookupFault {

@@ -121,8 +121,21 @@ const RETRIES: [&str; 2] = ["unsent", "idempotent"];
 /// In place of a word that is in none of the lists below, so that no label set is made that nobody takes out.
 const OTHER: &str = "other";
 /// The results that look-ups have: those of `wire::resolver::fault::NameFault` and a good one.
-const LOOKUPS: [&str; 10] =
-    ["ok", "no-such-name", "no-records", "not-a-name", "server-failure", "timeout", "malformed", "unreachable", "no-servers", OTHER];
+const LOOKUPS: [&str; 13] = [
+    "ok",
+    "no-such-name",
+    "no-records",
+    "not-a-name",
+    "server-failure",
+    "refused",
+    "referral",
+    "alias-loop",
+    "timeout",
+    "malformed",
+    "unreachable",
+    "no-servers",
+    OTHER,
+];
 /// The results that active checks have.
 const CHECKS: [&str; 7] = ["ok", "connect", "timeout", "reset", "status", "malformed", OTHER];
 
@@ -299,13 +312,25 @@ mod tests {
 
     #[test]
     fn every_code_of_a_failed_look_up_is_listed() {
-        use NameFault::{Malformed, NoRecords, NoServers, NoSuchName, NotAName, ServerFailure, Timeout, Unreachable};
-        let all =
-            [NoSuchName, NoRecords, NotAName, ServerFailure(String::new()), Timeout, Malformed, Unreachable(String::new()), NoServers];
+        let all = [
+            NameFault::NoSuchName,
+            NameFault::NoRecords,
+            NameFault::NotAName,
+            NameFault::ServerFailure(String::new()),
+            NameFault::Refused,
+            NameFault::Referral,
+            NameFault::AliasLoop,
+            NameFault::Timeout,
+            NameFault::Malformed,
+            NameFault::Unreachable(String::new()),
+            NameFault::NoServers,
+        ];
         for fault in all {
             match fault {
                 // Whoever adds one to the enum comes by here, and adds it to both lists.
-                NoSuchName | NoRecords | NotAName | ServerFailure(_) | Timeout | Malformed | Unreachable(_) | NoServers => {}
+                NameFault::NoSuchName | NameFault::NoRecords | NameFault::NotAName | NameFault::ServerFailure(_) => {}
+                NameFault::Refused | NameFault::Referral | NameFault::AliasLoop => {}
+                NameFault::Timeout | NameFault::Malformed | NameFault::Unreachable(_) | NameFault::NoServers => {}
             }
             assert_eq!(listed(&LOOKUPS, fault.code()), fault.code());
         }

@@ -18,6 +18,7 @@ pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub const ITEMS_MAX: usize = 1024;
 pub const TRY_MS_MAX: u64 = 2_000;
 /// How long a whole question may take, over all servers, search domains and aliases.
 pub const QUESTION_MS_MAX: u64 = 10_000;
+/// More aliases than this on the way to one name are refused, as is a name that comes back.
+pub const ALIASES_MAX: usize = 8;
 /// How long an address literal stays true.
 const LITERAL_TTL: Duration = Duration::from_secs(86_400);
 
@@ -47,6 +50,16 @@ pub struct Answer<T> {
     pub ttl: Duration,
     /// Who said so: the address of a name server, or `hosts`, or `literal`.
     pub server: Arc<str>,
+}
+
+/// What was found under the name of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Services {
+    /// Its targets.
+    pub targets: Answer<SrvTarget>,
+    /// The addresses of targets that came in the additional section, by [`SrvTarget::target`]; whoever takes them spares a question. Their time
+    /// to live is in that of `targets`.
+    pub additional: Vec<(String, Vec<IpAddr>)>,
 }
 
 /// One record of a service (RFC 2782).
@@ -105,7 +118,7 @@ impl Names {
     ///
     /// # Errors
     /// When there is none to be had, also when the service is declared absent by the target `.`; see [`NameFault`].
-    pub async fn services(&self, name: &str) -> Result<Answer<SrvTarget>, NameFault> {
+    pub async fn services(&self, name: &str) -> Result<Services, NameFault> {
         let name = parse(name)?;
         let view = self.source.view();
         self.first_candidate(&view, name, async |view, name| view.ask(name, RecordType::SRV).await.and_then(targets)).await
@@ -116,8 +129,8 @@ impl Names {
         &self,
         view: &View,
         name: Name,
-        ask: impl AsyncFn(&View, Name) -> Result<Answer<T>, NameFault>,
-    ) -> Result<Answer<T>, NameFault> {
+        ask: impl AsyncFn(&View, Name) -> Result<T, NameFault>,
+    ) -> Result<T, NameFault> {
         let search = async {
             let mut last = NameFault::NoSuchName;
             for candidate in view.candidates(name) {
@@ -156,16 +169,35 @@ fn parse(name: &str) -> Result<Name, NameFault> {
 }
 
 /// Reads SRV records; the target `.` says that the service is decidedly not there.
-fn targets(records: Records) -> Result<Answer<SrvTarget>, NameFault> {
+fn targets(records: Records) -> Result<Services, NameFault> {
     let mut items = Vec::new();
     for data in records.data {
         let RData::SRV(srv) = data else { continue };
-        let target = srv.target.to_lowercase().to_ascii().trim_end_matches('.').to_owned();
+        let target = spelled(&srv.target);
         if !target.is_empty() && srv.port != 0 {
             items.push(SrvTarget { priority: srv.priority, weight: srv.weight, target, port: srv.port });
         }
     }
-    answer(items, records.ttl, records.server)
+    let mut targets = answer(items, records.ttl, records.server)?;
+    let mut additional: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+    for (owner, address, ttl) in records.beside {
+        let owner = spelled(&owner);
+        // What was not asked for and what no target needs may be anything.
+        if targets.items.iter().any(|target| target.target == owner) {
+            targets.ttl = targets.ttl.min(ttl);
+            additional.entry(owner).or_default().push(address);
+        }
+    }
+    for addresses in additional.values_mut() {
+        addresses.sort_unstable();
+        addresses.dedup();
+    }
+    Ok(Services { targets, additional: additional.into_iter().collect() })
+}
+
+/// As [`SrvTarget::target`] is spelled.
+fn spelled(name: &Name) -> String {
+    name.to_lowercase().to_ascii().trim_end_matches('.').to_owned()
 }
 
 /// Puts items in order; an answer without any is none.

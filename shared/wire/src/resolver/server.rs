@@ -1,6 +1,6 @@
 //! One name server, asked over UDP, and over TCP when an answer does not fit.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ const ASIDE_SECONDS: u64 = 30;
 pub(crate) struct Records {
     /// Data of the kind asked for.
     pub(crate) data: Vec<RData>,
+    /// The addresses in the additional section, each with the name and the time to live of its record.
+    pub(crate) beside: Vec<(Name, IpAddr, Duration)>,
     /// The shortest time to live, aliases included.
     pub(crate) ttl: Duration,
     /// Who said it.
@@ -72,7 +74,9 @@ impl Server {
         let lookup = lookup.map_err(|error| NameFault::of(&error))?;
         let ttl = lookup.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
         let data = lookup.answers().iter().filter(|record| record.record_type() == kind).map(|record| record.data.clone()).collect();
-        Ok(Records { data, ttl: Duration::from_secs(u64::from(ttl)), server: Arc::clone(&self.label) })
+        let beside = lookup.additionals().iter();
+        let beside = beside.filter_map(|one| Some((one.name.clone(), one.data.ip_addr()?, Duration::from_secs(one.ttl.into()))));
+        Ok(Records { data, beside: beside.collect(), ttl: Duration::from_secs(u64::from(ttl)), server: Arc::clone(&self.label) })
     }
 }
 

@@ -128,8 +128,8 @@ async fn each_way_to_fail_has_its_word() {
         (Reply::Code(ResponseCode::NXDomain), "no-such-name", true),
         (Reply::Code(ResponseCode::NoError), "no-records", true),
         (Reply::Code(ResponseCode::ServFail), "server-failure", false),
-        (Reply::Code(ResponseCode::Refused), "server-failure", false),
-        (Reply::Referral, "server-failure", false),
+        (Reply::Code(ResponseCode::Refused), "refused", false),
+        (Reply::Referral, "referral", false),
         (Reply::Garbage, "malformed", false),
         (Reply::Forged(vec![address("x.demo.", 60, "6.6.6.6")]), "timeout", false),
         (Reply::Silence, "timeout", false),
@@ -190,7 +190,7 @@ async fn services_come_in_order_and_one_that_is_declared_absent_is_none() {
     ];
     server.set("_http._tcp.orders.demo", RecordType::SRV, Reply::Records(records));
     let names = names(&[&server]);
-    let answer = names.services("_http._tcp.orders.demo").await.unwrap();
+    let answer = names.services("_http._tcp.orders.demo").await.unwrap().targets;
     let target = |priority, weight, target: &str, port| SrvTarget { priority, weight, target: target.to_owned(), port };
     assert_eq!(answer.items, [target(1, 0, "orders-1.demo", 9301), target(10, 5, "orders-2.demo", 9302)]);
     assert_eq!(answer.ttl, Duration::from_secs(9));

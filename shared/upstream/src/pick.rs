@@ -4,7 +4,7 @@
 //! it speaks a treaty that is understood here. Never: loops over the set unless most of it is no good; picks a tried one while one that may answer
 //! is left.
 //!
-//! Best first: those that are well, those whose first check has not ended, those that leave; the same of those that this request has tried; and
+//! Best first: those that are well, those whose first check has not ended, those that leave, those that discovery no longer names; the same of those that this request has tried; and
 //! last the bad ones, which are being avoided, fail their checks or say that they are not ready. A bad one's refusal would be final, so that a
 //! request is rather sent again where it broke. When all are bad, all are used: what the checks say may be wrong, and must not take the whole
 //! service down.
@@ -32,6 +32,7 @@ enum Rank {
     Good,
     Unchecked,
     Draining,
+    Held,
     Bad,
 }
 
@@ -121,6 +122,7 @@ fn rank(endpoint: &Endpoint, asked: Asked<'_>) -> Option<Rank> {
         Standing::Foreign => None,
         Standing::NotReady | Standing::Unhealthy => Some(Rank::Bad),
         _ if endpoint.is_avoided(asked.now_ms) => Some(Rank::Bad),
+        _ if endpoint.is_held() => Some(Rank::Held),
         Standing::Draining => Some(Rank::Draining),
         Standing::Unknown if asked.checked => Some(Rank::Unchecked),
         Standing::Unknown | Standing::Healthy => Some(Rank::Good),

@@ -13,6 +13,7 @@ use wire::tasks::Tasks;
 use crate::budget::Budget;
 use crate::ceiling::Ceiling;
 use crate::config::balance::Balance;
+use crate::discover::file;
 use crate::endpoint::{Address, Endpoint};
 use crate::endpoints::{EndpointSet, Found};
 use crate::instances::{Instances, Lease, Terms};
@@ -21,7 +22,7 @@ use crate::measures::Measures;
 use crate::pick::{self, Asked, Tried};
 use crate::plan::ServicePlan;
 use crate::plan::discover::DiscoverPlan;
-use crate::snapshot::{EndpointSnapshot, FailureSnapshot, ServiceSnapshot};
+use crate::snapshot::{EndpointSnapshot, FailureSnapshot, HistorySnapshot, ServiceSnapshot};
 use crate::{discover, health, moment};
 
 /// A service that runs. Dropping the last handle ends its discovery and retires its instances, unless a later configuration of the service goes on
@@ -134,8 +135,14 @@ impl Service {
         ServiceSnapshot {
             name: self.plan.name.to_string(),
             generation: set.generation(),
+            provenance: self.instances.history().get(set.generation()),
             refreshed_at_ms: news.refreshed_at_ms,
-            failure: news.failure.map(|(fault, since_ms)| FailureSnapshot { code: fault.code, since_ms, definite: fault.definite }),
+            failure: news.failure.map(|(fault, since_ms)| FailureSnapshot {
+                code: fault.code,
+                since_ms,
+                definite: fault.definite,
+                kept_until_ms: news.kept_until_ms.filter(|_| !set.endpoints().is_empty()),
+            }),
             connections: self.ceiling().open(),
             handed_down: set.is_handed_down(),
             endpoints: set
@@ -147,10 +154,18 @@ impl Service {
                     in_flight: endpoint.in_flight(),
                     consecutive_failures: endpoint.consecutive_failures(),
                     ejected: endpoint.is_avoided(now_ms),
+                    held: endpoint.is_held(),
                     health: endpoint.checked().snapshot(),
                 })
                 .collect(),
         }
+    }
+
+    /// The last generations of its instances.
+    #[must_use]
+    pub fn history(&self) -> HistorySnapshot {
+        let generation = self.instances.set().load().generation();
+        HistorySnapshot { name: self.plan.name.to_string(), generation, generations: self.instances.history().all() }
     }
 
     /// The instance for the next attempt of a request that has tried `tried`.
@@ -182,12 +197,14 @@ impl Service {
 
 /// Finds the instances for the first time, and from then on again and again where they may change.
 fn begin<L: Lookup>(instances: Arc<Instances>, names: &Arc<L>, tasks: &Tasks) -> Arc<Instances> {
-    let fixed = |address| Found { address, host: None, weight: 0, priority: 0 };
     match instances.discover() {
-        DiscoverPlan::Static(addresses) => {
-            instances.learn(Ok(addresses.iter().map(|address| fixed(Address::Tcp(*address))).collect()));
+        DiscoverPlan::Static(entries) => instances.learn(Ok(entries.iter().map(Found::from).collect())),
+        DiscoverPlan::Unix(path) => {
+            instances.learn(Ok(vec![Found { address: Address::Unix(path.clone()), host: None, weight: 0, priority: 0 }]));
         }
-        DiscoverPlan::Unix(path) => instances.learn(Ok(vec![fixed(Address::Unix(path.clone()))])),
+        DiscoverPlan::File(path) => {
+            tasks.spawn("discover", file::keep_read(Arc::downgrade(&instances), path.clone(), instances.terms()));
+        }
         DiscoverPlan::Dns { .. } | DiscoverPlan::Srv { .. } => {
             tasks.spawn("discover", discover::keep_fresh(Arc::downgrade(&instances), Arc::clone(names), instances.terms()));
         }

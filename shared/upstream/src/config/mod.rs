@@ -5,6 +5,7 @@
 
 pub mod balance;
 pub mod discover;
+pub mod entries;
 pub mod health;
 pub mod pool;
 pub mod retries;

@@ -3,6 +3,8 @@
 //! In: the process's metrics and the service's name. Out: handles that the request path adds to. Never: looks a label up per request;
 //! codes of failed look-ups are resolved where they arise, on the control runtime.
 
+mod convergence;
+
 use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +17,7 @@ use telemetry::metrics::{HistogramFamily, Labels, LabelsInUse, Metrics};
 use telemetry::names::{label, metric};
 
 use crate::health::standing::Standing;
+use crate::measures::convergence::Convergence;
 
 /// How one attempt at an instance ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +91,9 @@ pub struct Handles {
     pub(crate) generations: Counter,
     /// Instances known now.
     pub(crate) instances: Gauge,
+    /// From the first answer that left an instance out to the end of its last request.
+    pub(crate) convergence: Histogram,
+    answered: Gauge,
 }
 
 /// All families that speak of services.
@@ -103,6 +109,7 @@ struct Families {
     in_flight: Family<Labels<1>, Gauge>,
     generations: Family<Labels<1>, Counter>,
     instances: Family<Labels<1>, Gauge>,
+    convergence: Convergence,
     checks: Family<Labels<2>, Counter>,
     standings: Family<Labels<2>, Gauge>,
 }
@@ -153,6 +160,8 @@ impl Measures {
                 in_flight: families.in_flight.get_or_create_owned(&one),
                 generations: families.generations.get_or_create_owned(&one),
                 instances: families.instances.get_or_create_owned(&one),
+                convergence: families.convergence.convergence.get_or_create_owned(&one),
+                answered: families.convergence.answered.get_or_create_owned(&one),
             }
         };
         let (in_use, handles) = metrics.use_labels(label::SERVICE, service, resolve);
@@ -175,6 +184,11 @@ impl Measures {
     /// Counts one look-up; `code` is `ok` or the code of its failure. On the control runtime only.
     pub(crate) fn lookup(&self, code: &'static str) {
         self.families.lookups.get_or_create(&two(&self.service, label::RESULT, listed(&LOOKUPS, code))).inc();
+    }
+
+    /// Shows when discovery last had a good answer.
+    pub(crate) fn answered(&self, unix_ms: u64) {
+        self.answered.set(i64::try_from(unix_ms / 1_000).unwrap_or(i64::MAX));
     }
 
     /// Counts one active check; `code` is `ok` or the code of its failure. On the control runtime only.
@@ -225,6 +239,7 @@ impl Families {
             in_flight: metrics.register_gauge_family(metric::UPSTREAM_IN_FLIGHT, "Requests at instances now"),
             generations: metrics.register_family(metric::DNS_GENERATIONS, "Generations of instances that discovery has published"),
             instances: metrics.register_gauge_family(metric::INSTANCES, "Instances known now"),
+            convergence: Convergence::of(metrics),
             checks: metrics.register_family(metric::HEALTH_CHECKS, "Active checks of instances, by result"),
             standings: metrics.register_gauge_family(metric::INSTANCES_HEALTH, "Instances now, by what the active checks say of them"),
         }
@@ -248,6 +263,7 @@ impl Families {
         for gauge in [&self.open, &self.in_flight, &self.instances] {
             gauge.remove(&one);
         }
+        self.convergence.remove(&one);
         for word in LOOKUPS {
             self.lookups.remove(&two(label::RESULT, word));
         }

@@ -84,6 +84,10 @@ pub mod metric {
     pub const DNS_GENERATIONS: &str = "gateway_dns_generations_total";
     /// Look-ups of discovery, by service and result.
     pub const DNS_LOOKUPS: &str = "gateway_dns_lookups_total";
+    /// When discovery last had a good answer, in Unix seconds, by service.
+    pub const DISCOVERY_ANSWERED: &str = "gateway_discovery_answered_seconds";
+    /// From the first answer that left an instance out to the end of its last request, by service.
+    pub const DISCOVERY_CONVERGENCE: &str = "gateway_discovery_convergence_seconds";
     /// Instances known now, by service.
     pub const INSTANCES: &str = "gateway_instances";
 

@@ -6,12 +6,15 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use prometheus_client::metrics::gauge::Gauge;
+use telemetry::histogram::Histogram;
 
+use crate::discover::farewell::Farewell;
 use crate::gate::Pass;
 use crate::health::standing::{Checked, Standing};
+use crate::moment;
 use crate::outlier::cause::Cause;
 use crate::outlier::record::Record;
 
@@ -55,6 +58,8 @@ pub struct Endpoint {
     avoid_until_ms: AtomicU64,
     /// The services that name it: more than one while a reload hands it over.
     named_by: AtomicU32,
+    held: AtomicBool,
+    farewell: Farewell,
     checked: Checked,
     record: Record,
 }
@@ -74,6 +79,8 @@ impl Endpoint {
             failed_at_ms: AtomicU64::new(0),
             avoid_until_ms: AtomicU64::new(0),
             named_by: AtomicU32::new(1),
+            held: AtomicBool::new(false),
+            farewell: Farewell::default(),
             checked: Checked::default(),
             record: Record::default(),
         }
@@ -165,6 +172,32 @@ impl Endpoint {
         self.named_by.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Whether no answer of discovery names it any more, so that it is asked only while no other may answer.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Says whether an answer still names it.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
+    }
+
+    /// What is noted of its end.
+    pub(crate) fn farewell(&self) -> &Farewell {
+        &self.farewell
+    }
+
+    /// As [`Endpoint::leave`], because no answer names it any more; its end is counted in `convergence`.
+    pub(crate) fn depart(&self, convergence: &Histogram) {
+        self.farewell.depart(convergence);
+        self.leave();
+        // A change of the count, though none: either this sees the end of the last request, or that sees what was just noted.
+        if self.is_gone() && self.in_flight.fetch_add(0, Ordering::AcqRel) == 0 {
+            self.farewell.close();
+        }
+    }
+
     /// Claims the trial after a penalty has run out: others go on avoiding it until this one has told how it went. `true` when this is one.
     pub(crate) fn claim_trial(&self, now_ms: u64) -> bool {
         let until = self.avoid_until_ms.load(Ordering::Relaxed);
@@ -205,7 +238,13 @@ impl Endpoint {
 
     /// One request less under way.
     pub(crate) fn end(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let is_leaving = self.farewell.has_begun();
+        if is_leaving {
+            self.farewell.ended(moment::now_ms());
+        }
+        if self.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 && is_leaving && self.is_gone() {
+            self.farewell.close();
+        }
     }
 }
 
@@ -289,6 +328,33 @@ mod tests {
         assert_eq!(Endpoint::new(Address::Unix("/run/a.sock".into()), None).name(), "unix:/run/a.sock");
         let six = Endpoint::new(Address::Tcp("[::1]:80".parse().expect("address")), None);
         assert_eq!(six.name(), "[::1]:80");
+    }
+
+    #[test]
+    fn the_end_of_an_instance_is_counted_once_when_its_last_request_has_ended() {
+        let convergence = Histogram::new(&[1.0]);
+        let (busy, idle, kept) = (endpoint(), endpoint(), endpoint());
+        for _ in 0..2 {
+            busy.begin();
+            kept.begin();
+        }
+        for one in [&busy, &idle, &kept] {
+            one.farewell().vanish(moment::now_ms());
+        }
+        // One that comes back within its hold has not ended, and neither has one that was never left out.
+        kept.farewell().come_back();
+        kept.end();
+        busy.end();
+        assert_eq!(convergence.count(), 0);
+        idle.depart(&convergence);
+        assert_eq!(convergence.count(), 1, "nothing is under way");
+        busy.depart(&convergence);
+        assert_eq!(convergence.count(), 1, "one request is");
+        busy.end();
+        assert_eq!(convergence.count(), 2);
+        busy.begin();
+        busy.end();
+        assert_eq!(convergence.count(), 2, "whoever was late is not a second end");
     }
 
     #[test]

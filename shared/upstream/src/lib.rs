@@ -9,7 +9,6 @@ pub mod plan;
 pub mod discover;
 pub mod endpoint;
 pub mod endpoints;
-mod hosts;
 mod instances;
 pub mod lookup;
 pub mod measures;

@@ -111,7 +111,7 @@ fn search<'a>(endpoints: &'a [Arc<Endpoint>], start: usize, asked: Asked<'_>) ->
 /// `None` for one that is never used.
 fn rank(endpoint: &Endpoint, asked: Asked<'_>) -> Option<Rank> {
     verdict::rank(Evidence {
-        held: false,
+        held: endpoint.is_held(),
         standing: endpoint.standing(),
         checked: asked.checked,
         left_alone: endpoint.is_left_alone(asked.now_ms, asked.may_try),

@@ -13,6 +13,7 @@ use wire::tasks::Tasks;
 use crate::budget::Budget;
 use crate::ceiling::Ceiling;
 use crate::config::balance::Balance;
+use crate::discover::file;
 use crate::endpoint::{Address, Endpoint};
 use crate::endpoints::{EndpointSet, Found};
 use crate::guard::Guard;
@@ -23,7 +24,7 @@ use crate::observed::Observed;
 use crate::pick::{self, Asked, Tried};
 use crate::plan::ServicePlan;
 use crate::plan::discover::DiscoverPlan;
-use crate::snapshot::{EjectionSnapshot, EndpointSnapshot, FailureSnapshot, ServiceSnapshot};
+use crate::snapshot::{EjectionSnapshot, EndpointSnapshot, FailureSnapshot, HistorySnapshot, ServiceSnapshot};
 use crate::{discover, health, moment, outlier};
 
 /// A service that runs. Dropping the last handle ends its discovery and retires its instances, unless a later configuration of the service goes on
@@ -139,8 +140,14 @@ impl Service {
         ServiceSnapshot {
             name: self.plan.name.to_string(),
             generation: set.generation(),
+            provenance: self.instances.history().get(set.generation()),
             refreshed_at_ms: news.refreshed_at_ms,
-            failure: news.failure.map(|(fault, since_ms)| FailureSnapshot { code: fault.code, since_ms, definite: fault.definite }),
+            failure: news.failure.map(|(fault, since_ms)| FailureSnapshot {
+                code: fault.code,
+                since_ms,
+                definite: fault.definite,
+                kept_until_ms: news.kept_until_ms.filter(|_| !set.endpoints().is_empty()),
+            }),
             connections: self.ceiling().open(),
             handed_down: set.is_handed_down(),
             endpoints: set
@@ -154,10 +161,18 @@ impl Service {
                     ejected: endpoint.is_avoided(now_ms),
                     ejection: EjectionSnapshot::of(endpoint, now_ms, self.instances.clock().now_ms()),
                     ejections: endpoint.record().ejections(),
+                    held: endpoint.is_held(),
                     health: endpoint.checked().snapshot(),
                 })
                 .collect(),
         }
+    }
+
+    /// The last generations of its instances.
+    #[must_use]
+    pub fn history(&self) -> HistorySnapshot {
+        let generation = self.instances.set().load().generation();
+        HistorySnapshot { name: self.plan.name.to_string(), generation, generations: self.instances.history().all() }
     }
 
     /// The instance for the next attempt of a request that has tried `tried` and `may_try` an instance whose ejection is over.
@@ -213,12 +228,14 @@ impl Service {
 
 /// Finds the instances for the first time, and from then on again and again where they may change.
 fn begin<L: Lookup>(instances: Arc<Instances>, names: &Arc<L>, tasks: &Tasks) -> Arc<Instances> {
-    let fixed = |address| Found { address, host: None, weight: 0, priority: 0 };
     match instances.discover() {
-        DiscoverPlan::Static(addresses) => {
-            instances.learn(Ok(addresses.iter().map(|address| fixed(Address::Tcp(*address))).collect()));
+        DiscoverPlan::Static(entries) => instances.learn(Ok(entries.iter().map(Found::from).collect())),
+        DiscoverPlan::Unix(path) => {
+            instances.learn(Ok(vec![Found { address: Address::Unix(path.clone()), host: None, weight: 0, priority: 0 }]));
         }
-        DiscoverPlan::Unix(path) => instances.learn(Ok(vec![fixed(Address::Unix(path.clone()))])),
+        DiscoverPlan::File(path) => {
+            tasks.spawn("discover", file::keep_read(Arc::downgrade(&instances), path.clone(), instances.terms()));
+        }
         DiscoverPlan::Dns { .. } | DiscoverPlan::Srv { .. } => {
             tasks.spawn("discover", discover::keep_fresh(Arc::downgrade(&instances), Arc::clone(names), instances.terms()));
         }

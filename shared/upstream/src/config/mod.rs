@@ -6,6 +6,7 @@
 pub mod balance;
 pub mod breaker;
 pub mod discover;
+pub mod entries;
 pub mod health;
 pub mod limits;
 pub mod outliers;

@@ -5,6 +5,7 @@
 
 pub mod limits;
 mod outliers;
+mod convergence;
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -18,6 +19,7 @@ use telemetry::metrics::{HistogramFamily, Labels, LabelsInUse, Metrics};
 use telemetry::names::{label, metric};
 
 use crate::health::standing::Standing;
+use crate::measures::convergence::Convergence;
 
 /// How one attempt at an instance ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +112,9 @@ pub struct Handles {
     pub(crate) limits: limits::Limits,
     /// Ejections.
     pub(crate) outliers: outliers::Handles,
+    /// From the first answer that left an instance out to the end of its last request.
+    pub(crate) convergence: Histogram,
+    answered: Gauge,
 }
 
 /// All families that speak of services.
@@ -125,6 +130,7 @@ struct Families {
     in_flight: Family<Labels<1>, Gauge>,
     generations: Family<Labels<1>, Counter>,
     instances: Family<Labels<1>, Gauge>,
+    convergence: Convergence,
     checks: Family<Labels<2>, Counter>,
     standings: Family<Labels<2>, Gauge>,
     limits: limits::Families,
@@ -138,8 +144,21 @@ const RETRIES: [&str; 2] = ["unsent", "idempotent"];
 /// In place of a word that is in none of the lists below, so that no label set is made that nobody takes out.
 const OTHER: &str = "other";
 /// The results that look-ups have: those of `wire::resolver::fault::NameFault` and a good one.
-const LOOKUPS: [&str; 10] =
-    ["ok", "no-such-name", "no-records", "not-a-name", "server-failure", "timeout", "malformed", "unreachable", "no-servers", OTHER];
+const LOOKUPS: [&str; 13] = [
+    "ok",
+    "no-such-name",
+    "no-records",
+    "not-a-name",
+    "server-failure",
+    "refused",
+    "referral",
+    "alias-loop",
+    "timeout",
+    "malformed",
+    "unreachable",
+    "no-servers",
+    OTHER,
+];
 /// The results that active checks have.
 const CHECKS: [&str; 8] = ["ok", "connect", "timeout", "reset", "status", "malformed", "not-serving", OTHER];
 
@@ -166,6 +185,8 @@ impl Measures {
                 instances: families.instances.get_or_create_owned(&one),
                 limits: families.limits.resolve(&one),
                 outliers: families.outliers.resolve(service),
+                convergence: families.convergence.convergence.get_or_create_owned(&one),
+                answered: families.convergence.answered.get_or_create_owned(&one),
             }
         };
         let (in_use, handles) = metrics.use_labels(label::SERVICE, service, resolve);
@@ -188,6 +209,11 @@ impl Measures {
     /// Counts one look-up; `code` is `ok` or the code of its failure. On the control runtime only.
     pub(crate) fn lookup(&self, code: &'static str) {
         self.families.lookups.get_or_create(&two(&self.service, label::RESULT, listed(&LOOKUPS, code))).inc();
+    }
+
+    /// Shows when discovery last had a good answer.
+    pub(crate) fn answered(&self, unix_ms: u64) {
+        self.answered.set(i64::try_from(unix_ms / 1_000).unwrap_or(i64::MAX));
     }
 
     /// Counts one active check; `code` is `ok` or the code of its failure. On the control runtime only.
@@ -238,6 +264,7 @@ impl Families {
             in_flight: metrics.register_gauge_family(metric::UPSTREAM_IN_FLIGHT, "Requests at instances now"),
             generations: metrics.register_family(metric::DNS_GENERATIONS, "Generations of instances that discovery has published"),
             instances: metrics.register_gauge_family(metric::INSTANCES, "Instances known now"),
+            convergence: Convergence::of(metrics),
             checks: metrics.register_family(metric::HEALTH_CHECKS, "Active checks of instances, by result"),
             standings: metrics.register_gauge_family(metric::INSTANCES_HEALTH, "Instances now, by what the active checks say of them"),
             limits: limits::Families::of(metrics),
@@ -264,6 +291,7 @@ impl Families {
         for gauge in [&self.open, &self.in_flight, &self.instances] {
             gauge.remove(&one);
         }
+        self.convergence.remove(&one);
         for word in LOOKUPS {
             self.lookups.remove(&two(label::RESULT, word));
         }
@@ -313,13 +341,25 @@ mod tests {
 
     #[test]
     fn every_code_of_a_failed_look_up_is_listed() {
-        use NameFault::{Malformed, NoRecords, NoServers, NoSuchName, NotAName, ServerFailure, Timeout, Unreachable};
-        let all =
-            [NoSuchName, NoRecords, NotAName, ServerFailure(String::new()), Timeout, Malformed, Unreachable(String::new()), NoServers];
+        let all = [
+            NameFault::NoSuchName,
+            NameFault::NoRecords,
+            NameFault::NotAName,
+            NameFault::ServerFailure(String::new()),
+            NameFault::Refused,
+            NameFault::Referral,
+            NameFault::AliasLoop,
+            NameFault::Timeout,
+            NameFault::Malformed,
+            NameFault::Unreachable(String::new()),
+            NameFault::NoServers,
+        ];
         for fault in all {
             match fault {
                 // Whoever adds one to the enum comes by here, and adds it to both lists.
-                NoSuchName | NoRecords | NotAName | ServerFailure(_) | Timeout | Malformed | Unreachable(_) | NoServers => {}
+                NameFault::NoSuchName | NameFault::NoRecords | NameFault::NotAName | NameFault::ServerFailure(_) => {}
+                NameFault::Refused | NameFault::Referral | NameFault::AliasLoop => {}
+                NameFault::Timeout | NameFault::Malformed | NameFault::Unreachable(_) | NameFault::NoServers => {}
             }
             assert_eq!(listed(&LOOKUPS, fault.code()), fault.code());
         }

@@ -13,12 +13,16 @@ use wire::tasks::Tasks;
 use super::*;
 use crate::config::ServiceConfig;
 use crate::config::discover::DiscoverConfig;
-use crate::lookup::{Addresses, Targets};
+use crate::lookup::{Addresses, Provenance, Targets};
 use crate::plan::ServicePlan;
 use crate::plan::discover::TtlPlan;
 use crate::service::Service;
 
 const LONG: Duration = Duration::from_secs(10);
+
+fn said() -> Provenance {
+    Provenance { server: Arc::from("script"), rcode: "NOERROR" }
+}
 
 /// A name service that answers what the test wrote down, one look-up per permit.
 struct Script {
@@ -73,12 +77,17 @@ impl Lookup for Script {
         }
         let answer =
             self.hosts.lock().expect("lock").get(name).cloned().unwrap_or(Err(LookupFault { code: "no-such-name", definite: true }));
-        answer.map(|addresses| Addresses { addresses, ttl: Duration::ZERO })
+        answer.map(|addresses| Addresses { addresses, ttl: Duration::ZERO, said: said() })
     }
 
     async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {
         self.turn().await;
-        self.services.lock().expect("lock").clone().map(|targets| Targets { targets, ttl: Duration::ZERO })
+        self.services.lock().expect("lock").clone().map(|targets| Targets {
+            targets,
+            ttl: Duration::ZERO,
+            said: said(),
+            additional: Vec::new(),
+        })
     }
 }
 

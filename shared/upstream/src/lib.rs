@@ -15,6 +15,7 @@ pub mod measures;
 pub mod moment;
 pub mod observed;
 mod owners;
+pub mod pages;
 pub mod service;
 pub mod snapshot;
 

@@ -33,7 +33,7 @@ struct Bench {
 impl Bench {
     fn of(count: u16) -> Self {
         let addresses: Vec<String> = (1..=count).map(|port| format!("127.0.0.1:{port}")).collect();
-        let config = ServiceConfig::new(DiscoverConfig::Static { addresses: addresses.clone() });
+        let config = ServiceConfig::new(DiscoverConfig::Static { addresses: addresses.iter().cloned().collect() });
         let plan = config.check("services.orders", &Files::of(std::path::Path::new("/")), &mut Report::new()).expect("plan");
         let metrics = Metrics::new();
         let (clock, _) = Clock::manual(1);

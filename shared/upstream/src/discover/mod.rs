@@ -101,9 +101,7 @@ fn pause(ttl: Duration, min: Duration, max: Duration, random: u32) -> Duration {
 async fn ask<L: Lookup>(discover: &DiscoverPlan, names: &L, hosts: &mut Hosts, instances: &Weak<Instances>) -> Answer {
     match discover {
         DiscoverPlan::Dns { name, port } => match in_time(names.addresses(name)).await {
-            Ok(answer) => {
-                Answer { found: Ok(at_port(&answer.addresses, *port, None).collect()), ttl: answer.ttl, said: Some(answer.said) }
-            }
+            Ok(answer) => Answer { found: Ok(at_port(&answer.addresses, *port, None).collect()), ttl: answer.ttl, said: Some(answer.said) },
             Err(fault) => Answer::failed(fault),
         },
         DiscoverPlan::Srv { name } => match in_time(names.targets(name)).await {
@@ -118,7 +116,7 @@ async fn ask<L: Lookup>(discover: &DiscoverPlan, names: &L, hosts: &mut Hosts, i
             }
             Err(fault) => Answer::failed(fault),
         },
-        DiscoverPlan::Static(_) | DiscoverPlan::File(_) | DiscoverPlan::Unix(_) => Answer::failed(LookupFault::NO_RECORDS),
+        DiscoverPlan::Static(_) | DiscoverPlan::File { .. } | DiscoverPlan::Unix(_) => Answer::failed(LookupFault::NO_RECORDS),
     }
 }
 

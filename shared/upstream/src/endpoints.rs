@@ -61,11 +61,8 @@ impl EndpointSet {
     #[must_use]
     pub(crate) fn anew(&self) -> Self {
         let empty = Self::at(self.generation);
-        let anew = if self.found.is_empty() {
-            empty
-        } else {
-            Self::after_with(&empty, self.found.clone(), self.held.clone()).unwrap_or(empty)
-        };
+        let anew =
+            if self.found.is_empty() { empty } else { Self::after_with(&empty, self.found.clone(), self.held.clone()).unwrap_or(empty) };
         Self { handed_down: self.handed_down, ..anew }
     }
 

@@ -87,7 +87,8 @@ impl Instances {
     /// Instances of a service that was not there before.
     pub(crate) fn new(plan: &ServicePlan, measures: Measures, clock: &Clock) -> Arc<Self> {
         let ceiling = Ceiling::new(measures.open.clone());
-        let books = Books { ceiling, budget: Arc::default(), measures: Arc::new(measures), owners: Arc::default(), history: Arc::default() };
+        let books =
+            Books { ceiling, budget: Arc::default(), measures: Arc::new(measures), owners: Arc::default(), history: Arc::default() };
         Self::build(plan, EndpointSet::default(), books, Learning::default(), clock)
     }
 

@@ -24,8 +24,7 @@ impl Convergence {
                 "From the first answer that left an instance out to the end of its last request",
                 &BOUNDS_S,
             ),
-            answered: metrics
-                .register_gauge_family(metric::DISCOVERY_ANSWERED, "When discovery last had a good answer, in Unix seconds"),
+            answered: metrics.register_gauge_family(metric::DISCOVERY_ANSWERED, "When discovery last had a good answer, in Unix seconds"),
         }
     }
 

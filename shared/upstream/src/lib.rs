@@ -14,6 +14,7 @@ pub mod lookup;
 pub mod measures;
 pub mod moment;
 mod owners;
+pub mod pages;
 pub mod service;
 pub mod snapshot;
 

@@ -6,7 +6,7 @@ use settings::units::Span;
 
 use super::*;
 use crate::config::health::HealthConfig;
-use crate::plan::discover::DiscoverPlan;
+use crate::plan::discover::{DiscoverPlan, Entry};
 use crate::plan::health::ProbePlan;
 
 fn read(yaml: &str) -> (Option<ServicePlan>, Vec<String>) {
@@ -51,14 +51,49 @@ fn a_name_that_begins_as_that_of_srv_records_must_go_on_as_one() {
     }
 }
 
+fn entry(address: &str, weight: u16, priority: u16) -> Entry {
+    Entry { address: address.parse().expect("an address"), weight, priority }
+}
+
+#[test]
+fn what_is_kept_is_kept_for_a_week_at_most() {
+    let (plan, _) = read("discover: { kind: dns, name: a.demo, port: 1 }\nttl: { hold: 0s, absent: 0s, unanswered: 168h }");
+    let ttl = plan.expect("lawful").ttl;
+    assert_eq!((ttl.hold.as_secs(), ttl.absent.as_secs(), ttl.unanswered.map(|span| span.as_secs())), (0, 0, Some(604_800)));
+    let (plan, complaints) = read("discover: { kind: dns, name: a.demo, port: 1 }\nttl: { hold: 169h, absent: 169h, unanswered: 169h }");
+    assert!(plan.is_none());
+    for (part, complaint) in ["hold", "absent", "unanswered"].iter().zip(&complaints) {
+        assert!(complaint.starts_with(&format!("services.orders.ttl.{part} ")), "{complaint}");
+    }
+    assert_eq!(complaints.len(), 3);
+    let (plan, _) = read("discover: { kind: dns, name: a.demo, port: 1 }");
+    let ttl = plan.expect("lawful").ttl;
+    assert_eq!((ttl.hold.as_secs(), ttl.absent.as_secs(), ttl.unanswered), (5, 60, None));
+}
+
+#[test]
+fn lists_of_instances_are_complained_of_entry_by_entry() {
+    let (_, complaints) = read(
+        "discover: { kind: static, addresses: [\"127.0.0.1:1\", { address: \"127.0.0.1:1\" }, { address: a }, { weight: 1 }, 7, { address: \"1.1.1.1:1\", weight: 65536 }] }",
+    );
+    for key in ["addresses[1].address", "addresses[2].address"] {
+        assert!(complaints.iter().any(|complaint| complaint.starts_with(&format!("services.orders.discover.{key} "))), "{key}: {complaints:#?}");
+    }
+}
+
 #[test]
 fn every_form_of_discovery_is_read() {
     for (yaml, wanted) in [
         (
             "discover: { kind: static, addresses: [\"127.0.0.1:80\", \"[::1]:81\"] }",
-            DiscoverPlan::Static(vec!["127.0.0.1:80".parse().unwrap(), "[::1]:81".parse().unwrap()]),
+            DiscoverPlan::Static(vec![entry("127.0.0.1:80", 1, 0), entry("[::1]:81", 1, 0)]),
         ),
         ("discover: { kind: dns, name: Users.demo., port: 9301 }", DiscoverPlan::Dns { name: "users.demo.".into(), port: 9301 }),
+        (
+            "discover: { kind: static, addresses: [\"127.0.0.1:80\", { address: \"[::1]:81\", weight: 0, priority: 7 }] }",
+            DiscoverPlan::Static(vec![entry("127.0.0.1:80", 1, 0), entry("[::1]:81", 0, 7)]),
+        ),
+        ("discover: { kind: file, path: run/a.yaml }", DiscoverPlan::File("/etc/gw/run/a.yaml".into())),
         ("discover: { kind: dns, name: users.demo, port: 9301 }", DiscoverPlan::Dns { name: "users.demo".into(), port: 9301 }),
         ("discover: { kind: unix, path: run/a.sock }", DiscoverPlan::Unix("/etc/gw/run/a.sock".into())),
     ] {

@@ -321,11 +321,11 @@ mod tests {
         let (begin, mut parts) = (Instant::now(), Vec::new());
         let answer = Targets { targets, ttl: Duration::from_secs(60), said: said(), additional: Vec::new() };
         let whole = hosts.resolve(&names, answer.clone(), |part| parts.push((begin.elapsed(), part.len()))).await;
-        assert_eq!(parts, [(FIRST_PART, 19)], "once: nothing was new after it");
-        assert_eq!((whole.found.expect("the others").len(), begin.elapsed()), (19, Duration::from_secs(5)));
+        assert!(parts.len() == 1 && parts[0].1 == 19 && parts[0].0 < 2 * FIRST_PART, "once, for nothing was new after it: {parts:?}");
+        assert_eq!((whole.found.expect("the others").len(), begin.elapsed().as_secs()), (19, 5));
         // From now on it is known to be dead, and rounds are short enough for a change to be seen in time.
         let again = Instant::now();
         hosts.resolve(&names, answer, |_| {}).await.found.expect("the others");
-        assert_eq!(again.elapsed(), Duration::from_secs(2));
+        assert_eq!(again.elapsed().as_secs(), 2);
     }
 }

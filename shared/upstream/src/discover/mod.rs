@@ -139,4 +139,6 @@ fn at_port<'a>(addresses: &'a [IpAddr], port: u16, target: Option<&'a Target>) -
 }
 
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;

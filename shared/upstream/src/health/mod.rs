@@ -162,7 +162,7 @@ mod tests {
 
     #[tokio::test]
     async fn checks_that_panicked_begin_again() {
-        let config = ServiceConfig::new(DiscoverConfig::Static { addresses: vec!["127.0.0.1:1".into()] });
+        let config = ServiceConfig::new(DiscoverConfig::Static { addresses: ["127.0.0.1:1".to_owned()].into_iter().collect() });
         let service = config.check("services.orders", &Files::of(std::path::Path::new("/")), &mut Report::new()).expect("plan");
         let (clock, _) = Clock::manual(1);
         let instances = Instances::new(&service, Measures::of("orders", &Metrics::new()), &clock);

@@ -120,8 +120,8 @@ const CONNECTS: [&str; 2] = ["ok", "failed"];
 const RETRIES: [&str; 2] = ["unsent", "idempotent"];
 /// In place of a word that is in none of the lists below, so that no label set is made that nobody takes out.
 const OTHER: &str = "other";
-/// The results that look-ups have: those of `wire::resolver::fault::NameFault` and a good one.
-const LOOKUPS: [&str; 13] = [
+/// The results that look-ups have: those of `wire::resolver::fault::NameFault`, that of a file, and a good one.
+const LOOKUPS: [&str; 14] = [
     "ok",
     "no-such-name",
     "no-records",
@@ -134,6 +134,7 @@ const LOOKUPS: [&str; 13] = [
     "malformed",
     "unreachable",
     "no-servers",
+    "unreadable",
     OTHER,
 ];
 /// The results that active checks have.

@@ -120,10 +120,7 @@ mod tests {
     }
 
     fn service(instances: usize, failure: Option<LookupFault>) -> ServiceSnapshot {
-        let endpoint = |number| EndpointSnapshot {
-            address: format!("10.0.0.{number}:80"),
-            ..EndpointSnapshot::default()
-        };
+        let endpoint = |number| EndpointSnapshot { address: format!("10.0.0.{number}:80"), ..EndpointSnapshot::default() };
         ServiceSnapshot {
             name: "orders".to_owned(),
             generation: 1,

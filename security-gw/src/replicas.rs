@@ -85,12 +85,7 @@ mod tests {
     }
 
     fn link(endpoints: Vec<EndpointSnapshot>) -> ServiceSnapshot {
-        ServiceSnapshot {
-            name: "link".to_owned(),
-            generation: 1,
-            endpoints,
-            ..ServiceSnapshot::default()
-        }
+        ServiceSnapshot { name: "link".to_owned(), generation: 1, endpoints, ..ServiceSnapshot::default() }
     }
 
     #[test]

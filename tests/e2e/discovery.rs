@@ -8,8 +8,8 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gwctl::stage::zone_handle::Conduct;
-use tests::rig::Rig;
 use serde_json::Value;
+use tests::rig::Rig;
 use tests::rig::scene::{Scene, srv_lines};
 use tests::rig::wait::until;
 
@@ -106,7 +106,11 @@ fn every_generation_is_remembered_with_its_answer_and_gwctl_shows_the_last_ones(
 
     let told = |name: &str, door: [&str; 2]| {
         let output = dns_history(name, door, rig.folder.path());
-        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
     };
     let (done, table, _) = told("orders", ["--admin", "unix:r.sock"]);
     let lines: Vec<&str> = table.lines().collect();

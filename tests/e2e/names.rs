@@ -70,7 +70,7 @@ impl Stand {
     }
 
     fn ask(&self) -> String {
-        self.rig.knock("GET /users/1").with(&self.rig.editor()).check("200 users").instance().to_owned()
+        self.rig.knock("GET /users/1").with(&self.rig.editor()).check("200 users").instance()
     }
 }
 
@@ -118,9 +118,8 @@ fn an_answer_that_says_it_is_good_for_long_is_asked_for_again_within_the_clamp()
         let before = stand.generation();
         stand.kit.set_addresses("users.demo", ttl, &[now]);
         until("the change is seen", || (stand.generation() > before).then_some(()));
-        for _ in 0..10 {
-            assert_eq!(stand.ask(), if now == "127.0.0.1" { "users-1" } else { "users-2" });
-        }
+        let wanted = if now == "127.0.0.1" { "users-1" } else { "users-2" };
+        until("the new address is met", || (stand.ask() == wanted).then_some(()));
     }
 }
 

@@ -26,7 +26,8 @@ const HEAD: [&str; 6] = ["GENERATION", "WHEN", "WHY", "ANSWER", "INSTANCES", "CH
 /// Nobody answers, or no service has this name.
 pub fn print(door: &Door, service: &str) -> Result<ExitCode, Fault> {
     let address = door.address()?;
-    let reply = health::page(&address, &format!("/services/{}/history", path_of(service)?)).map_err(|error| unanswered(&address, &error))?;
+    let reply =
+        health::page(&address, &format!("/services/{}/history", path_of(service)?)).map_err(|error| unanswered(&address, &error))?;
     let answer: Value = serde_json::from_str(&reply.body).unwrap_or_default();
     match (reply.status, answer["services"].as_array()) {
         (200, _) => say(table(&answer)),

@@ -94,8 +94,7 @@ fn of_file(file: &Path) -> Result<String, Fault> {
 
 /// Gives an order; what the tier says against it is a fault.
 fn order(address: &Address, path: &str) -> Result<Value, Fault> {
-    let reply = health::order(address, path, ANSWER_MAX)
-        .map_err(|error| unanswered(address, &error))?;
+    let reply = health::order(address, path, ANSWER_MAX).map_err(|error| unanswered(address, &error))?;
     let answer: Value = serde_json::from_str(&reply.body).unwrap_or_default();
     if reply.status == 200 {
         return Ok(answer);

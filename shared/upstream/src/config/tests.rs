@@ -77,7 +77,10 @@ fn lists_of_instances_are_complained_of_entry_by_entry() {
         "discover: { kind: static, addresses: [\"127.0.0.1:1\", { address: \"127.0.0.1:1\" }, { address: a }, { weight: 1 }, 7, { address: \"1.1.1.1:1\", weight: 65536 }] }",
     );
     for key in ["addresses[1].address", "addresses[2].address"] {
-        assert!(complaints.iter().any(|complaint| complaint.starts_with(&format!("services.orders.discover.{key} "))), "{key}: {complaints:#?}");
+        assert!(
+            complaints.iter().any(|complaint| complaint.starts_with(&format!("services.orders.discover.{key} "))),
+            "{key}: {complaints:#?}"
+        );
     }
 }
 

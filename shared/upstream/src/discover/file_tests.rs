@@ -106,7 +106,8 @@ fn yaml_and_json_are_read_and_mistakes_are_told_with_their_place() {
 
 #[tokio::test]
 async fn every_way_of_changing_a_file_is_seen_and_a_broken_one_changes_nothing() {
-    let bench = Bench::start("changes", |folder| std::fs::write(folder.join("orders.yaml"), "- 10.0.0.1:80\n- 10.0.0.2:80\n").expect("written"));
+    let bench =
+        Bench::start("changes", |folder| std::fs::write(folder.join("orders.yaml"), "- 10.0.0.1:80\n- 10.0.0.2:80\n").expect("written"));
     bench.generation(1).await;
     assert_eq!(bench.names(), ["10.0.0.1:80", "10.0.0.2:80"]);
     let first = bench.service.endpoints();
@@ -139,7 +140,10 @@ async fn every_way_of_changing_a_file_is_seen_and_a_broken_one_changes_nothing()
     bench.generation(4).await;
     assert_eq!(bench.names(), ["10.0.0.5:80"]);
     let newest = bench.service.history().generations[0].clone();
-    assert_eq!((newest.why, newest.added.first.clone(), newest.removed.first.clone()), (Why::File, vec!["10.0.0.5:80".to_owned()], vec!["10.0.0.4:80".to_owned()]));
+    assert_eq!(
+        (newest.why, newest.added.first.clone(), newest.removed.first.clone()),
+        (Why::File, vec!["10.0.0.5:80".to_owned()], vec!["10.0.0.4:80".to_owned()])
+    );
     let text = bench.metrics.encode();
     for (result, count) in [("malformed", 1), ("unreadable", 1), ("no-records", 1)] {
         let line = format!("gateway_dns_lookups_total{{service=\"orders\",result=\"{result}\"}} {count}\n");

@@ -330,8 +330,9 @@ async fn the_history_outlives_every_way_of_finding_the_instances() {
 #[tokio::test(start_paused = true)]
 async fn a_dead_target_does_not_delay_the_others_at_the_start() {
     let script = Arc::new(Script::default());
-    *script.targets.lock().expect("lock") =
-        [("a.demo", 10), ("b.demo", 20), ("c.demo", 10)].map(|(host, priority)| Target { priority, weight: 1, port: 80, host: host.into() }).into();
+    *script.targets.lock().expect("lock") = [("a.demo", 10), ("b.demo", 20), ("c.demo", 10)]
+        .map(|(host, priority)| Target { priority, weight: 1, port: 80, host: host.into() })
+        .into();
     script.dead.lock().expect("lock").push("b.demo".into());
     let begun = Instant::now();
     let bench = Bench::on(script, DiscoverConfig::Srv { name: "_http._tcp.orders.demo".into() }, TtlConfig::default());

@@ -21,6 +21,7 @@ mod ledger;
 mod ledger_changes;
 mod link;
 mod link_health;
+mod names;
 mod overload;
 mod proxy_protocol;
 mod readme;

@@ -22,7 +22,7 @@ fn the_short_form_takes_every_default() {
     let (plan, complaints) = read("discover: { kind: srv, name: _http._tcp.Orders.demo. }");
     let plan = plan.unwrap_or_else(|| panic!("{complaints:?}"));
     assert_eq!(&*plan.name, "orders");
-    assert_eq!(plan.discover, DiscoverPlan::Srv { name: "_http._tcp.orders.demo".into() });
+    assert_eq!(plan.discover, DiscoverPlan::Srv { name: "_http._tcp.orders.demo.".into() });
     assert_eq!(plan.balance, Balance::LeastRequest);
     assert_eq!((plan.ttl.min.as_secs(), plan.ttl.max.as_secs(), plan.timeouts.connect.as_secs()), (1, 5, 2));
     assert_eq!(plan.timeouts.upload_idle.as_secs(), 30);
@@ -91,6 +91,7 @@ fn every_form_of_discovery_is_read() {
             "discover: { kind: static, addresses: [\"127.0.0.1:80\", \"[::1]:81\"] }",
             DiscoverPlan::Static(vec![entry("127.0.0.1:80", 1, 0), entry("[::1]:81", 1, 0)]),
         ),
+        ("discover: { kind: dns, name: Users.demo., port: 9301 }", DiscoverPlan::Dns { name: "users.demo.".into(), port: 9301 }),
         (
             "discover: { kind: static, addresses: [\"127.0.0.1:80\", { address: \"[::1]:81\", weight: 0, priority: 7 }] }",
             DiscoverPlan::Static(vec![entry("127.0.0.1:80", 1, 0), entry("[::1]:81", 0, 7)]),

@@ -117,9 +117,12 @@ impl InstanceTlsConfig {
             return Some(name.clone());
         }
         match discover? {
-            DiscoverPlan::Dns { name, .. } => Some(name.clone()),
+            // No certificate holds the final dot that a name may have here (RFC 6125 §6.4, RFC 6066 §3).
+            DiscoverPlan::Dns { name, .. } => Some(name.trim_end_matches('.').to_owned()),
             // The name that the operator wrote is the one to prove (RFC 6125 §2.3): an SRV target comes from DNS, which proves nothing.
-            DiscoverPlan::Srv { name } => Some(name.split('.').skip_while(|label| label.starts_with('_')).collect::<Vec<_>>().join(".")),
+            DiscoverPlan::Srv { name } => {
+                Some(name.trim_end_matches('.').split('.').skip_while(|label| label.starts_with('_')).collect::<Vec<_>>().join("."))
+            }
             DiscoverPlan::Static(_) | DiscoverPlan::File { .. } | DiscoverPlan::Unix(_) => {
                 // A list of peers that names one host names the server as well.
                 if let Some(name) = self.peers.iter().find_map(|peer| peer.strip_prefix("dns:").filter(|name| !name.contains('*'))) {

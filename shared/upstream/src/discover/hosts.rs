@@ -134,13 +134,14 @@ async fn look_up<L: Lookup>(names: &L, hosts: &[(&str, Duration)], all: Duration
     let begin = Instant::now();
     let end = begin + all;
     let ask = |(place, (host, bound)): (usize, (&str, Duration))| {
-        let host = host.to_owned();
+        // A target is a whole name (RFC 2782): a search list must not lead elsewhere.
+        let name = format!("{host}.");
         Box::pin(async move {
             let now = Instant::now();
             if now >= end {
                 return (place, None);
             }
-            let answer = tokio::time::timeout_at(end.min(now + bound), names.addresses(&host)).await;
+            let answer = tokio::time::timeout_at(end.min(now + bound), names.addresses(&name)).await;
             (place, Some(answer.unwrap_or(Err(LookupFault::TIMEOUT))))
         })
     };

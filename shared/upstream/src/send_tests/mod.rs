@@ -3,6 +3,7 @@
 mod budget;
 mod health;
 mod instance;
+mod limits;
 mod pools;
 mod repeat;
 mod streams;

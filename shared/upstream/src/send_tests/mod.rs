@@ -3,7 +3,9 @@
 mod budget;
 mod health;
 mod instance;
+mod outliers;
 mod pools;
+mod probes;
 mod repeat;
 mod streams;
 mod tls;

@@ -3,7 +3,10 @@
 mod budget;
 mod health;
 mod instance;
+mod limits;
+mod outliers;
 mod pools;
+mod probes;
 mod repeat;
 mod streams;
 mod tls;

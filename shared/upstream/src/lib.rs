@@ -27,6 +27,7 @@ mod budget;
 mod ceiling;
 mod connect;
 mod link;
+mod multiplex;
 mod outgoing;
 mod patience;
 mod stream;

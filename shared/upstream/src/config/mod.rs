@@ -7,6 +7,7 @@ pub mod balance;
 pub mod discover;
 pub mod health;
 pub mod pool;
+pub mod protocol;
 pub mod retries;
 pub mod timeouts;
 pub mod tls;
@@ -19,6 +20,7 @@ use settings::report::Report;
 use crate::config::balance::Balance;
 use crate::config::discover::{DiscoverConfig, TtlConfig};
 use crate::config::pool::PoolConfig;
+use crate::config::protocol::ProtocolConfig;
 use crate::config::retries::RetriesConfig;
 use crate::config::timeouts::TimeoutsConfig;
 use crate::config::tls::InstanceTlsConfig;
@@ -36,6 +38,9 @@ pub struct ServiceConfig {
     /// How one of them is picked for a request.
     #[serde(default)]
     pub balance: Balance,
+    /// What is spoken to them.
+    #[serde(default)]
+    pub protocol: ProtocolConfig,
     /// TLS towards the instances; without it they are spoken to in plain HTTP.
     #[serde(default)]
     pub tls: Option<InstanceTlsConfig>,
@@ -60,6 +65,7 @@ impl ServiceConfig {
         Self {
             discover,
             balance: Balance::default(),
+            protocol: ProtocolConfig::default(),
             tls: None,
             ttl: TtlConfig::default(),
             timeouts: TimeoutsConfig::default(),
@@ -78,7 +84,7 @@ impl ServiceConfig {
         let discover = self.discover.check(&format!("{key}.discover"), files, report);
         let tls = match &self.tls {
             None => Some(None),
-            Some(tls) => tls.check(&format!("{key}.tls"), files, discover.as_ref(), report).map(Some),
+            Some(tls) => tls.check(&format!("{key}.tls"), files, discover.as_ref(), self.protocol, report).map(Some),
         };
         let ttl = self.ttl.check(&format!("{key}.ttl"), report);
         let timeouts = self.timeouts.check(&format!("{key}.timeouts"), report);
@@ -88,6 +94,7 @@ impl ServiceConfig {
             name: name?.into(),
             discover: discover?,
             balance: self.balance,
+            protocol: self.protocol.plan(),
             tls: tls?,
             ttl: ttl?,
             timeouts: timeouts?,

@@ -3,6 +3,7 @@
 pub mod discover;
 pub mod health;
 pub mod pool;
+pub mod protocol;
 pub mod retries;
 pub mod timeouts;
 
@@ -14,6 +15,7 @@ use crate::config::balance::Balance;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
 use crate::plan::health::HealthPlan;
 use crate::plan::pool::PoolPlan;
+use crate::plan::protocol::Protocol;
 use crate::plan::retries::RetriesPlan;
 use crate::plan::timeouts::TimeoutsPlan;
 
@@ -28,6 +30,8 @@ pub struct ServicePlan {
     pub ttl: TtlPlan,
     /// How one of them is picked.
     pub balance: Balance,
+    /// What is spoken to them.
+    pub protocol: Protocol,
     /// How connections to them are secured; `None` is plain HTTP.
     pub tls: Option<ClientTls>,
     /// How long things may take.

@@ -40,6 +40,8 @@ pub(super) enum Failed {
     Unsent(Request<Body>, SendFault),
     /// A pooled connection was dead before anything was written.
     Stale(Request<Body>),
+    /// The instance says that it has done nothing of it (RFC 9113 §8.7).
+    Unprocessed(Request<Body>),
     /// The connection ended before the head of a response; the copy is there where it may be sent again.
     Broken(Option<Request<Body>>),
     /// Nothing more may be done.
@@ -66,6 +68,7 @@ impl Journey<'_> {
             let begun = Instant::now();
             let attempted = self.attempt(&endpoint, request).await;
             self.tell(&endpoint, begun, &attempted);
+            let free = matches!(attempted, Err(Failed::Unprocessed(_)));
             let (again, fault) = match attempted {
                 Ok(response) => {
                     measures.attempt(Outcome::Answered);
@@ -84,6 +87,7 @@ impl Journey<'_> {
                     continue;
                 }
                 Err(Failed::Unsent(unsent, fault)) => (Some(unsent), fault),
+                Err(Failed::Unprocessed(unsent)) => (Some(unsent), SendFault::Reset),
                 Err(Failed::Broken(copy)) => (copy, SendFault::Reset),
                 Err(Failed::Final(fault)) => (None, fault),
             };
@@ -91,7 +95,7 @@ impl Journey<'_> {
             let left = self.trip.attempts < self.attempts_max && self.patience.time_left() != Some(Duration::ZERO);
             match again {
                 Some(again) if left => {
-                    if matches!(fault, SendFault::ConnectFailed) {
+                    if free || matches!(fault, SendFault::ConnectFailed) {
                         measures.retries_unsent.inc();
                     } else if self.service.budget().withdraw(self.service.plan().retries.budget, moment::now_ms()) {
                         measures.retries_idempotent.inc();

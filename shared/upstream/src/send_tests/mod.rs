@@ -1,8 +1,10 @@
 //! `send` over real sockets, against instances that behave as a test says.
 
 mod budget;
+
 mod health;
 mod instance;
+mod multiplexed;
 mod pools;
 mod repeat;
 mod streams;

@@ -109,6 +109,17 @@ impl ClientTls {
         Ok(Self { config: Arc::new(config), server_name, made, shows })
     }
 
+    /// The same, with other protocols by ALPN; it resumes the sessions of this one.
+    #[must_use]
+    pub fn speaking(&self, alpn: &[&[u8]]) -> Self {
+        if self.config.alpn_protocols.iter().map(Vec::as_slice).eq(alpn.iter().copied()) {
+            return self.clone();
+        }
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        Self { config: Arc::new(config), ..self.clone() }
+    }
+
     /// The configuration, for connectors of other libraries.
     #[must_use]
     pub fn config(&self) -> &Arc<ClientConfig> {

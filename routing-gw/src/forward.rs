@@ -6,8 +6,8 @@
 
 use std::rc::Rc;
 
-use contract::headers;
 use contract::trail::Trail;
+use contract::{grpc, headers};
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::Value;
@@ -55,6 +55,8 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Introduced>, trail: &mut
 
     let granted = hop_by_hop::strip(response.headers_mut());
     headers::scrub(response.headers_mut());
+    // The link may be of HTTP/1.1.
+    grpc::announce_trailers(response.headers_mut());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let (Some(client), Some(protocol)) = (client, granted) else {
             return Err(Refusal::Upstream(SendFault::Protocol));

@@ -14,7 +14,7 @@ use crate::BINARIES;
 
 const WORKERS: usize = 4;
 const CLIENTS: usize = 4;
-const REQUESTS_EACH: usize = 800;
+const REQUESTS_EACH: usize = 400;
 
 /// Requests of each worker of tier 2 so far.
 fn counts(rig: &Rig) -> BTreeMap<usize, f64> {

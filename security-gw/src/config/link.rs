@@ -15,6 +15,7 @@ use upstream::config::ServiceConfig;
 use upstream::config::balance::Balance;
 use upstream::config::discover::{DiscoverConfig, TtlConfig};
 use upstream::config::health::HealthConfig;
+use upstream::config::outliers::{OutliersConfig, Whose};
 use upstream::config::pool::PoolConfig;
 use upstream::config::protocol::ProtocolConfig;
 use upstream::config::retries::RetriesConfig;
@@ -62,6 +63,9 @@ pub struct LinkConfig {
     /// How often each replica is asked how it does.
     #[serde(default)]
     pub health: HealthConfig,
+    /// When a replica is left alone for what its answers have shown.
+    #[serde(default)]
+    pub outliers: OutliersConfig,
 }
 
 /// The way to tier 2 as meant.
@@ -125,14 +129,18 @@ impl LinkConfig {
             timeouts: self.timeouts,
             pool: self.pool,
             retries: self.retries,
+            // Those of the link are checked beside this: a replica is no instance of a service.
+            health: None,
+            outliers: OutliersConfig::default(),
         };
         let service = service.check("link", files, report);
         let health = self.health.check("link.health", ProbePlan::Link, report);
+        let outliers = self.outliers.check("link.outliers", Whose::Link, report);
         let keys = self.signing_key.check("link.signing_key", files, report);
         if self.timeout == Span::default() {
             report.complain("link.timeout", "tier 2 answers nothing in no time", "set a time above 0");
         }
-        let service = ServicePlan { health: Some(health?), ..service? };
+        let service = ServicePlan { health: Some(health?), outliers: outliers?, ..service? };
         // A name that is empty was complained of where it stands.
         let signer = Signer::new(Arc::clone(keys.as_ref()?), name.to_owned(), self.audience.clone()).ok()?;
         let keys_file = files.resolve(&self.signing_key.file).display().to_string().into();

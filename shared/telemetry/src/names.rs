@@ -64,6 +64,12 @@ pub mod metric {
     pub const HEALTH_CHECKS: &str = "gateway_health_checks_total";
     /// Instances now by what the active checks say of them, by service and state.
     pub const INSTANCES_HEALTH: &str = "gateway_instances_health";
+    /// Instances that were left alone for a while, by service and cause.
+    pub const EJECTIONS: &str = "gateway_upstream_ejections_total";
+    /// Ejections that the largest share of ejected instances did not allow, by service.
+    pub const EJECTIONS_REFUSED: &str = "gateway_upstream_ejections_refused_total";
+    /// Instances that are left alone now, by service.
+    pub const INSTANCES_EJECTED: &str = "gateway_instances_ejected";
     /// Connections to instances opened, by service and result.
     pub const UPSTREAM_CONNECTS: &str = "gateway_upstream_connects_total";
     /// Connections to instances that are open now, by service.
@@ -126,6 +132,8 @@ pub mod label {
     pub const OUTCOME: &str = "outcome";
     /// What something is now, one word.
     pub const STATE: &str = "state";
+    /// Why something was done, one word.
+    pub const CAUSE: &str = "cause";
     /// The name of a service.
     pub const SERVICE: &str = "service";
     /// The name of a route.

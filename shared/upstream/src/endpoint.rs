@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use prometheus_client::metrics::gauge::Gauge;
 
 use crate::health::standing::{Checked, Standing};
+use crate::outlier::cause::Cause;
+use crate::outlier::record::Record;
 
 /// The first time an instance is left alone after a failed connection, in milliseconds; it doubles with each further failure.
 pub const AVOID_MS_FIRST: u64 = 1_000;
@@ -53,6 +55,7 @@ pub struct Endpoint {
     /// The services that name it: more than one while a reload hands it over.
     named_by: AtomicU32,
     checked: Checked,
+    record: Record,
 }
 
 impl Endpoint {
@@ -71,6 +74,7 @@ impl Endpoint {
             avoid_until_ms: AtomicU64::new(0),
             named_by: AtomicU32::new(1),
             checked: Checked::default(),
+            record: Record::default(),
         }
     }
 
@@ -110,10 +114,27 @@ impl Endpoint {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Whether it should be left alone at `now_ms` because connections to it failed lately.
+    /// Whether it should be left alone at `now_ms` because connections to it failed lately, or because it answers badly.
     #[must_use]
     pub fn is_avoided(&self, now_ms: u64) -> bool {
-        now_ms < self.avoid_until_ms.load(Ordering::Relaxed)
+        self.is_left_alone(now_ms, true)
+    }
+
+    /// The same for one request, which `may_try` an instance whose ejection is over, or must leave that to one that may.
+    #[must_use]
+    pub fn is_left_alone(&self, now_ms: u64, may_try: bool) -> bool {
+        now_ms < self.avoid_until_ms.load(Ordering::Relaxed) || self.record.is_left_alone(now_ms, may_try)
+    }
+
+    /// Why it is left alone, and until when ([`crate::moment`]), at `now_ms`; `None` while it is not.
+    pub(crate) fn ejection(&self, now_ms: u64) -> Option<(Cause, u64)> {
+        let until = self.avoid_until_ms.load(Ordering::Relaxed);
+        self.record.ejection().or_else(|| (now_ms < until).then_some((Cause::ConnectFailed, until)))
+    }
+
+    /// What is held against it.
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
     }
 
     /// How it stands by the active checks.
@@ -156,27 +177,29 @@ impl Endpoint {
             // Whoever loses the race tries as well; that costs one more attempt and nothing else.
             let _ = self.avoid_until_ms.compare_exchange(until, now_ms + AVOID_MS_FIRST, Ordering::Relaxed, Ordering::Relaxed);
         }
-        is_trial
+        is_trial | self.record.claim_trial(now_ms)
     }
 
-    /// A connection that was begun at `begun_ms` could not be made.
-    pub(crate) fn connect_failed(&self, begun_ms: u64, now_ms: u64) {
+    /// A connection that was begun at `begun_ms` could not be made; `false` when that was no news.
+    pub(crate) fn connect_failed(&self, begun_ms: u64, now_ms: u64) -> bool {
         // A hundred requests that ran into the same closed port are one piece of news, not a hundred.
         if self.failed_at_ms.swap(now_ms, Ordering::Relaxed) >= begun_ms {
-            return;
+            return false;
         }
         let failures = self.failures.fetch_add(1, Ordering::Relaxed);
         let pause = AVOID_MS_FIRST.saturating_mul(1 << failures.min(16)).min(AVOID_MS_MAX);
         self.avoid_until_ms.store(now_ms + pause, Ordering::Relaxed);
+        true
     }
 
-    /// A connection was made: what failed before is forgiven.
-    pub(crate) fn connected(&self) {
-        if self.avoid_until_ms.load(Ordering::Relaxed) != 0 {
-            self.avoid_until_ms.store(0, Ordering::Relaxed);
+    /// A connection was made: that others failed before is forgiven. `true` when there was anything to forgive.
+    pub(crate) fn connected(&self) -> bool {
+        let failed = self.avoid_until_ms.load(Ordering::Relaxed) != 0 && self.avoid_until_ms.swap(0, Ordering::Relaxed) != 0;
+        if failed {
             self.failed_at_ms.store(0, Ordering::Relaxed);
             self.failures.store(0, Ordering::Relaxed);
         }
+        failed
     }
 
     /// One more request under way.

@@ -22,17 +22,20 @@ use crate::endpoints::{ENDPOINTS_MAX, EndpointSet, Found};
 use crate::health::standing::{Learnt, Outcome, Standing};
 use crate::lookup::LookupFault;
 use crate::measures::Measures;
+use crate::moment;
 use crate::owners::Owners;
 use crate::plan::ServicePlan;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
 use crate::plan::health::HealthPlan;
 use crate::plan::protocol::Protocol;
+use crate::plan::outliers::OutliersPlan;
 
 /// What a plan asks of those who keep the instances fresh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Terms {
     pub(crate) ttl: TtlPlan,
     pub(crate) health: Option<HealthPlan>,
+    pub(crate) outliers: OutliersPlan,
 }
 
 /// The instances of one service.
@@ -51,6 +54,9 @@ pub(crate) struct Instances {
     /// Counts changes of standing.
     checks: watch::Sender<u64>,
     is_checked: AtomicBool,
+    is_judged: AtomicBool,
+    /// Held while an instance is taken out or back, so that the share holds.
+    ejecting: Mutex<()>,
     turn: AtomicUsize,
     news: Mutex<News>,
     ceiling: Arc<Ceiling>,
@@ -85,7 +91,7 @@ pub(crate) struct News {
 impl Terms {
     /// Those of `plan`.
     pub(crate) fn of(plan: &ServicePlan) -> Self {
-        Self { ttl: plan.ttl, health: plan.health }
+        Self { ttl: plan.ttl, health: plan.health.clone(), outliers: plan.outliers }
     }
 }
 
@@ -138,6 +144,8 @@ impl Instances {
             leases: Mutex::default(),
             checks: watch::Sender::new(0),
             is_checked: AtomicBool::new(false),
+            is_judged: AtomicBool::new(false),
+            ejecting: Mutex::default(),
             turn: AtomicUsize::new(0),
             news: Mutex::default(),
             ceiling,
@@ -154,6 +162,11 @@ impl Instances {
     /// Whether `plan` asks for the same instances, found and reached in the same way.
     pub(crate) fn suit(&self, plan: &ServicePlan) -> bool {
         self.name == plan.name && self.discover == plan.discover && self.tls == plan.tls && self.protocol == plan.protocol
+    }
+
+    /// The service's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// How they are found.
@@ -219,6 +232,16 @@ impl Instances {
     /// Tells that a standing may have changed.
     pub(crate) fn checks(&self) -> watch::Receiver<u64> {
         self.checks.subscribe()
+    }
+
+    /// Whether somebody has to begin to compare them; true once.
+    pub(crate) fn begin_judging(&self) -> bool {
+        !self.is_judged.swap(true, Ordering::Relaxed)
+    }
+
+    /// Held while an instance is taken out or back.
+    pub(crate) fn ejecting(&self) -> &Mutex<()> {
+        &self.ejecting
     }
 
     /// Whether somebody has to begin to check them; true once.
@@ -314,8 +337,25 @@ impl Instances {
             self.count_standings();
         }
         if is_first || was != is {
-            self.checks.send_modify(|count| *count += 1);
+            self.recount();
         }
+    }
+
+    /// Something has happened by which the rank of an instance may have changed: what is counted of ranks is counted anew, and whoever waits
+    /// for such news is told. Never per request.
+    pub(crate) fn recount(&self) {
+        self.count_ejected();
+        self.checks.send_modify(|count| *count += 1);
+    }
+
+    /// Shows how many instances are left alone, unless others have come after these.
+    fn count_ejected(&self) {
+        let now_ms = moment::now_ms();
+        self.owners.if_youngest(self, || {
+            let set = self.set.load_full();
+            let out = set.endpoints().iter().filter(|endpoint| endpoint.ejection(now_ms).is_some()).count();
+            self.measures.outliers.now.set(out as i64);
+        });
     }
 
     /// Shows how many instances there are, unless others have come after these.
@@ -323,6 +363,7 @@ impl Instances {
         self.owners.if_youngest(self, || {
             self.measures.instances.set(self.set.load_full().endpoints().len() as i64);
         });
+        self.count_ejected();
         if self.measures.tells_standings() {
             self.count_standings();
         }
@@ -346,7 +387,7 @@ impl Instances {
     /// The terms of the youngest lease hold, also after a younger one was given back: its configuration did not come to serve.
     fn follow_youngest(&self, leases: &Leases) {
         let Some((_, youngest)) = leases.all.last() else { return };
-        self.terms.send_if_modified(|terms| std::mem::replace(terms, *youngest) != *youngest);
+        self.terms.send_if_modified(|terms| std::mem::replace(terms, youngest.clone()) != *youngest);
     }
 }
 

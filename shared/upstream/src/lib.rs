@@ -20,6 +20,7 @@ pub mod service;
 pub mod snapshot;
 
 pub mod health;
+pub mod outlier;
 pub mod pick;
 
 mod answer;

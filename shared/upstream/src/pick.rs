@@ -4,16 +4,16 @@
 //! it speaks a treaty that is understood here. Never: loops over the set unless most of it is no good; picks a tried one while one that may answer
 //! is left.
 //!
-//! Best first: those that are well, those whose first check has not ended, those that leave; the same of those that this request has tried; and
-//! last the bad ones, which are being avoided, fail their checks or say that they are not ready. A bad one's refusal would be final, so that a
-//! request is rather sent again where it broke. When all are bad, all are used: what the checks say may be wrong, and must not take the whole
-//! service down.
+//! Best first: by the truth table (`health::verdict`) those that nothing speaks against, the same of those that this request has tried; and last
+//! the poor ones, which are left alone, fail their checks or say that they are not ready. A poor one's refusal would be final, so that a request is
+//! rather sent again where it broke. When all are poor, all are used: what the checks say may be wrong, and must not take the whole service down.
 
 use std::sync::Arc;
 
 use crate::endpoint::Endpoint;
 use crate::endpoints::EndpointSet;
 use crate::health::standing::Standing;
+use crate::health::verdict::{self, Evidence, Rank};
 
 /// What a pick knows of a request and its service.
 #[derive(Clone, Copy, Debug)]
@@ -22,17 +22,10 @@ pub struct Asked<'t> {
     pub tried: &'t Tried,
     /// Whether the service's instances are checked, so that one of which nothing is known yet waits for its first check.
     pub checked: bool,
+    /// Whether it may try an instance whose ejection is over: it may be sent again, or is refused without harm.
+    pub may_try: bool,
     /// The time ([`crate::moment`]).
     pub now_ms: u64,
-}
-
-/// How good an instance is for a request, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    Good,
-    Unchecked,
-    Draining,
-    Bad,
 }
 
 /// How many instances one request remembers having tried; more attempts may repeat the oldest.
@@ -112,19 +105,17 @@ fn search<'a>(endpoints: &'a [Arc<Endpoint>], start: usize, asked: Asked<'_>) ->
     let from = start % endpoints.len().max(1);
     let around = || endpoints.iter().skip(from).chain(endpoints.iter().take(from));
     let usable = around().filter_map(|endpoint| Some((endpoint, rank(endpoint, asked)?)));
-    usable.min_by_key(|(endpoint, rank)| (*rank == Rank::Bad, asked.tried.contains(endpoint), *rank)).map(|(endpoint, _)| endpoint)
+    usable.min_by_key(|(endpoint, rank)| (rank.is_poor(), asked.tried.contains(endpoint), *rank)).map(|(endpoint, _)| endpoint)
 }
 
 /// `None` for one that is never used.
 fn rank(endpoint: &Endpoint, asked: Asked<'_>) -> Option<Rank> {
-    match endpoint.standing() {
-        Standing::Foreign => None,
-        Standing::NotReady | Standing::Unhealthy => Some(Rank::Bad),
-        _ if endpoint.is_avoided(asked.now_ms) => Some(Rank::Bad),
-        Standing::Draining => Some(Rank::Draining),
-        Standing::Unknown if asked.checked => Some(Rank::Unchecked),
-        Standing::Unknown | Standing::Healthy => Some(Rank::Good),
-    }
+    verdict::rank(Evidence {
+        held: false,
+        standing: endpoint.standing(),
+        checked: asked.checked,
+        left_alone: endpoint.is_left_alone(asked.now_ms, asked.may_try),
+    })
 }
 
 fn is_open(endpoint: &Endpoint, asked: Asked<'_>) -> bool {

@@ -20,7 +20,7 @@ fn set(weights: &[u16]) -> EndpointSet {
 /// A request that has tried nothing, at a service without checks.
 fn fresh(now_ms: u64) -> Asked<'static> {
     const NONE: &Tried = &Tried { ids: [0; TRIED_MAX], len: 0 };
-    Asked { tried: NONE, checked: false, now_ms }
+    Asked { tried: NONE, checked: false, may_try: true, now_ms }
 }
 
 /// SplitMix64, so that every run draws the same.
@@ -233,7 +233,7 @@ fn every_combination_is_picked_by_the_table() {
                 }
             }
             let best = states.iter().filter_map(place_in_order).min();
-            let asked = Asked { tried: &tried, checked, now_ms: 6 };
+            let asked = Asked { tried: &tried, checked, may_try: true, now_ms: 6 };
             for turn in 0..3 {
                 for picked in [round_robin(&set, turn, asked), least_request(&set, &mut random, asked)] {
                     let picked = picked.map(|picked| states[place(&set, picked)]);
@@ -267,7 +267,8 @@ proptest! {
         let any_good = set.endpoints().iter().any(|endpoint| good(&endpoint));
         let alike = |endpoint: &&Arc<Endpoint>| good(endpoint) == any_good;
         let left = set.endpoints().iter().filter(alike).any(|endpoint| !tried.contains(endpoint));
-        for picked in [round_robin(&set, turn, Asked { tried: &tried, checked: false, now_ms: 6 }), least_request(&set, numbers(seed), Asked { tried: &tried, checked: false, now_ms: 6 })] {
+        let asked = Asked { tried: &tried, checked: false, may_try: true, now_ms: 6 };
+        for picked in [round_robin(&set, turn, asked), least_request(&set, numbers(seed), asked)] {
             let picked = picked.expect("a set that is not empty always gives one");
             prop_assert_eq!(good(&picked), any_good);
             prop_assert!(!left || !tried.contains(picked));

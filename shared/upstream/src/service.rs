@@ -22,8 +22,8 @@ use crate::observed::Observed;
 use crate::pick::{self, Asked, Tried};
 use crate::plan::ServicePlan;
 use crate::plan::discover::DiscoverPlan;
-use crate::snapshot::{EndpointSnapshot, FailureSnapshot, ServiceSnapshot};
-use crate::{discover, health, moment};
+use crate::snapshot::{EjectionSnapshot, EndpointSnapshot, FailureSnapshot, ServiceSnapshot};
+use crate::{discover, health, moment, outlier};
 
 /// A service that runs. Dropping the last handle ends its discovery and retires its instances, unless a later configuration of the service goes on
 /// with them.
@@ -77,6 +77,9 @@ impl Service {
         let instances = Lease::take(instances, terms);
         if plan.health.is_some() && instances.begin_checks() {
             tasks.spawn("health", health::keep_checked(Arc::downgrade(&instances), instances.terms(), instances.generations()));
+        }
+        if instances.begin_judging() {
+            tasks.spawn("outliers", outlier::keep_judged(Arc::downgrade(&instances), instances.terms()));
         }
         Arc::new(Self { plan, instances })
     }
@@ -148,17 +151,19 @@ impl Service {
                     in_flight: endpoint.in_flight(),
                     consecutive_failures: endpoint.consecutive_failures(),
                     ejected: endpoint.is_avoided(now_ms),
+                    ejection: EjectionSnapshot::of(endpoint, now_ms, self.instances.clock().now_ms()),
+                    ejections: endpoint.record().ejections(),
                     health: endpoint.checked().snapshot(),
                 })
                 .collect(),
         }
     }
 
-    /// The instance for the next attempt of a request that has tried `tried`.
-    pub(crate) fn pick(&self, random: impl FnMut() -> u64, tried: &Tried) -> Option<Picked> {
+    /// The instance for the next attempt of a request that has tried `tried` and `may_try` an instance whose ejection is over.
+    pub(crate) fn pick(&self, random: impl FnMut() -> u64, tried: &Tried, may_try: bool) -> Option<Picked> {
         let set = self.instances.set().load();
         let now_ms = moment::now_ms();
-        let asked = Asked { tried, checked: self.plan.health.is_some(), now_ms };
+        let asked = Asked { tried, checked: self.plan.health.is_some(), may_try, now_ms };
         let endpoint = match self.plan.balance {
             Balance::LeastRequest => pick::least_request(&set, random, asked),
             Balance::RoundRobin => pick::round_robin(&set, self.instances.next_turn(), asked),
@@ -169,7 +174,17 @@ impl Service {
 
     /// Takes in what an attempt has shown of `endpoint`.
     pub(crate) fn observe(&self, endpoint: &Arc<Endpoint>, observed: &Observed) {
-        tracing::trace!(service = self.name(), instance = endpoint.name(), ?observed, "an attempt has ended");
+        self.instances.observe(endpoint, observed, &self.plan.outliers);
+    }
+
+    /// A connection to `endpoint` that was begun at `begun_ms` could not be made.
+    pub(crate) fn connect_failed(&self, endpoint: &Endpoint, begun_ms: u64) {
+        self.instances.connect_failed(endpoint, begun_ms, moment::now_ms());
+    }
+
+    /// A connection to `endpoint` was made.
+    pub(crate) fn connected(&self, endpoint: &Endpoint) {
+        self.instances.connected(endpoint);
     }
 
     /// Unix time in seconds.

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::endpoint::Endpoint;
+
 /// One service at one moment.
 #[derive(Clone, Debug, Serialize)]
 pub struct ServiceSnapshot {
@@ -45,11 +47,33 @@ pub struct EndpointSnapshot {
     pub in_flight: u32,
     /// Failed connection attempts since the last good one.
     pub consecutive_failures: u32,
-    /// Whether it is left alone for the moment because of them.
+    /// Whether it is left alone for the moment, because of them or of its answers.
     pub ejected: bool,
+    /// Why and until when; absent while nothing is held against it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ejection: Option<EjectionSnapshot>,
+    /// How often it was left alone since it was found.
+    pub ejections: u32,
     /// What the active checks say of it; absent where there are none, or none yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthSnapshot>,
+}
+
+/// Why one instance is left alone at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct EjectionSnapshot {
+    /// `connect_failed`, `failures`, `gateway_errors` or `latency`.
+    pub cause: &'static str,
+    /// Until when, in Unix milliseconds. If that is over, the next request that may be repeated tries it.
+    pub until_ms: u64,
+}
+
+impl EjectionSnapshot {
+    /// That of `endpoint` at `now_ms` ([`crate::moment`]), which is `unix_ms` of the day.
+    pub(crate) fn of(endpoint: &Endpoint, now_ms: u64, unix_ms: u64) -> Option<Self> {
+        let (cause, until) = endpoint.ejection(now_ms)?;
+        Some(Self { cause: cause.word(), until_ms: (unix_ms + until).saturating_sub(now_ms) })
+    }
 }
 
 /// What the active checks say of one instance at one moment.

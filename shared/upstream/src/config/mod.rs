@@ -6,9 +6,11 @@
 pub mod balance;
 pub mod discover;
 pub mod health;
+pub mod outliers;
 pub mod pool;
 pub mod protocol;
 pub mod retries;
+pub mod service_health;
 pub mod timeouts;
 pub mod tls;
 
@@ -19,9 +21,11 @@ use settings::report::Report;
 
 use crate::config::balance::Balance;
 use crate::config::discover::{DiscoverConfig, TtlConfig};
+use crate::config::outliers::{OutliersConfig, Whose};
 use crate::config::pool::PoolConfig;
 use crate::config::protocol::ProtocolConfig;
 use crate::config::retries::RetriesConfig;
+use crate::config::service_health::ServiceHealthConfig;
 use crate::config::timeouts::TimeoutsConfig;
 use crate::config::tls::InstanceTlsConfig;
 use crate::plan::ServicePlan;
@@ -56,6 +60,12 @@ pub struct ServiceConfig {
     /// Attempts at other instances.
     #[serde(default)]
     pub retries: RetriesConfig,
+    /// Active checks; without it instances are not asked how they do.
+    #[serde(default)]
+    pub health: Option<ServiceHealthConfig>,
+    /// When an instance is left alone for what its answers have shown.
+    #[serde(default)]
+    pub outliers: OutliersConfig,
 }
 
 impl ServiceConfig {
@@ -71,6 +81,8 @@ impl ServiceConfig {
             timeouts: TimeoutsConfig::default(),
             pool: PoolConfig::default(),
             retries: RetriesConfig::default(),
+            health: None,
+            outliers: OutliersConfig::default(),
         }
     }
 
@@ -90,6 +102,11 @@ impl ServiceConfig {
         let timeouts = self.timeouts.check(&format!("{key}.timeouts"), report);
         let pool = self.pool.check(&format!("{key}.pool"), report);
         let retries = self.retries.check(&format!("{key}.retries"), report);
+        let health = match &self.health {
+            None => Some(None),
+            Some(health) => health.check(&format!("{key}.health"), discover.as_ref(), report).map(Some),
+        };
+        let outliers = self.outliers.check(&format!("{key}.outliers"), Whose::Service, report);
         Some(ServicePlan {
             name: name?.into(),
             discover: discover?,
@@ -100,7 +117,8 @@ impl ServiceConfig {
             timeouts: timeouts?,
             pool: pool?,
             retries: retries?,
-            health: None,
+            health: health?,
+            outliers: outliers?,
         })
     }
 }

@@ -6,6 +6,7 @@ use settings::units::Span;
 
 use super::*;
 use crate::config::health::HealthConfig;
+use crate::config::outliers::{OutliersConfig, Whose};
 use crate::plan::discover::DiscoverPlan;
 use crate::plan::health::ProbePlan;
 use crate::plan::protocol::Protocol;
@@ -42,8 +43,8 @@ fn http_2_is_asked_for_by_its_name_and_bounds_its_streams() {
         ("pool: { streams_max: 10001 }", "services.orders.pool.streams_max"),
         ("protocol: h2c", "protocol"),
     ] {
-        let (plan, complaints) = read(&format!("{{ discover: {{ kind: static, addresses: [\"127.0.0.1:80\"] }}, {options} }}"));
-        assert!(plan.is_none() && complaints.len() == 1 && complaints[0].starts_with(key), "{options}: {complaints:?}");
+        let (_, complaints) = read(&format!("{{ discover: {{ kind: static, addresses: [\"127.0.0.1:80\"] }}, {options} }}"));
+        assert!(complaints.len() == 1 && complaints[0].starts_with(key), "{options}: {complaints:?}");
     }
 }
 
@@ -152,4 +153,94 @@ fn the_schema_names_every_kind() {
     for kind in ["static", "dns", "srv", "unix", "least_request", "round_robin"] {
         assert!(schema.contains(&format!("\"{kind}\"")), "{kind}");
     }
+}
+
+#[test]
+fn a_service_is_checked_only_where_it_says_how() {
+    let plan = |rest: &str| {
+        let (plan, complaints) = read(&format!("discover: {{ kind: dns, name: a.demo, port: 80 }}\n{rest}"));
+        plan.unwrap_or_else(|| panic!("{rest}: {complaints:?}"))
+    };
+    assert_eq!(plan("").health, None);
+    let health = plan("health: { probe: { kind: http, path: /healthz } }").health.expect("checks");
+    assert_eq!((health.every.as_secs(), health.timeout.as_secs(), health.unhealthy_threshold, health.healthy_threshold), (5, 2, 3, 2));
+    let ProbePlan::Http(probe) = health.probe else { panic!("{:?}", health.probe) };
+    assert_eq!((probe.path.as_str(), probe.host, probe.expect, probe.port, probe.http2), ("/healthz", None, vec![200..=299], None, false));
+    let health =
+        plan("health: { probe: { kind: http, path: \"/a?b=c\", host: b.demo, expect: [200, 300-399], port: 9000, http2: true } }").health;
+    let Some(ProbePlan::Http(probe)) = health.map(|health| health.probe) else { panic!("another probe") };
+    assert_eq!(
+        (probe.host.expect("host"), probe.expect, probe.port, probe.http2),
+        ("b.demo".parse().unwrap(), vec![200..=200, 300..=399], Some(9000), true)
+    );
+    assert_eq!(plan("health: { probe: { kind: tcp, port: 1 } }").health.expect("checks").probe, ProbePlan::Tcp { port: Some(1) });
+    let health = plan("health: { probe: { kind: grpc, service: orders.v1.Orders } }").health;
+    let Some(ProbePlan::Grpc(probe)) = health.map(|health| health.probe) else { panic!("another probe") };
+    assert_eq!((&*probe.service, probe.host, probe.port), ("orders.v1.Orders", None, None));
+}
+
+#[test]
+fn probes_that_nobody_could_answer_are_complained_of() {
+    let complaints = |discover: &str, health: &str| read(&format!("discover: {discover}\nhealth: {health}\n")).1;
+    let dns = "{ kind: dns, name: a.demo, port: 80 }";
+    let probe = "services.orders.health.probe";
+    for (health, key) in [
+        ("{ probe: { kind: http, path: healthz } }", format!("{probe}.path ")),
+        ("{ probe: { kind: http, path: \"/a b\" } }", format!("{probe}.path ")),
+        ("{ probe: { kind: http, path: /, host: \"a b\" } }", format!("{probe}.host ")),
+        ("{ probe: { kind: http, path: /, host: \"me@a\" } }", format!("{probe}.host ")),
+        ("{ probe: { kind: http, path: /, expect: [200, 100] } }", format!("{probe}.expect[1] ")),
+        ("{ probe: { kind: http, path: /, expect: [299-200] } }", format!("{probe}.expect[0] ")),
+        ("{ probe: { kind: http, path: /, expect: [2xx] } }", format!("{probe}.expect[0] ")),
+        ("{ probe: { kind: tcp, port: 0 } }", format!("{probe}.port ")),
+        ("{ probe: { kind: tcp }, every: 99ms }", "services.orders.health.every ".to_owned()),
+        ("{ probe: { kind: tcp }, every: 11m }", "services.orders.health.every ".to_owned()),
+        ("{ probe: { kind: tcp }, timeout: 0s }", "services.orders.health.timeout ".to_owned()),
+        ("{ probe: { kind: tcp }, unhealthy_threshold: 0 }", "services.orders.health.unhealthy_threshold ".to_owned()),
+        ("{ probe: { kind: tcp }, healthy_threshold: 0 }", "services.orders.health.healthy_threshold ".to_owned()),
+    ] {
+        let complaints = complaints(dns, health);
+        assert!(complaints.len() == 1 && complaints[0].starts_with(&key), "{health}: {complaints:#?}");
+    }
+    let complaints = complaints("{ kind: unix, path: a.sock }", "{ probe: { kind: tcp, port: 1 } }");
+    assert!(complaints.len() == 1 && complaints[0].starts_with(&format!("{probe}.port ")), "{complaints:#?}");
+}
+
+#[test]
+fn ejection_has_defaults_and_bounds() {
+    let check = |config: &OutliersConfig, whose| {
+        let mut report = Report::new();
+        let plan = config.check("o", whose, &mut report);
+        plan.ok_or_else(|| report.complaints().iter().map(|complaint| complaint.key.clone()).collect::<Vec<_>>())
+    };
+    let service = check(&OutliersConfig::default(), Whose::Service).expect("the defaults are lawful");
+    assert_eq!((service.consecutive_failures, service.consecutive_gateway_errors, service.share_max_percent), (5, 5, 50));
+    assert_eq!((service.base.as_secs(), service.max.as_secs()), (1, 30));
+    let latency = service.latency.expect("on");
+    assert_eq!((latency.factor, latency.floor.as_millis(), latency.samples_min), (5, 500, 20));
+    // A replica of routing-gw passes on what a service answers.
+    assert_eq!(check(&OutliersConfig::default(), Whose::Link).expect("lawful").consecutive_gateway_errors, 0);
+    let gateway = OutliersConfig { consecutive_gateway_errors: Some(3), ..OutliersConfig::default() };
+    assert_eq!(check(&gateway, Whose::Link), Err(vec!["o.consecutive_gateway_errors".to_owned()]));
+    let (_, complaints) = read(
+        "discover: { kind: dns, name: a.demo, port: 80 }\n\
+         outliers: { consecutive_failures: 1001, consecutive_gateway_errors: 1001, latency: { factor: 1, floor: 0s, samples_min: 4 }, base: 99ms, max: 98ms, share_max_percent: 0 }\n",
+    );
+    for part in [
+        "consecutive_failures",
+        "consecutive_gateway_errors",
+        "latency.factor",
+        "latency.floor",
+        "latency.samples_min",
+        "base",
+        "max",
+        "share_max_percent",
+    ] {
+        let key = format!("services.orders.outliers.{part} ");
+        assert!(complaints.iter().any(|complaint| complaint.starts_with(&key)), "{part} is missing in {complaints:#?}");
+    }
+    let (plan, _) = read("discover: { kind: dns, name: a.demo, port: 80 }\noutliers: { latency: null, max: 2h }\n");
+    assert!(plan.is_none(), "longer than an hour");
+    let (plan, _) = read("discover: { kind: dns, name: a.demo, port: 80 }\noutliers: { latency: null }\n");
+    assert_eq!(plan.expect("lawful").outliers.latency, None);
 }

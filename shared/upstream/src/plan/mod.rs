@@ -2,6 +2,7 @@
 
 pub mod discover;
 pub mod health;
+pub mod outliers;
 pub mod pool;
 pub mod protocol;
 pub mod retries;
@@ -14,6 +15,7 @@ use wire::tls::client::ClientTls;
 use crate::config::balance::Balance;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
 use crate::plan::health::HealthPlan;
+use crate::plan::outliers::OutliersPlan;
 use crate::plan::pool::PoolPlan;
 use crate::plan::protocol::Protocol;
 use crate::plan::retries::RetriesPlan;
@@ -42,4 +44,6 @@ pub struct ServicePlan {
     pub retries: RetriesPlan,
     /// How instances are checked actively, if they are.
     pub health: Option<HealthPlan>,
+    /// When an instance is left alone for what its answers have shown.
+    pub outliers: OutliersPlan,
 }

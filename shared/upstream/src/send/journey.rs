@@ -14,6 +14,7 @@ use crate::endpoint::Endpoint;
 use crate::fault::SendFault;
 use crate::measures::Outcome;
 use crate::moment;
+use crate::outgoing::is_repeatable;
 use crate::patience::Patience;
 use crate::pick::Tried;
 use crate::pool::Pools;
@@ -62,7 +63,7 @@ impl Journey<'_> {
         loop {
             let endpoint = match held.take() {
                 Some(endpoint) => endpoint,
-                None => self.next_endpoint()?,
+                None => self.next_endpoint(is_repeatable(&request))?,
             };
             let measures = self.service.measures();
             let begun = Instant::now();
@@ -111,8 +112,8 @@ impl Journey<'_> {
         }
     }
 
-    fn next_endpoint(&mut self) -> Result<Arc<Endpoint>, SendFault> {
-        let Some(Picked { endpoint, generation, is_trial }) = self.service.pick(|| self.pools.random(), &self.tried) else {
+    fn next_endpoint(&mut self, may_try: bool) -> Result<Arc<Endpoint>, SendFault> {
+        let Some(Picked { endpoint, generation, is_trial }) = self.service.pick(|| self.pools.random(), &self.tried, may_try) else {
             self.service.measures().attempt(Outcome::NoInstances);
             return Err(SendFault::NoInstances);
         };

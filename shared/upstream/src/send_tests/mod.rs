@@ -1,11 +1,12 @@
 //! `send` over real sockets, against instances that behave as a test says.
 
 mod budget;
-
 mod health;
 mod instance;
 mod multiplexed;
+mod outliers;
 mod pools;
+mod probes;
 mod repeat;
 mod streams;
 mod tls;

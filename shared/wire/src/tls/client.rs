@@ -109,7 +109,7 @@ impl ClientTls {
         Ok(Self { config: Arc::new(config), server_name, made, shows })
     }
 
-    /// The same, with other protocols by ALPN; it resumes the sessions of this one.
+    /// The same in every way, but offering these protocols by ALPN, the preferred one first.
     #[must_use]
     pub fn speaking(&self, alpn: &[&[u8]]) -> Self {
         if self.config.alpn_protocols.iter().map(Vec::as_slice).eq(alpn.iter().copied()) {

@@ -3,6 +3,8 @@
 //! In: the process's metrics and the service's name. Out: handles that the request path adds to. Never: looks a label up per request;
 //! codes of failed look-ups are resolved where they arise, on the control runtime.
 
+mod outliers;
+
 use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,6 +90,8 @@ pub struct Handles {
     pub(crate) generations: Counter,
     /// Instances known now.
     pub(crate) instances: Gauge,
+    /// Ejections.
+    pub(crate) outliers: outliers::Handles,
 }
 
 /// All families that speak of services.
@@ -105,6 +109,7 @@ struct Families {
     instances: Family<Labels<1>, Gauge>,
     checks: Family<Labels<2>, Counter>,
     standings: Family<Labels<2>, Gauge>,
+    outliers: outliers::Families,
 }
 
 /// The results that attempts to connect have.
@@ -117,7 +122,7 @@ const OTHER: &str = "other";
 const LOOKUPS: [&str; 10] =
     ["ok", "no-such-name", "no-records", "not-a-name", "server-failure", "timeout", "malformed", "unreachable", "no-servers", OTHER];
 /// The results that active checks have.
-const CHECKS: [&str; 7] = ["ok", "connect", "timeout", "reset", "status", "malformed", OTHER];
+const CHECKS: [&str; 8] = ["ok", "connect", "timeout", "reset", "status", "malformed", "not-serving", OTHER];
 
 impl Measures {
     /// Resolves every handle of `service`; a service of the same name in a later generation counts on.
@@ -140,6 +145,7 @@ impl Measures {
                 in_flight: families.in_flight.get_or_create_owned(&one),
                 generations: families.generations.get_or_create_owned(&one),
                 instances: families.instances.get_or_create_owned(&one),
+                outliers: families.outliers.resolve(service),
             }
         };
         let (in_use, handles) = metrics.use_labels(label::SERVICE, service, resolve);
@@ -214,6 +220,7 @@ impl Families {
             instances: metrics.register_gauge_family(metric::INSTANCES, "Instances known now"),
             checks: metrics.register_family(metric::HEALTH_CHECKS, "Active checks of instances, by result"),
             standings: metrics.register_gauge_family(metric::INSTANCES_HEALTH, "Instances now, by what the active checks say of them"),
+            outliers: outliers::Families::of(metrics),
         }
     }
 
@@ -241,6 +248,7 @@ impl Families {
         for word in CHECKS {
             self.checks.remove(&two(label::RESULT, word));
         }
+        self.outliers.remove(service);
         for standing in Standing::ALL {
             self.standings.remove(&two(label::STATE, standing.word()));
         }

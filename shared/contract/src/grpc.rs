@@ -1,129 +1,98 @@
-//! What gRPC needs of a gateway that is no party to it (gRPC over HTTP/2, `PROTOCOL-HTTP2.md` of grpc/grpc).
+//! The deadline of a gRPC call, as its client writes it in `grpc-timeout`.
 //!
-//! In: heads of requests and answers. Out: the trailers that must survive a link of HTTP/1.1, and a refusal in gRPC's own terms. Never: reads a
-//! message; takes gRPC-Web, which has its trailers in its body, for gRPC.
+//! In: the head of a request, or the time left. Out: the time, or the field. Refuses: a field that stands twice or is not of the form that gRPC
+//! over HTTP/2 prescribes ("Timeout": up to eight digits and a unit). Never: reads the field of a request that is no gRPC call.
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRAILER};
-use http::{Response, StatusCode};
+use std::time::Duration;
 
-use crate::reason::Reason;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
-/// The status of a call, a number of gRPC's own.
-pub const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+use crate::deadline::digits;
 
-/// What a caller is told beside it.
-pub const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+/// The field in which a gRPC client tells how long it waits.
+pub static TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// The trailers that gRPC itself knows. HTTP/1.1 lets those pass that are named before the body (RFC 9110 §6.6.2).
-const TRAILERS: HeaderValue = HeaderValue::from_static("grpc-status, grpc-message, grpc-status-details-bin");
+/// The number before the unit has at most so many digits.
+const DIGITS_MAX: usize = 8;
 
-/// Whether a message says that it is gRPC: `application/grpc`, and a suffix.
+/// One more than the largest number that fits.
+const NUMBER_END: u128 = 100_000_000;
+
+/// How long the client of a gRPC call waits; `None` for any other request, and where it does not say so lawfully.
 #[must_use]
-pub fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
-    kind.is_some_and(|suffix| matches!(suffix.first(), None | Some(b'+' | b';')))
-}
-
-/// Names gRPC's trailers in the head of its answer, unless that names trailers itself or has the status already.
-pub fn announce_trailers(answer: &mut HeaderMap) {
-    if is_grpc(answer) && !answer.contains_key(STATUS) && !answer.contains_key(TRAILER) {
-        answer.insert(TRAILER, TRAILERS);
+pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(&TIMEOUT)?;
+    let is_call = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    if !is_call || headers.get_all(&TIMEOUT).iter().nth(1).is_some() {
+        return None;
     }
+    parse(value.as_bytes())
 }
 
-/// A refusal as gRPC has it: status 200, no body, its own status and the reason's code in the head ("Trailers-Only").
+/// The field that tells `left`, rounded down.
 #[must_use]
-pub fn refusal<B: Default>(answer: Response<B>, reason: Reason) -> Response<B> {
-    let (mut head, _) = answer.into_parts();
-    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    head.headers.insert(STATUS, HeaderValue::from(status(reason)));
-    head.headers.insert(MESSAGE, HeaderValue::from_static(reason.code()));
-    head.status = StatusCode::OK;
-    Response::from_parts(head, B::default())
+pub fn header(left: Duration) -> HeaderValue {
+    let (number, unit) = [(left.as_micros(), 'u'), (left.as_millis(), 'm'), (u128::from(left.as_secs()), 'S')]
+        .into_iter()
+        .find(|(number, _)| *number < NUMBER_END)
+        .unwrap_or((NUMBER_END - 1, 'S'));
+    HeaderValue::try_from(format!("{number}{unit}")).unwrap_or_else(|_| HeaderValue::from_static("0m"))
 }
 
-/// The status of gRPC for a reason: that which gRPC has for its status of HTTP (`http-grpc-status-mapping.md`), or a closer one where there is one.
-#[must_use]
-pub fn status(reason: Reason) -> u16 {
-    match reason.status().as_u16() {
-        401 => UNAUTHENTICATED,
-        403 => PERMISSION_DENIED,
-        404 | 405 => UNIMPLEMENTED,
-        408 | 504 => DEADLINE_EXCEEDED,
-        413 | 431 => RESOURCE_EXHAUSTED,
-        429 | 502 | 503 => UNAVAILABLE,
-        499 => CANCELLED,
-        400..=499 | 500 => INTERNAL,
-        _ => UNKNOWN,
-    }
+fn parse(value: &[u8]) -> Option<Duration> {
+    let (unit, number) = value.split_last()?;
+    let number = digits(number, DIGITS_MAX)?;
+    Some(match unit {
+        b'H' => Duration::from_secs(number * 3_600),
+        b'M' => Duration::from_secs(number * 60),
+        b'S' => Duration::from_secs(number),
+        b'm' => Duration::from_millis(number),
+        b'u' => Duration::from_micros(number),
+        b'n' => Duration::from_nanos(number),
+        _ => return None,
+    })
 }
-
-const CANCELLED: u16 = 1;
-const UNKNOWN: u16 = 2;
-const DEADLINE_EXCEEDED: u16 = 4;
-const PERMISSION_DENIED: u16 = 7;
-const RESOURCE_EXHAUSTED: u16 = 8;
-const UNIMPLEMENTED: u16 = 12;
-const INTERNAL: u16 = 13;
-const UNAVAILABLE: u16 = 14;
-const UNAUTHENTICATED: u16 = 16;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn of(kind: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))])
-    }
-
-    #[test]
-    fn grpc_is_known_by_its_content_type() {
-        for (kind, is) in [
-            ("application/grpc", true),
-            ("application/grpc+proto", true),
-            ("application/grpc;charset=utf-8", true),
-            ("application/grpcx", false),
-            ("application/grpc-web", false),
-            ("application/json", false),
-        ] {
-            assert_eq!(is_grpc(&of(kind)), is, "{kind}");
+    fn call(kind: &'static str, timeouts: &[&'static str]) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        for timeout in timeouts {
+            headers.append(&TIMEOUT, HeaderValue::from_static(timeout));
         }
-        assert!(!is_grpc(&HeaderMap::new()));
+        timeout(&headers)
     }
 
     #[test]
-    fn trailers_are_named_where_they_are_to_come() {
-        let announced = |mut headers: HeaderMap| {
-            announce_trailers(&mut headers);
-            headers.get(TRAILER).map(|value| value.to_str().expect("text").to_owned())
-        };
-        assert_eq!(announced(of("application/grpc")).as_deref(), Some("grpc-status, grpc-message, grpc-status-details-bin"));
-        assert_eq!(announced(of("text/plain")), None);
-        let mut own = of("application/grpc");
-        own.insert(TRAILER, HeaderValue::from_static("x-sum"));
-        assert_eq!(announced(own).as_deref(), Some("x-sum"));
-        let mut ended = of("application/grpc");
-        ended.insert(STATUS, HeaderValue::from_static("5"));
-        assert_eq!(announced(ended), None);
+    fn a_call_tells_its_time_in_any_unit_and_nobody_else_does() {
+        for (text, wanted) in [("1H", 3_600_000), ("2M", 120_000), ("3S", 3_000), ("40m", 40), ("5000u", 5), ("6000000n", 6), ("0m", 0)] {
+            assert_eq!(call("application/grpc+proto", &[text]), Some(Duration::from_millis(wanted)), "{text}");
+        }
+        for wrong in ["", "S", "1", "1s", "-1S", "123456789m", "1 S", "1.5S"] {
+            assert_eq!(call("application/grpc", &[wrong]), None, "{wrong}");
+        }
+        assert_eq!(call("application/grpc", &["1S", "2S"]), None);
+        assert_eq!(call("application/json", &["1S"]), None);
+        assert_eq!(call("application/grpc", &[]), None);
     }
 
-    #[test]
-    fn a_refusal_keeps_what_else_its_head_says() {
-        for (reason, status) in [
-            (Reason::NoCredentials, "16"),
-            (Reason::NotPermitted, "7"),
-            (Reason::NoRoute, "12"),
-            (Reason::DeadlineExceeded, "4"),
-            (Reason::BodyTooLarge, "8"),
-            (Reason::NoInstances, "14"),
-            (Reason::InternalError, "13"),
-        ] {
-            let answer = Response::builder().status(reason.status()).header("retry-after", "1").body(vec![1_u8]).expect("an answer");
-            let told = refusal(answer, reason);
-            assert_eq!((told.status(), told.body().len()), (StatusCode::OK, 0));
-            let header = |name: &str| told.headers()[name].to_str().expect("text").to_owned();
-            assert_eq!(header("grpc-status"), status, "{reason}");
-            assert_eq!((header("grpc-message").as_str(), header("retry-after").as_str()), (reason.code(), "1"));
+    proptest! {
+        #[test]
+        fn what_is_told_is_lawful_and_never_more(left_us in 0u64..1 << 60) {
+            let left = Duration::from_micros(left_us);
+            let told = parse(header(left).as_bytes()).unwrap();
+            prop_assert!(told <= left);
+            prop_assert!(left - told <= left / 1_000_000 || told >= Duration::from_secs(99_999) );
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>, text in "[0-9]{0,10}[HMSmun]?") {
+            let _ = (parse(&bytes), parse(text.as_bytes()));
         }
     }
 }

@@ -13,7 +13,10 @@ pub mod seen;
 pub mod trace_context;
 
 pub mod assertion;
+pub mod attempt;
 pub mod caller;
+pub mod deadline;
+pub mod grpc;
 pub mod identity_token;
 pub mod json;
 pub mod jws;
@@ -26,7 +29,7 @@ pub mod health;
 pub mod problem;
 pub mod reason;
 
-pub mod grpc;
+pub mod grpc_answer;
 
 pub mod treaty;
 

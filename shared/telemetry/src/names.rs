@@ -60,6 +60,12 @@ pub mod metric {
     pub const UPSTREAM_RETRIES: &str = "gateway_upstream_retries_total";
     /// Repeats that the service's retry budget refused, by service.
     pub const UPSTREAM_RETRIES_REFUSED: &str = "gateway_upstream_retries_refused_total";
+    /// Time that requests waited for a place at a service that is at its limit, by service; those that had not to wait are not in it.
+    pub const UPSTREAM_QUEUE_DURATION: &str = "gateway_upstream_queue_seconds";
+    /// Requests that wait for a place at a service now, by service.
+    pub const UPSTREAM_QUEUE_WAITING: &str = "gateway_upstream_queue_waiting";
+    /// 1 while the circuit breaker of a service is not closed, by service.
+    pub const UPSTREAM_BREAKER_OPEN: &str = "gateway_upstream_breaker_open";
     /// Active checks of instances, by service and result.
     pub const HEALTH_CHECKS: &str = "gateway_health_checks_total";
     /// Instances now by what the active checks say of them, by service and state.

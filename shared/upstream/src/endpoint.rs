@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use prometheus_client::metrics::gauge::Gauge;
 
+use crate::gate::Pass;
 use crate::health::standing::{Checked, Standing};
 use crate::outlier::cause::Cause;
 use crate::outlier::record::Record;
@@ -218,6 +219,8 @@ impl Endpoint {
 pub(crate) struct Flight {
     endpoint: Arc<Endpoint>,
     service: Gauge,
+    /// Its request's place at the service, once it is the one that answered.
+    pass: Option<Pass>,
 }
 
 impl Flight {
@@ -225,7 +228,12 @@ impl Flight {
     pub(crate) fn begin(endpoint: &Arc<Endpoint>, service: &Gauge) -> Self {
         endpoint.begin();
         service.inc();
-        Self { endpoint: Arc::clone(endpoint), service: service.clone() }
+        Self { endpoint: Arc::clone(endpoint), service: service.clone(), pass: None }
+    }
+
+    /// From now on the request's place at the service is held for as long as this.
+    pub(crate) fn hold(&mut self, pass: Option<Pass>) {
+        self.pass = pass;
     }
 }
 

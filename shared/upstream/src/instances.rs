@@ -19,6 +19,7 @@ use crate::budget::Budget;
 use crate::ceiling::Ceiling;
 use crate::endpoint::Endpoint;
 use crate::endpoints::{ENDPOINTS_MAX, EndpointSet, Found};
+use crate::guard::Guard;
 use crate::health::standing::{Learnt, Outcome, Standing};
 use crate::lookup::LookupFault;
 use crate::measures::Measures;
@@ -27,8 +28,8 @@ use crate::owners::Owners;
 use crate::plan::ServicePlan;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
 use crate::plan::health::HealthPlan;
-use crate::plan::protocol::Protocol;
 use crate::plan::outliers::OutliersPlan;
+use crate::plan::protocol::Protocol;
 
 /// What a plan asks of those who keep the instances fresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,7 @@ pub(crate) struct Instances {
     news: Mutex<News>,
     ceiling: Arc<Ceiling>,
     budget: Arc<Budget>,
+    guard: Arc<Guard>,
     measures: Arc<Measures>,
     owners: Arc<Owners>,
     clock: Clock,
@@ -70,6 +72,7 @@ pub(crate) struct Instances {
 struct Books {
     ceiling: Arc<Ceiling>,
     budget: Arc<Budget>,
+    guard: Arc<Guard>,
     measures: Arc<Measures>,
     owners: Arc<Owners>,
 }
@@ -99,7 +102,8 @@ impl Instances {
     /// Instances of a service that was not there before.
     pub(crate) fn new(plan: &ServicePlan, measures: Measures, clock: &Clock) -> Arc<Self> {
         let ceiling = Ceiling::new(measures.open.clone());
-        let books = Books { ceiling, budget: Arc::default(), measures: Arc::new(measures), owners: Arc::default() };
+        let guard = Guard::new(&measures);
+        let books = Books { ceiling, budget: Arc::default(), guard, measures: Arc::new(measures), owners: Arc::default() };
         Self::build(plan, EndpointSet::default(), books, clock)
     }
 
@@ -123,6 +127,7 @@ impl Instances {
         let books = Books {
             ceiling: Arc::clone(&before.ceiling),
             budget: Arc::clone(&before.budget),
+            guard: Arc::clone(&before.guard),
             measures: Arc::clone(&before.measures),
             owners: Arc::clone(&before.owners),
         };
@@ -131,7 +136,7 @@ impl Instances {
 
     fn build(plan: &ServicePlan, set: EndpointSet, books: Books, clock: &Clock) -> Arc<Self> {
         let number = set.generation();
-        let Books { ceiling, budget, measures, owners } = books;
+        let Books { ceiling, budget, guard, measures, owners } = books;
         let instances = Arc::new(Self {
             name: Arc::clone(&plan.name),
             discover: plan.discover.clone(),
@@ -150,6 +155,7 @@ impl Instances {
             news: Mutex::default(),
             ceiling,
             budget,
+            guard,
             measures,
             owners,
             clock: clock.clone(),
@@ -202,6 +208,11 @@ impl Instances {
     /// The retry budget.
     pub(crate) fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// The breaker, the places and the queue.
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// The time of day.

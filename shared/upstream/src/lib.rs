@@ -24,9 +24,12 @@ pub mod outlier;
 pub mod pick;
 
 mod answer;
+mod breaker;
 mod budget;
 mod ceiling;
 mod connect;
+mod gate;
+mod guard;
 mod link;
 mod multiplex;
 mod outgoing;

@@ -18,6 +18,7 @@ use wire::body::Body;
 
 use crate::ceiling::Ceiling;
 use crate::endpoint::Endpoint;
+use crate::gate::Pass;
 use crate::health::standing::Standing;
 use crate::multiplex::Seat;
 use crate::plan::pool::PoolPlan;
@@ -164,10 +165,11 @@ impl Link {
         }
     }
 
-    /// The instance has agreed to speak another protocol over it: it counts as one request under way until its bytes end.
-    pub(crate) fn upgraded(self) {
+    /// The instance has agreed to speak another protocol over it: it counts as one request under way, with its place at the service, until its
+    /// bytes end.
+    pub(crate) fn upgraded(self, pass: Option<Pass>) {
         if let Way::Whole(whole) = &self.way {
-            whole.upgrade.begin();
+            whole.upgrade.begin(pass);
         }
         self.close();
     }

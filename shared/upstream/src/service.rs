@@ -15,6 +15,7 @@ use crate::ceiling::Ceiling;
 use crate::config::balance::Balance;
 use crate::endpoint::{Address, Endpoint};
 use crate::endpoints::{EndpointSet, Found};
+use crate::guard::Guard;
 use crate::instances::{Instances, Lease, Terms};
 use crate::lookup::Lookup;
 use crate::measures::Measures;
@@ -198,6 +199,10 @@ impl Service {
 
     pub(crate) fn budget(&self) -> &Budget {
         self.instances.budget()
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        self.instances.guard()
     }
 
     #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use contract::grpc;
+use contract::grpc_answer;
 use contract::reason::Reason;
 use http::Request;
 use http_body::Body as _;
@@ -74,7 +74,7 @@ impl Limits {
             return Err(Reason::BodyTooLarge);
         }
         if !request.body().is_empty() {
-            let may_be_slow = may_be_slow || grpc::is_grpc(request.headers());
+            let may_be_slow = may_be_slow || grpc_answer::is_grpc(request.headers());
             let body = std::mem::take(request.body_mut());
             let body = Counted::new(body, Rc::clone(count), body_bytes_max).with_trailers_of(line);
             *request.body_mut() = Body::boxed(match self.body_rate {

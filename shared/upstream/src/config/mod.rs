@@ -4,8 +4,10 @@
 //! types, and whatever makes no sense; each part stands in a file of its own. Never: resolves a name.
 
 pub mod balance;
+pub mod breaker;
 pub mod discover;
 pub mod health;
+pub mod limits;
 pub mod outliers;
 pub mod pool;
 pub mod protocol;
@@ -20,7 +22,9 @@ use settings::files::Files;
 use settings::report::Report;
 
 use crate::config::balance::Balance;
+use crate::config::breaker::BreakerConfig;
 use crate::config::discover::{DiscoverConfig, TtlConfig};
+use crate::config::limits::LimitsConfig;
 use crate::config::outliers::{OutliersConfig, Whose};
 use crate::config::pool::PoolConfig;
 use crate::config::protocol::ProtocolConfig;
@@ -60,6 +64,12 @@ pub struct ServiceConfig {
     /// Attempts at other instances.
     #[serde(default)]
     pub retries: RetriesConfig,
+    /// Requests under way at a time, and those that wait.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// The circuit breaker; `null` for none.
+    #[serde(default = "BreakerConfig::usual")]
+    pub breaker: Option<BreakerConfig>,
     /// Active checks; without it instances are not asked how they do.
     #[serde(default)]
     pub health: Option<ServiceHealthConfig>,
@@ -81,6 +91,8 @@ impl ServiceConfig {
             timeouts: TimeoutsConfig::default(),
             pool: PoolConfig::default(),
             retries: RetriesConfig::default(),
+            limits: LimitsConfig::default(),
+            breaker: BreakerConfig::usual(),
             health: None,
             outliers: OutliersConfig::default(),
         }
@@ -102,6 +114,11 @@ impl ServiceConfig {
         let timeouts = self.timeouts.check(&format!("{key}.timeouts"), report);
         let pool = self.pool.check(&format!("{key}.pool"), report);
         let retries = self.retries.check(&format!("{key}.retries"), report);
+        let limits = self.limits.check(&format!("{key}.limits"), report);
+        let breaker = match &self.breaker {
+            None => Some(None),
+            Some(breaker) => breaker.check(&format!("{key}.breaker"), report).map(Some),
+        };
         let health = match &self.health {
             None => Some(None),
             Some(health) => health.check(&format!("{key}.health"), discover.as_ref(), report).map(Some),
@@ -117,6 +134,8 @@ impl ServiceConfig {
             timeouts: timeouts?,
             pool: pool?,
             retries: retries?,
+            limits: limits?,
+            breaker: breaker?,
             health: health?,
             outliers: outliers?,
         })

@@ -90,9 +90,9 @@ fn all_mistakes_are_told_at_once() {
     let (plan, complaints) = read(
         "discover: { kind: static, addresses: [\"localhost:80\", \"1.2.3.4:0\"] }\n\
          ttl: { min: 9s, max: 1s }\n\
-         timeouts: { connect: 0s, upload_idle: 0s }\n\
+         timeouts: { connect: 0s, upload_idle: 0s, per_try: 0s, total: 0s }\n\
          pool: { connections_max: 0 }\n\
-         retries: { attempts_max: 99, budget_percent: 101, per_second_min: 1001 }\n\
+         retries: { attempts_max: 99, budget_percent: 101, per_second_min: 1001, backoff: { base: 1s } }\n\
          tls: { ca: missing.pem, certificate: a.pem, peers: [nonsense] }\n",
     );
     assert!(plan.is_none());
@@ -106,11 +106,47 @@ fn all_mistakes_are_told_at_once() {
         "services.orders.retries.attempts_max",
         "services.orders.retries.budget_percent",
         "services.orders.retries.per_second_min",
+        "services.orders.retries.backoff.max",
+        "services.orders.timeouts.per_try",
+        "services.orders.timeouts.total",
         "services.orders.tls.certificate",
         "services.orders.tls.peers[0]",
     ] {
         assert!(complaints.iter().any(|complaint| complaint.starts_with(&format!("{key} "))), "{key} is missing in {complaints:#?}");
     }
+}
+
+#[test]
+fn limits_and_breakers_that_make_no_sense_are_complained_of() {
+    let (plan, complaints) = read(
+        "discover: { kind: unix, path: a.sock }\n\
+         limits: { requests_max: 0, queue_max: 65537, queue_wait: 0s }\n\
+         breaker: { failure_percent: 0, requests_min: 0, window: 0s, open: 11m }\n",
+    );
+    assert!(plan.is_none());
+    for key in [
+        "limits.requests_max",
+        "limits.queue_max",
+        "limits.queue_wait",
+        "breaker.failure_percent",
+        "breaker.requests_min",
+        "breaker.window",
+        "breaker.open",
+    ] {
+        let key = format!("services.orders.{key} ");
+        assert!(complaints.iter().any(|complaint| complaint.starts_with(&key)), "{key}is missing in {complaints:#?}");
+    }
+}
+
+#[test]
+fn a_breaker_is_there_unless_it_is_taken_out() {
+    let (usual, _) = read("discover: { kind: unix, path: a.sock }");
+    let usual = usual.expect("plan");
+    assert_eq!(usual.breaker.map(|breaker| (breaker.failure_percent, breaker.requests_min)), Some((90, 20)));
+    assert_eq!((usual.limits.requests_max, usual.limits.queue_max, usual.limits.queue_wait.as_secs()), (1024, 1024, 1));
+    assert_eq!((usual.timeouts.per_try, usual.timeouts.total), (None, None));
+    let (none, _) = read("discover: { kind: unix, path: a.sock }\nbreaker: null");
+    assert_eq!(none.expect("plan").breaker, None);
 }
 
 #[test]

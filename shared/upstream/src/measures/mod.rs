@@ -3,6 +3,7 @@
 //! In: the process's metrics and the service's name. Out: handles that the request path adds to. Never: looks a label up per request;
 //! codes of failed look-ups are resolved where they arise, on the control runtime.
 
+pub mod limits;
 mod outliers;
 
 use std::borrow::Cow;
@@ -31,10 +32,20 @@ pub enum Outcome {
     Reset,
     /// The answer was no lawful HTTP.
     Protocol,
-    /// No head in time, or the deadline passed.
+    /// No head in time.
     Timeout,
+    /// The deadline passed, before it began or while it waited.
+    Deadline,
     /// No instance was known.
     NoInstances,
+    /// Every instance was set aside.
+    AllEjected,
+    /// The breaker was open.
+    BreakerOpen,
+    /// As many waited for a place as may.
+    QueueFull,
+    /// No place came free in time.
+    QueueTimeout,
     /// The ceiling of connections was reached.
     Overloaded,
     /// The request's own body failed, or its client stopped sending it.
@@ -42,14 +53,19 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [(Self, &'static str); 9] = [
+    const ALL: [(Self, &'static str); 14] = [
         (Self::Answered, "answered"),
         (Self::Stale, "stale"),
         (Self::ConnectFailed, "connect_failed"),
         (Self::Reset, "reset"),
         (Self::Protocol, "protocol"),
         (Self::Timeout, "timeout"),
+        (Self::Deadline, "deadline"),
         (Self::NoInstances, "no_instances"),
+        (Self::AllEjected, "all_ejected"),
+        (Self::BreakerOpen, "breaker_open"),
+        (Self::QueueFull, "queue_full"),
+        (Self::QueueTimeout, "queue_timeout"),
         (Self::Overloaded, "overloaded"),
         (Self::RequestBody, "request_body"),
     ];
@@ -90,6 +106,8 @@ pub struct Handles {
     pub(crate) generations: Counter,
     /// Instances known now.
     pub(crate) instances: Gauge,
+    /// What the limits and the breaker count.
+    pub(crate) limits: limits::Limits,
     /// Ejections.
     pub(crate) outliers: outliers::Handles,
 }
@@ -109,6 +127,7 @@ struct Families {
     instances: Family<Labels<1>, Gauge>,
     checks: Family<Labels<2>, Counter>,
     standings: Family<Labels<2>, Gauge>,
+    limits: limits::Families,
     outliers: outliers::Families,
 }
 
@@ -145,6 +164,7 @@ impl Measures {
                 in_flight: families.in_flight.get_or_create_owned(&one),
                 generations: families.generations.get_or_create_owned(&one),
                 instances: families.instances.get_or_create_owned(&one),
+                limits: families.limits.resolve(&one),
                 outliers: families.outliers.resolve(service),
             }
         };
@@ -220,6 +240,7 @@ impl Families {
             instances: metrics.register_gauge_family(metric::INSTANCES, "Instances known now"),
             checks: metrics.register_family(metric::HEALTH_CHECKS, "Active checks of instances, by result"),
             standings: metrics.register_gauge_family(metric::INSTANCES_HEALTH, "Instances now, by what the active checks say of them"),
+            limits: limits::Families::of(metrics),
             outliers: outliers::Families::of(metrics),
         }
     }
@@ -239,6 +260,7 @@ impl Families {
         self.retries_refused.remove(&one);
         self.duration.remove(&one);
         self.generations.remove(&one);
+        self.limits.remove(&one);
         for gauge in [&self.open, &self.in_flight, &self.instances] {
             gauge.remove(&one);
         }

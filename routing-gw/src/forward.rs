@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use contract::trail::Trail;
-use contract::{attempt, deadline, grpc, headers};
+use contract::{attempt, deadline, grpc, grpc_answer, headers};
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::Value;
@@ -56,6 +56,8 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Introduced>, trail: &mut
 
     let granted = hop_by_hop::strip(response.headers_mut());
     headers::scrub(response.headers_mut());
+    // The link may be of HTTP/1.1.
+    grpc_answer::announce_trailers(response.headers_mut());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let (Some(client), Some(protocol)) = (client, granted) else {
             return Err(Refusal::Upstream(SendFault::Protocol));

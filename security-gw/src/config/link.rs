@@ -19,6 +19,7 @@ use upstream::config::health::HealthConfig;
 use upstream::config::limits::LimitsConfig;
 use upstream::config::outliers::{OutliersConfig, Whose};
 use upstream::config::pool::PoolConfig;
+use upstream::config::protocol::ProtocolConfig;
 use upstream::config::retries::RetriesConfig;
 use upstream::config::timeouts::TimeoutsConfig;
 use upstream::config::tls::InstanceTlsConfig;
@@ -37,6 +38,9 @@ pub struct LinkConfig {
     /// How one of them is picked for a request.
     #[serde(default)]
     pub balance: Balance,
+    /// What is spoken to the replicas. HTTP/1.1 spreads requests over all workers of a replica; HTTP/2 lets every trailer pass.
+    #[serde(default)]
+    pub protocol: ProtocolConfig,
     /// mTLS towards the replicas. A TCP link needs this, or `allow_plaintext`.
     pub tls: Option<InstanceTlsConfig>,
     /// Lets identities travel where anybody on the network can read and replay them for a minute.
@@ -128,6 +132,7 @@ impl LinkConfig {
         let service = ServiceConfig {
             discover: self.discover.clone(),
             balance: self.balance,
+            protocol: self.protocol,
             tls: self.tls.clone(),
             ttl: self.ttl,
             timeouts: self.timeouts,

@@ -11,6 +11,7 @@ pub mod health;
 pub mod limits;
 pub mod outliers;
 pub mod pool;
+pub mod protocol;
 pub mod retries;
 pub mod service_health;
 pub mod timeouts;
@@ -27,6 +28,7 @@ use crate::config::discover::{DiscoverConfig, TtlConfig};
 use crate::config::limits::LimitsConfig;
 use crate::config::outliers::{OutliersConfig, Whose};
 use crate::config::pool::PoolConfig;
+use crate::config::protocol::ProtocolConfig;
 use crate::config::retries::RetriesConfig;
 use crate::config::service_health::ServiceHealthConfig;
 use crate::config::timeouts::TimeoutsConfig;
@@ -45,6 +47,9 @@ pub struct ServiceConfig {
     /// How one of them is picked for a request.
     #[serde(default)]
     pub balance: Balance,
+    /// What is spoken to them.
+    #[serde(default)]
+    pub protocol: ProtocolConfig,
     /// TLS towards the instances; without it they are spoken to in plain HTTP.
     #[serde(default)]
     pub tls: Option<InstanceTlsConfig>,
@@ -81,6 +86,7 @@ impl ServiceConfig {
         Self {
             discover,
             balance: Balance::default(),
+            protocol: ProtocolConfig::default(),
             tls: None,
             ttl: TtlConfig::default(),
             timeouts: TimeoutsConfig::default(),
@@ -103,7 +109,7 @@ impl ServiceConfig {
         let discover = self.discover.check(&format!("{key}.discover"), files, report);
         let tls = match &self.tls {
             None => Some(None),
-            Some(tls) => tls.check(&format!("{key}.tls"), files, discover.as_ref(), report).map(Some),
+            Some(tls) => tls.check(&format!("{key}.tls"), files, discover.as_ref(), self.protocol, report).map(Some),
         };
         let ttl = self.ttl.check(&format!("{key}.ttl"), report);
         let timeouts = self.timeouts.check(&format!("{key}.timeouts"), report);
@@ -123,6 +129,7 @@ impl ServiceConfig {
             name: name?.into(),
             discover: discover?,
             balance: self.balance,
+            protocol: self.protocol.plan(),
             tls: tls?,
             ttl: ttl?,
             timeouts: timeouts?,

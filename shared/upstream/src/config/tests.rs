@@ -9,6 +9,7 @@ use crate::config::health::HealthConfig;
 use crate::config::outliers::{OutliersConfig, Whose};
 use crate::plan::discover::{DiscoverPlan, Entry};
 use crate::plan::health::ProbePlan;
+use crate::plan::protocol::Protocol;
 
 fn read(yaml: &str) -> (Option<ServicePlan>, Vec<String>) {
     let mut report = Report::new();
@@ -28,6 +29,23 @@ fn the_short_form_takes_every_default() {
     assert_eq!(plan.timeouts.upload_idle.as_secs(), 30);
     assert_eq!((plan.pool.idle_max, plan.pool.connections_max, plan.retries.attempts_max), (32, 1024, 3));
     assert_eq!((plan.pool.idle.as_secs(), plan.pool.age.as_secs()), (60, 600));
+    assert_eq!((plan.protocol, plan.pool.streams_max), (Protocol::Http1, 100));
+}
+
+#[test]
+fn http_2_is_asked_for_by_its_name_and_bounds_its_streams() {
+    let (plan, complaints) =
+        read("{ discover: { kind: static, addresses: [\"127.0.0.1:80\"] }, protocol: http2, pool: { streams_max: 7 } }");
+    let plan = plan.unwrap_or_else(|| panic!("{complaints:?}"));
+    assert_eq!((plan.protocol, plan.pool.streams_max), (Protocol::Http2, 7));
+    for (options, key) in [
+        ("pool: { streams_max: 0 }", "services.orders.pool.streams_max"),
+        ("pool: { streams_max: 10001 }", "services.orders.pool.streams_max"),
+        ("protocol: h2c", "protocol"),
+    ] {
+        let (_, complaints) = read(&format!("{{ discover: {{ kind: static, addresses: [\"127.0.0.1:80\"] }}, {options} }}"));
+        assert!(complaints.len() == 1 && complaints[0].starts_with(key), "{options}: {complaints:?}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use wire::tls::peers::{PeerList, SanPattern};
 use wire::tls::provider::TlsMinimum;
 use wire::tls::roots::Roots;
 
+use crate::config::protocol::ProtocolConfig;
 use crate::plan::discover::DiscoverPlan;
 
 /// TLS towards instances.
@@ -38,7 +39,14 @@ pub struct InstanceTlsConfig {
 
 impl InstanceTlsConfig {
     /// Checks the TLS material at `key`; the name to ask for follows from `discover` unless it is written.
-    pub fn check(&self, key: &str, files: &Files, discover: Option<&DiscoverPlan>, report: &mut Report) -> Option<ClientTls> {
+    pub fn check(
+        &self,
+        key: &str,
+        files: &Files,
+        discover: Option<&DiscoverPlan>,
+        protocol: ProtocolConfig,
+        report: &mut Report,
+    ) -> Option<ClientTls> {
         let before = report.complaints().len();
         let roots = self.roots(key, files, report);
         let certificate = self.certificate(key, files, report);
@@ -53,7 +61,7 @@ impl InstanceTlsConfig {
             server_name: server_name?,
             peers,
             minimum: TlsMinimum::default(),
-            alpn: vec![b"http/1.1"],
+            alpn: vec![protocol.alpn()],
         };
         match ClientTls::new(&terms) {
             Ok(tls) => Some(tls),

@@ -4,6 +4,7 @@ mod budget;
 mod health;
 mod instance;
 mod limits;
+mod multiplexed;
 mod outliers;
 mod pools;
 mod probes;

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use tokio::io::AsyncWriteExt;
 
 use super::instance::{Act, Instance, nobody, read_request};
 use super::*;

@@ -254,7 +254,8 @@ fn an_over_next_treaty_is_shown_and_not_used() {
 
 #[test]
 fn an_answer_of_tier_two_is_final_and_a_link_that_breaks_before_one_is_not() {
-    let rig = scene().raise(&BINARIES);
+    // It breaks more than five requests in a row, and is to be asked for every one.
+    let rig = scene().security("  health: {", "  outliers: { consecutive_failures: 0 }\n  health: {").raise(&BINARIES);
     let seen = fake_replica(&rig, 3, 1, Conduct::Breaks);
     publish(&rig, &[1, 3]);
     let editor = rig.editor();

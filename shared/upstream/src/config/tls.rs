@@ -123,7 +123,7 @@ impl InstanceTlsConfig {
             DiscoverPlan::Srv { name } => {
                 Some(name.trim_end_matches('.').split('.').skip_while(|label| label.starts_with('_')).collect::<Vec<_>>().join("."))
             }
-            DiscoverPlan::Static(_) | DiscoverPlan::File(_) | DiscoverPlan::Unix(_) => {
+            DiscoverPlan::Static(_) | DiscoverPlan::File { .. } | DiscoverPlan::Unix(_) => {
                 // A list of peers that names one host names the server as well.
                 if let Some(name) = self.peers.iter().find_map(|peer| peer.strip_prefix("dns:").filter(|name| !name.contains('*'))) {
                     return Some(name.to_owned());

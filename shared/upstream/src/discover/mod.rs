@@ -120,7 +120,7 @@ async fn ask<L: Lookup>(discover: &DiscoverPlan, names: &L, hosts: &mut Hosts, i
             }
             Err(fault) => Answer::failed(fault),
         },
-        DiscoverPlan::Static(_) | DiscoverPlan::File(_) | DiscoverPlan::Unix(_) => Answer::failed(LookupFault::NO_RECORDS),
+        DiscoverPlan::Static(_) | DiscoverPlan::File { .. } | DiscoverPlan::Unix(_) => Answer::failed(LookupFault::NO_RECORDS),
     }
 }
 

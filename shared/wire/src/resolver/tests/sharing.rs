@@ -18,7 +18,7 @@ fn held(server: &ScriptedDns, name: &str, gate: &Gate) {
 /// Waits for the answer in a task of its own, and says that it has it.
 fn ask(names: &Arc<Names>, name: &str) -> tokio::task::JoinHandle<Vec<String>> {
     let (names, name) = (Arc::clone(names), name.to_owned());
-    tokio::task::spawn(async move { texts(&names.addresses(&name).await.unwrap()) })
+    tokio::runtime::Handle::current().spawn(async move { texts(&names.addresses(&name).await.unwrap()) })
 }
 
 /// Lets everything that can go on do so.

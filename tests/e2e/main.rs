@@ -16,6 +16,7 @@ mod floods;
 mod footprint;
 mod front_door;
 mod golden;
+mod health;
 mod keys;
 mod killing;
 mod ledger;

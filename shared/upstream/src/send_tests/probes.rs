@@ -4,7 +4,6 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use tokio::io::AsyncWriteExt;
 
 use super::instance::{Act, Instance, nobody, read_request};
 use super::*;
@@ -27,8 +26,11 @@ async fn stands(address: &str, plan: HealthPlan, standing: Standing) -> Option<&
     set.endpoints()[0].checked().snapshot().expect("checked").failure
 }
 
-/// An instance of gRPC, or whatever answers in HTTP/2: a status, whether what follows is a message, and the status of the call.
-async fn speaking_h2(answers: Rc<RefCell<(u16, Option<Bytes>, Option<&'static str>)>>, asked: Rc<RefCell<Vec<String>>>) -> Instance {
+/// What an instance answers in HTTP/2: a status, a message if there is one, the status of the call.
+type Answer = (u16, Option<Bytes>, Option<&'static str>);
+
+/// An instance of gRPC, or whatever answers in HTTP/2.
+async fn speaking_h2(answers: Rc<RefCell<Answer>>, asked: Rc<RefCell<Vec<String>>>) -> Instance {
     Instance::accepting(move |socket, ledger| {
         let (answers, asked) = (Rc::clone(&answers), Rc::clone(&asked));
         async move {

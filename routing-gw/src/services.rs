@@ -135,6 +135,8 @@ mod tests {
             in_flight: 0,
             consecutive_failures: 0,
             ejected: false,
+            ejection: None,
+            ejections: 0,
             health: None,
         };
         ServiceSnapshot {

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test that calls them")]
 
 mod abuse;
+mod breaker;
 mod check;
 mod corpus_h1;
 mod corpus_h2;
+mod deadlines;
 mod demo;
 mod discovery;
 mod drain;

@@ -4,6 +4,7 @@ mod budget;
 mod health;
 mod instance;
 mod multiplexed;
+mod limits;
 mod outliers;
 mod pools;
 mod probes;

@@ -75,6 +75,8 @@ mod tests {
             in_flight: 0,
             consecutive_failures: 0,
             ejected: false,
+            ejection: None,
+            ejections: 0,
             health: health.map(|(standing, treaty, failure)| HealthSnapshot {
                 checked_at_ms: 1,
                 state: standing.word(),

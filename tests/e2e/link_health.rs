@@ -145,8 +145,8 @@ fn the_question_is_for_tier_one_alone_and_costs_no_place() {
             (&word["tier"], &word["treaty"], &word["draining"], &word["ready"]),
             (&"routing-gw".into(), &1.into(), &false.into(), &true.into())
         );
-        assert_eq!((&word["build"], &word["generation"]), (&"0.1.0".into(), &1.into()));
-        assert_eq!(word.as_object().expect("an object").len(), 6, "it tells nothing else: {word}");
+        assert_eq!((&word["build"], &word["generation"], &word["workers"]), (&"0.1.0".into(), &1.into(), &2.into()));
+        assert_eq!(word.as_object().expect("an object").len(), 7, "it tells nothing else: {word}");
         assert!(rig.routing.metric("gateway_requests_total{status=\"2xx\"}") - counted < 0.1, "it is no client's request");
         slow.join().expect("the client");
     });

@@ -53,7 +53,7 @@ pub fn status(reason: Reason) -> u16 {
         413 | 431 => RESOURCE_EXHAUSTED,
         429 | 502 | 503 => UNAVAILABLE,
         499 => CANCELLED,
-        400..=499 | 500 => INTERNAL,
+        400..=500 => INTERNAL,
         _ => UNKNOWN,
     }
 }

@@ -1,6 +1,7 @@
 //! Nothing is lost, nothing is done twice, everything has one record: held by the ledger, under load from 32 clients that never retry.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tests::fleet::seat::{Seat, Tier};
 use tests::fleet::{FLUSH, Fleet, INSTANCES};
@@ -24,14 +25,19 @@ pub(crate) fn told_to_go(deviation: &Deviation) -> bool {
 
 /// Ends the load, prints the account, and fails on whatever is not lawful.
 pub(crate) fn settle(fleet: &Fleet, load: Load, lawful: impl Fn(&Deviation) -> bool) -> (Account, Vec<Sent>) {
-    settle_done(fleet, load.finish(), lawful)
+    settle_done(fleet, load.finish(), None, lawful)
 }
 
-/// The same for a load that has ended.
+/// The same for a load that has ended, each of whose GETs and POSTs had a deadline or none.
 #[allow(clippy::print_stdout, reason = "a helper of tests tells what they found")]
-pub(crate) fn settle_done(fleet: &Fleet, done: Done, lawful: impl Fn(&Deviation) -> bool) -> (Account, Vec<Sent>) {
+pub(crate) fn settle_done(
+    fleet: &Fleet,
+    done: Done,
+    deadline: Option<Duration>,
+    lawful: impl Fn(&Deviation) -> bool,
+) -> (Account, Vec<Sent>) {
     let turned_away = done.turned_away;
-    let (account, sent) = done.account(fleet, FLUSH);
+    let (account, sent) = done.account(fleet, FLUSH, deadline);
     println!("{account}{turned_away} connections went to the other replica before their first byte");
     let complaint = account.complaint(lawful, |id| fleet.excerpts(id));
     assert!(complaint.is_empty(), "{account}\n{complaint}");

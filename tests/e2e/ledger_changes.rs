@@ -67,5 +67,5 @@ fn ten_upgrades_of_each_tier_with_connections_waiting_at_the_switch_lose_nothing
     assert_eq!(crowds.iter().map(|crowd| crowd.sent.len()).sum::<usize>(), UPGRADES * CROWD);
     let mut done = load.finish();
     done.sent.extend(crowds.into_iter().flat_map(|crowd| crowd.sent));
-    settle_done(&fleet, done, told_to_go);
+    settle_done(&fleet, done, None, told_to_go);
 }

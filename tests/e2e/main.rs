@@ -4,6 +4,7 @@
 
 mod abuse;
 mod breaker;
+mod chaos;
 mod check;
 mod corpus_h1;
 mod corpus_h2;

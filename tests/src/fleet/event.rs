@@ -30,4 +30,8 @@ pub enum What {
     Reloaded,
     /// A new executable serves.
     Upgraded,
+    /// It fell ill of this.
+    Afflicted(&'static str),
+    /// It is over, and who looks at it has seen so.
+    Relieved,
 }

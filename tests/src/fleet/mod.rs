@@ -1,10 +1,12 @@
-//! The fleet: two replicas of each tier and four instances, each a process of its own, with an issuer and a DNS zone around them.
+//! The fleet: two replicas of each tier and some instances, each a process of its own, with an issuer and a DNS zone around them.
 //!
 //! A test kills, ends, restarts and changes its processes by their [`Seat`]; each comes back at the address where it was. Every wait has a bound.
 
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "a fleet that cannot be built fails its test")]
 
 pub mod event;
+pub mod misfortune;
+pub mod muster;
 pub mod orders;
 pub mod scene;
 pub mod seat;
@@ -23,6 +25,7 @@ use gwctl::stage::zone_handle::ZoneHandle;
 use serde_json::Value;
 
 use crate::fleet::event::{Event, What};
+use crate::fleet::muster::Muster;
 use crate::fleet::scene::Surroundings;
 use crate::fleet::seat::{Addresses, Seat, Tier};
 use crate::ledger::entries::{self, Executed, Recorded};
@@ -34,7 +37,7 @@ use crate::rig::process::Process;
 use crate::rig::stage::Stage;
 use crate::rig::wait::until;
 
-/// Instances of `orders`.
+/// Instances of `orders`, where nothing else is said.
 pub const INSTANCES: usize = 4;
 
 /// The flush window of the access records, as the scene states it.
@@ -62,6 +65,12 @@ impl Fleet {
     /// Starts everything and waits until every process is ready.
     #[must_use]
     pub fn raise(binaries: &Binaries) -> Self {
+        Self::muster(binaries, Muster::default())
+    }
+
+    /// The same of so many, in such days.
+    #[must_use]
+    pub fn muster(binaries: &Binaries, muster: Muster) -> Self {
         let folder = Folder::new();
         let certificates = Certificates::write(&folder);
         let stage = Stage::start();
@@ -71,13 +80,13 @@ impl Fleet {
         let issuer = stage.issuer();
 
         let mut addresses = Addresses::new();
-        let seats = [Tier::Security, Tier::Routing].into_iter().flat_map(Tier::seats).chain((0..INSTANCES).map(Seat::Instance));
+        let seats = [Tier::Security, Tier::Routing].into_iter().flat_map(Tier::seats).chain((0..muster.instances).map(Seat::Instance));
         let places: Vec<_> = seats.map(|seat| (seat, addresses.take())).collect();
         let zone = ZoneHandle::new("demo.", &scene::zone(places.iter())).unwrap_or_else(|fault| panic!("{fault}"));
         let dns = stage.run(DnsServer::bind((Ipv4Addr::LOCALHOST, 0).into(), zone.clone())).unwrap_or_else(|fault| panic!("{fault}"));
         let dns_address = dns.address().unwrap_or_else(|fault| panic!("{fault}"));
         stage.handle().spawn(dns.serve());
-        let around = Surroundings { dns: dns_address, issuer: issuer.url().to_owned() };
+        let around = Surroundings { dns: dns_address, issuer: issuer.url().to_owned(), muster };
         for (seat, address) in &places {
             if !matches!(seat, Seat::Instance(_)) {
                 folder.write(&format!("{seat}.yaml"), &scene::config(*seat, *address, &around, 0));
@@ -160,6 +169,7 @@ impl Fleet {
             Seat::Security(_) => Process::start(&name, self.binaries.security, &file(".yaml"), &file(".sock")),
             Seat::Routing(_) => Process::start(&name, self.binaries.routing, &file(".yaml"), &file(".sock")),
             Seat::Instance(_) => self.start_instance(&name),
+            Seat::Names => panic!("{seat} is no process"),
         };
         lock(&self.processes).insert(seat, Arc::new(process));
         self.happened(seat, What::Started, before);
@@ -171,7 +181,7 @@ impl Fleet {
         let mut command = Command::new(self.binaries.gwctl);
         command.arg("stage").arg("--demo-lock").arg(self.folder.file("tie"));
         command.args(["instance", "--service", "orders", "--name", name, "--address", &address.to_string()]);
-        command.arg("--ledger").arg(file(".ledger"));
+        command.arg("--ledger").arg(file(".ledger")).arg("--control").arg(file(".control"));
         let process = Process::run(name, &mut command, &file(".log"), &file(".sock"));
         until(&format!("{name} listens"), || {
             process.assert_alive();
@@ -221,9 +231,7 @@ impl Fleet {
         if !matches!(seat, Seat::Instance(_)) {
             return;
         }
-        let withdrawn = lock(&self.withdrawn).clone();
-        let text = scene::zone(self.places.iter().filter(|(seat, _)| !withdrawn.contains(seat)));
-        self.zone.set(&text).unwrap_or_else(|fault| panic!("{fault}"));
+        self.zone.set(&self.zone_text()).unwrap_or_else(|fault| panic!("{fault}"));
         let address = self.address(seat).to_string();
         for routing in Tier::Routing.seats() {
             until(&format!("{routing} has seen that {seat} {}", if there { "came" } else { "goes" }), || {
@@ -234,6 +242,19 @@ impl Fleet {
                 (endpoints.iter().any(named) == there).then_some(())
             });
         }
+    }
+
+    /// The lines of the zone: who is found.
+    fn zone_text(&self) -> String {
+        let withdrawn = lock(&self.withdrawn).clone();
+        scene::zone(self.places.iter().filter(|(seat, _)| !withdrawn.contains(seat)))
+    }
+
+    /// What the admin door of a seat says, whatever the status; `None` while nobody answers. Nobody is started on any seat meanwhile: whoever was
+    /// there before takes whoever answers at its door along when it is dropped.
+    #[must_use]
+    pub fn told(&self, seat: Seat, path: &str) -> Option<String> {
+        lock(&self.processes).get(&seat)?.ask(path).map(|(_, said)| said)
     }
 
     /// What was done to whom, and when, so far.
@@ -250,7 +271,7 @@ impl Fleet {
     /// What the instances have executed so far, by their own ledgers.
     #[must_use]
     pub fn executed(&self) -> Vec<Executed> {
-        let ledgers = (0..INSTANCES).map(|index| Seat::Instance(index).to_string());
+        let ledgers = self.seats().filter(|seat| matches!(seat, Seat::Instance(_))).map(|seat| seat.to_string());
         ledgers.flat_map(|name| entries::executed(&name, &self.text(&format!("{name}.ledger")))).collect()
     }
 

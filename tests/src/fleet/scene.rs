@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use crate::fleet::muster::Muster;
 use crate::fleet::seat::Seat;
 
 /// What the tiers find around them.
@@ -12,6 +13,8 @@ pub struct Surroundings {
     pub dns: SocketAddr,
     /// The issuer's URL.
     pub issuer: String,
+    /// What is started, and what it is made for.
+    pub muster: Muster,
 }
 
 /// The file of one replica; `{…}` are filled in by its address, its number, and what stands around it. `variation` changes limits every time, and
@@ -21,9 +24,14 @@ pub fn config(seat: Seat, address: SocketAddr, around: &Surroundings, variation:
     let (text, index) = match seat {
         Seat::Security(index) => (SECURITY, index),
         Seat::Routing(index) => (ROUTING, index),
-        Seat::Instance(_) => panic!("{seat} has no configuration"),
+        Seat::Instance(_) | Seat::Names => panic!("{seat} has no configuration"),
     };
-    text.replace("{n}", &(index + 1).to_string())
+    let terms = around.muster.terms();
+    text.replace("{link}", terms.link)
+        .replace("{service}", terms.service)
+        .replace("{route}", terms.read_route)
+        .replace("{write_route}", terms.write_route)
+        .replace("{n}", &(index + 1).to_string())
         .replace("{address}", &address.to_string())
         .replace("{dns}", &around.dns.to_string())
         .replace("{issuer}", &around.issuer)
@@ -38,14 +46,25 @@ pub fn zone<'a>(found: impl Iterator<Item = &'a (Seat, SocketAddr)>) -> String {
     let mut text = String::new();
     for (seat, address) in found {
         let service = match seat {
-            Seat::Security(_) => continue,
-            Seat::Routing(_) => "_link._tcp.routing-gw",
-            Seat::Instance(_) => "_http._tcp.orders",
+            Seat::Security(_) | Seat::Names => continue,
+            Seat::Routing(_) => LINK,
+            Seat::Instance(_) => ORDERS,
         };
         let _ = writeln!(text, "{service}.demo. 1 SRV 0 1 {} {seat}.demo.\n{seat}.demo. 1 A {}", address.port(), address.ip());
     }
     text
 }
+
+/// The same names without a record of the kind that is asked for: there is something below them.
+#[must_use]
+pub fn bare_zone() -> String {
+    [LINK, ORDERS].map(|service| format!("below.{service}.demo. 1 A 127.0.0.1\n")).concat()
+}
+
+/// The name at which tier 2 is found.
+const LINK: &str = "_link._tcp.routing-gw";
+/// The name at which instances are found.
+const ORDERS: &str = "_http._tcp.orders";
 
 /// Tier 1.
 const SECURITY: &str = r#"
@@ -63,8 +82,7 @@ link:
   discover: { kind: srv, name: _link._tcp.routing-gw.demo }
   tls: { ca: ca.pem, certificate: security-gw.pem, key: security-gw.key, peers: ["dns:routing-gw.demo"] }
   signing_key: { file: link.pem, kid: link-1 }
-  timeouts: { first_byte: {third}s }
-limits: { in_flight_max: {limit} }
+{link}limits: { in_flight_max: {limit} }
 records:
   sinks:
     - { to: { file: access-{n}.log }, kinds: [request], flush: 50ms }
@@ -83,11 +101,11 @@ admin: { address: "unix:routing-{n}.sock" }
 dns: { servers: ["{dns}"] }
 vouch: { issuers: [security-gw], audience: routing-gw, jwks: link.jwks.json }
 services:
-  orders: { discover: { kind: srv, name: _http._tcp.orders.demo }, ttl: { min: 100ms, max: 300ms }, timeouts: { first_byte: {second}s } }
+  orders: { discover: { kind: srv, name: _http._tcp.orders.demo }, ttl: { min: 100ms, max: 300ms }, {service} }
 limits: { in_flight_max: {limit} }
 routes:
-  - { name: read-orders, path: "/orders/{id}", methods: [GET, HEAD], service: orders, require: { scopes: ["orders:read"] }, timeout: {third}s }
-  - { name: write-orders, path: "/orders/", methods: [POST, PUT, PATCH, DELETE], service: orders, require: { scopes: ["orders:write"] } }
+  - { name: read-orders, path: "/orders/{id}", methods: [GET, HEAD], service: orders, require: { scopes: ["orders:read"] }, {route} }
+  - { name: write-orders, path: "/orders/", methods: [POST, PUT, PATCH, DELETE], service: orders, require: { scopes: ["orders:write"] }{write_route} }
 records:
   sinks:
     - { to: { file: routing-{n}.events.log }, kinds: [connection, checkpoint], flush: 50ms }

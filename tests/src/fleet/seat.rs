@@ -13,6 +13,8 @@ pub enum Seat {
     Routing(usize),
     /// An instance of `orders`.
     Instance(usize),
+    /// The DNS server, which lives in the test itself.
+    Names,
 }
 
 /// A tier, for what is done to both of its replicas.
@@ -41,6 +43,7 @@ impl fmt::Display for Seat {
             Self::Security(index) => write!(f, "security-{}", index + 1),
             Self::Routing(index) => write!(f, "routing-{}", index + 1),
             Self::Instance(index) => write!(f, "orders-{}", index + 1),
+            Self::Names => f.write_str("dns"),
         }
     }
 }

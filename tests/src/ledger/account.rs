@@ -31,6 +31,8 @@ pub struct Books {
     pub events: Vec<Event>,
     /// The flush window of the records, as it is stated.
     pub flush: Duration,
+    /// The longest time from the first byte of a GET or a POST to its outcome, where there is one. A session lasts as long as its client likes.
+    pub deadline: Option<Duration>,
 }
 
 /// The comparison.
@@ -109,7 +111,7 @@ impl Account {
         }
         self.repeated += usize::from(kind.is_idempotent() && case.executed.len() > 1);
         self.unflushed_for = self.unflushed_for.max(case.unflushed_for(books));
-        let faults = case.of_outcome().into_iter().chain(case.of_execution()).chain(case.of_records(books));
+        let faults = case.of_outcome().into_iter().chain(case.of_time(books)).chain(case.of_execution()).chain(case.of_records(books));
         self.deviations.extend(faults.map(|fault| case.deviation(fault, books)));
     }
 }
@@ -132,6 +134,12 @@ impl Case<'_> {
             Outcome::Unprocessed(_) => Some(Fault::Unprocessed),
             Outcome::Farewell => Some(Fault::Farewell),
         }
+    }
+
+    fn of_time(&self, books: &Books) -> Option<Fault> {
+        let has_one = matches!(self.sent.kind, Kind::Get | Kind::Post);
+        let took = self.sent.ended.saturating_sub(self.sent.begun);
+        books.deadline.filter(|deadline| has_one && took > *deadline).map(|_| Fault::Late)
     }
 
     fn of_execution(&self) -> Option<Fault> {

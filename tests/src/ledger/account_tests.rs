@@ -53,6 +53,7 @@ fn good() -> Books {
         recorded: vec![recorded("1", 200), recorded("2", 200), recorded("3", 101)],
         events: Vec::new(),
         flush: FLUSH,
+        deadline: None,
     }
 }
 
@@ -98,6 +99,21 @@ fn refused_cut_foreign_and_farewell_are_told_apart() {
     let foreign = Outcome::Foreign("1".to_owned());
     check(Some(sent("9", Kind::Get, foreign)), &[executed("9")], &[recorded("9", 200)], &[], &[(Fault::Foreign, "9")]);
     check(Some(sent("9", Kind::Message, Outcome::Farewell)), &[], &[], &[], &[(Fault::Farewell, "9")]);
+}
+
+#[test]
+fn what_is_answered_after_its_deadline_is_late_whatever_it_was_told() {
+    let late = |deadline: u64, kind, outcome| {
+        let mut books = good();
+        books.sent.push(sent("9", kind, outcome));
+        // All others took as long, and are not looked at.
+        books.deadline = Some(ms(deadline));
+        Account::compare(&books).of(Fault::Late).filter(|late| late.number == "9").count()
+    };
+    let refused = || Outcome::Refused(504, "deadline".to_owned());
+    assert_eq!((late(99, Kind::Get, ok()), late(99, Kind::Post, refused()), late(99, Kind::Get, lost())), (1, 1, 1));
+    assert_eq!((late(100, Kind::Get, ok()), late(100, Kind::Post, refused())), (0, 0));
+    assert_eq!((late(99, Kind::Session, Outcome::Answered(101)), late(99, Kind::Message, ok())), (0, 0));
 }
 
 #[test]

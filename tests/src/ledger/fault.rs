@@ -17,6 +17,8 @@ pub enum Fault {
     Unprocessed,
     /// A message that was on its way when its WebSocket was closed with 1001.
     Farewell,
+    /// Its outcome was known after its deadline.
+    Late,
     /// The answer to another request.
     Foreign,
     /// Not idempotent, and executed more than once.
@@ -41,12 +43,13 @@ pub enum Fault {
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Lost,
         Self::Refused,
         Self::Cut,
         Self::Unprocessed,
         Self::Farewell,
+        Self::Late,
         Self::Foreign,
         Self::Twice,
         Self::Unexecuted,
@@ -68,6 +71,7 @@ impl Fault {
             Self::Cut => "cut after its head",
             Self::Unprocessed => "said to be unprocessed",
             Self::Farewell => "ended by 1001",
+            Self::Late => "after its deadline",
             Self::Foreign => "another's answer",
             Self::Twice => "executed twice",
             Self::Unexecuted => "answered, not executed",

@@ -126,11 +126,12 @@ impl Drop for Load {
 }
 
 impl Done {
-    /// Compares with the books of the fleet. A record is written when the answer has ended, and flushed after the window: those that must be there
+    /// Compares with the books of the fleet; a GET or a POST is late after `deadline`. A record is written when the answer has ended, and flushed after the window: those that must be there
     /// are waited for.
     #[must_use]
-    pub fn account(self, fleet: &Fleet, flush: Duration) -> (Account, Vec<Sent>) {
-        let mut books = Books { sent: self.sent, executed: fleet.executed(), recorded: Vec::new(), events: fleet.events(), flush };
+    pub fn account(self, fleet: &Fleet, flush: Duration, deadline: Option<Duration>) -> (Account, Vec<Sent>) {
+        let (executed, events) = (fleet.executed(), fleet.events());
+        let mut books = Books { sent: self.sent, executed, recorded: Vec::new(), events, flush, deadline };
         let begun = Instant::now();
         loop {
             books.recorded = fleet.recorded();

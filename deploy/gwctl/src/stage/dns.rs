@@ -44,13 +44,30 @@ pub fn answer(zone: &Zone, request: &[u8], transport: Transport) -> Option<Vec<u
     encode(reply, usize::from(limit))
 }
 
-/// A SERVFAIL to `request`.
+/// A refusal of `request` with `code`, as SERVFAIL.
 #[must_use]
-pub fn failure(request: &[u8]) -> Option<Vec<u8>> {
+pub fn failure(request: &[u8], code: ResponseCode) -> Option<Vec<u8>> {
     let Ok(query) = Message::from_vec(request) else { return malformed(request) };
     let mut reply = reply_to(&query);
-    reply.metadata.response_code = ResponseCode::ServFail;
+    reply.metadata.response_code = code;
     encode(reply, 512)
+}
+
+/// What begins as an answer to `request` and is none.
+#[must_use]
+pub fn garbled(request: &[u8]) -> Option<Vec<u8>> {
+    let (id, _) = request.split_at_checked(2)?;
+    // It says that it is an answer with a question and 0xffff records, and the first name is longer than the message.
+    Some([id, &[0x84, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 0, 63, b'x']].concat())
+}
+
+/// `answer` under an id that nobody asked by.
+#[must_use]
+pub fn forged(mut answer: Vec<u8>) -> Vec<u8> {
+    if let Some(first) = answer.first_mut() {
+        *first ^= 0xa5;
+    }
+    answer
 }
 
 fn reply_to(query: &Message) -> Message {

@@ -17,7 +17,7 @@ use crate::demo::lock;
 use crate::demo::tiers;
 use crate::fault::Fault;
 use crate::stage::dns_server::DnsServer;
-use crate::stage::instance::Instance;
+use crate::stage::instance::{Instance, control};
 use crate::stage::issuer::Issuer;
 use crate::stage::ledger::Ledger;
 use crate::stage::token_key::TokenKey;
@@ -65,6 +65,9 @@ enum StagePart {
         /// The file of its ledger.
         #[arg(long)]
         ledger: Option<PathBuf>,
+        /// A Unix socket for orders: how it is to treat whoever asks it.
+        #[arg(long)]
+        control: Option<PathBuf>,
     },
     /// Tier 1.
     SecurityGw {
@@ -92,7 +95,7 @@ pub fn run(args: StageArgs) -> Result<ExitCode, Fault> {
         StagePart::RoutingGw { config } => Ok(tiers::routing_gw(&config)),
         StagePart::Issuer { address, key } => on_runtime(issuer(address, key)),
         StagePart::Dns { address, origin, zone } => on_runtime(dns(address, origin, zone)),
-        StagePart::Instance { service, name, address, ledger } => on_runtime(instance(service, name, address, ledger)),
+        StagePart::Instance { service, name, address, ledger, control } => on_runtime(instance(service, name, address, ledger, control)),
     }
 }
 
@@ -141,14 +144,20 @@ async fn dns(address: SocketAddr, origin: String, path: PathBuf) -> Result<(), F
     Ok(())
 }
 
-async fn instance(service: String, name: String, address: SocketAddr, path: Option<PathBuf>) -> Result<(), Fault> {
+async fn instance(service: String, name: String, address: SocketAddr, path: Option<PathBuf>, orders: Option<PathBuf>) -> Result<(), Fault> {
     let stop = asked_to_stop()?;
     let ledger = match &path {
         Some(path) => Ledger::open(path).map_err(|error| Fault::file(path, &error))?,
         None => Ledger::new(),
     };
     let listener = listen(address).await?;
-    Arc::new(Instance { service, name, ledger }).serve(listener, stop).await;
+    let orders = orders.map(|path| control::listen(&path).map_err(|error| Fault::file(&path, &error))).transpose()?;
+    let instance = Arc::new(Instance { ledger, ..Instance::new(&service, &name) });
+    let served = Arc::clone(&instance).serve(listener, stop);
+    match orders {
+        Some(orders) => tokio::select! { () = served => {}, () = control::follow(orders, &instance.mood) => {} },
+        None => served.await,
+    }
     Ok(())
 }
 

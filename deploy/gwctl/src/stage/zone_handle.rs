@@ -17,6 +17,12 @@ pub enum Conduct {
     Silent,
     /// SERVFAIL (RFC 1035 §4.1.1), as a server does that lost its zone.
     Fails,
+    /// REFUSED, as a server does that does not know this asker.
+    Refuses,
+    /// What is no message, behind the id of the question.
+    Garbles,
+    /// The answer to another question: its id is not that of the one that was asked, as of somebody who guesses.
+    Forges,
 }
 
 /// A zone that can be changed while it is served. Clones share it.

@@ -7,12 +7,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hickory_proto::op::ResponseCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::stage::dns::{Transport, answer, failure};
+use crate::stage::dns::{Transport, answer, failure, forged, garbled};
 use crate::stage::zone_handle::{Conduct, ZoneHandle};
 
 /// Streams served at once.
@@ -112,7 +113,10 @@ fn reply(zone: &ZoneHandle, request: &[u8], transport: Transport) -> Option<Vec<
     match zone.now() {
         (zone, Conduct::Answers) => answer(&zone, request, transport),
         (_, Conduct::Silent) => None,
-        (_, Conduct::Fails) => failure(request),
+        (_, Conduct::Fails) => failure(request, ResponseCode::ServFail),
+        (_, Conduct::Refuses) => failure(request, ResponseCode::Refused),
+        (_, Conduct::Garbles) => garbled(request),
+        (zone, Conduct::Forges) => answer(&zone, request, transport).map(forged),
     }
 }
 

@@ -164,7 +164,26 @@ fn a_changed_zone_and_a_changed_conduct_are_seen_by_the_next_question() {
         assert_eq!(zone.now().0.records(), 1);
         zone.conduct(Conduct::Fails);
         assert_eq!(udp(server, "new.demo.", RecordType::A).await.metadata.response_code, ResponseCode::ServFail);
+        zone.conduct(Conduct::Refuses);
+        assert_eq!(udp(server, "new.demo.", RecordType::A).await.metadata.response_code, ResponseCode::Refused);
         let asked = zone.questions();
-        assert_eq!(asked, 3);
+        assert_eq!(asked, 4);
+    });
+}
+
+#[test]
+fn garbage_is_no_message_and_a_forged_answer_is_a_good_one_under_another_id() {
+    with_server(ZONE, |server, zone| async move {
+        let question = query("orders-1.demo.", RecordType::A, None);
+        let good = raw_udp(server, &question.to_vec().unwrap()).await;
+        zone.conduct(Conduct::Forges);
+        let forged = raw_udp(server, &question.to_vec().unwrap()).await;
+        assert_ne!(forged.metadata.id, question.metadata.id);
+        assert_eq!(forged.answers, good.answers);
+        let bytes = question.to_vec().unwrap();
+        let garbage = garbled(&bytes).unwrap();
+        assert_eq!(garbage[..2], bytes[..2]);
+        assert!(Message::from_vec(&garbage).is_err());
+        assert_eq!(garbled(&bytes[..1]), None);
     });
 }

@@ -3,12 +3,15 @@
 //! In: any HTTP/1.1 request. Out: JSON `service, instance, method, path, headers, body_bytes` (and `trailers`, when some
 //! came), head and body in one write; what the query wishes for ([`crate::stage::wish`]); the ledger on `/ledger`; an echo after Upgrade, whose
 //! short messages stand in the ledger too where the request was numbered. Refuses: more than [`CONNECTIONS_MAX`] connections at once. Never: holds
-//! a body; closes a door on who has not heard yet that it leaves.
+//! a body; is ill unless it was told to be ([`crate::stage::instance::mood`]); closes a door on who has not heard yet that it leaves.
 
+mod breakable;
+pub mod control;
 mod departure;
+pub mod mood;
 mod upgrade;
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -28,7 +31,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::stage::answer_body::AnswerBody;
+use crate::stage::instance::breakable::{Breakable, Fate};
 use crate::stage::instance::departure::{Departing, Departure, reached, waiting};
+use crate::stage::instance::mood::Mood;
 use crate::stage::instance::upgrade::{Handover, say_back, switch};
 use crate::stage::ledger::{Ledger, LedgerFault};
 use crate::stage::wish::Wish;
@@ -51,13 +56,15 @@ pub struct Instance {
     pub name: String,
     /// What it has done.
     pub ledger: Ledger,
+    /// How it treats whoever asks it.
+    pub mood: watch::Sender<Mood>,
 }
 
 impl Instance {
     /// An instance with a ledger in memory.
     #[must_use]
     pub fn new(service: &str, name: &str) -> Self {
-        Self { service: service.to_owned(), name: name.to_owned(), ledger: Ledger::new() }
+        Self { service: service.to_owned(), name: name.to_owned(), ledger: Ledger::new(), mood: watch::Sender::default() }
     }
 
     /// Serves `listener` until `stop` is done and for [`LEAVING_MS`] more, then lets requests under way end within [`DRAIN_SECONDS_MAX`].
@@ -70,7 +77,8 @@ impl Instance {
         self.accept(&listener, &mut open, &departing, sleep(Duration::from_millis(LEAVING_MS))).await;
         // Whoever is in the queue has connected: closing it would reset them.
         for stream in waiting(listener) {
-            open.spawn(Arc::clone(&self).connection(stream, departing.clone()));
+            let (io, fate) = Breakable::new(stream, self.mood.subscribe());
+            open.spawn(Arc::clone(&self).connection(io, fate, departing.clone()));
         }
         depart.send_replace(Departure::Closing);
         let all_ended = async { while open.join_next().await.is_some() {} };
@@ -91,7 +99,8 @@ impl Instance {
                 accepted = listener.accept(), if open.len() < CONNECTIONS_MAX => match accepted {
                     Ok((stream, _)) => {
                         let _without_nodelay_it_is_only_slower = stream.set_nodelay(true);
-                        open.spawn(Arc::clone(self).connection(stream, departing.clone()));
+                        let (io, fate) = Breakable::new(stream, self.mood.subscribe());
+                        open.spawn(Arc::clone(self).connection(io, fate, departing.clone()));
                     }
                     Err(_) => sleep(Duration::from_millis(50)).await,
                 },
@@ -100,16 +109,36 @@ impl Instance {
         }
     }
 
-    async fn connection(self: Arc<Self>, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, departing: Departing) {
+    async fn connection(self: Arc<Self>, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, fate: Fate, departing: Departing) {
+        let mut mood = self.mood.subscribe();
+        let own = fate.clone();
+        let struck = async {
+            let _is_so = mood.wait_for(|mood| *mood == Mood::ResetsAtAccept).await;
+            // Here, before the connection is dropped.
+            own.seal();
+        };
+        tokio::select! {
+            // Also one that comes in this mood is reset before it is read from.
+            biased;
+            () = struck => {}
+            () = Arc::clone(&self).exchanges(io, fate, departing) => {}
+        }
+    }
+
+    async fn exchanges(self: Arc<Self>, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, fate: Fate, departing: Departing) {
         let handover = Handover::default();
         let service = service_fn(|request| {
-            let (instance, handover, departing) = (Arc::clone(&self), Arc::clone(&handover), departing.clone());
+            let (instance, handover, fate, departing) = (Arc::clone(&self), Arc::clone(&handover), fate.clone(), departing.clone());
             async move {
                 let mut answer = instance.answer(request, &handover).await;
+                if *instance.mood.borrow() == Mood::ResetsAfterRequest {
+                    fate.seal();
+                    return Err(io::Error::from(io::ErrorKind::ConnectionReset));
+                }
                 if *departing.borrow() > Departure::Serving && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
-                Ok::<_, Infallible>(answer)
+                Ok(answer)
             }
         });
         {
@@ -148,8 +177,10 @@ impl Instance {
             return not_noted(&fault);
         }
         let wish = Wish::read(head.uri.query().unwrap_or_default());
-        if !wish.delay.is_zero() {
-            sleep(wish.delay).await;
+        let mood = *self.mood.borrow();
+        let slower = if let Mood::Slow(by) = mood { by } else { Duration::ZERO };
+        if wish.delay + slower > Duration::ZERO {
+            sleep(wish.delay + slower).await;
         }
         let mut answer = match wish.download {
             Some(count) => download(count),

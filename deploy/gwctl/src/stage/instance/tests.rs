@@ -175,7 +175,11 @@ fn an_answer_goes_out_in_one_write() {
         let writes = Arc::new(AtomicUsize::new(0));
         let counted = Counted { inner: server, writes: Arc::clone(&writes) };
         let (_depart, departing) = watch::channel(Departure::Serving);
-        let served = tokio::runtime::Handle::current().spawn(Arc::new(Instance::new("orders", "orders-1")).connection(counted, departing));
+        let served = tokio::runtime::Handle::current().spawn(Arc::new(Instance::new("orders", "orders-1")).connection(
+            counted,
+            Fate::default(),
+            departing,
+        ));
         for request in 1..=3 {
             client.write_all(b"POST /orders/1?delay_ms=1 HTTP/1.1\r\nhost: o\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
             let mut said = vec![0; 4096];
@@ -186,6 +190,87 @@ fn an_answer_goes_out_in_one_write() {
         drop(client);
         served.await.unwrap();
     });
+}
+
+/// What a request comes to while the instance is in a mood, and whether it stands in the ledger; then that the instance is well again.
+fn ask_in(mood: Mood, check: impl Fn(&[u8], Option<io::ErrorKind>, bool)) {
+    with_instance(|instance, address, _| async move {
+        let request = b"POST / HTTP/1.1\r\nhost: o\r\nx-ledger: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // The first exchange makes sure that the connection was accepted before.
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: o\r\n\r\n").await.unwrap();
+        head_of(&mut stream).await;
+        instance.mood.send_replace(mood);
+        let mut said = Vec::new();
+        let told = match stream.write_all(request).await {
+            Ok(()) => read_all(&mut stream, &mut said).await,
+            Err(fault) => Err(fault),
+        };
+        check(&said, told.err().map(|fault| fault.kind()), !instance.ledger.entries().is_empty());
+        instance.mood.send_replace(Mood::Well);
+        assert!(say(address, "GET / HTTP/1.1\r\nhost: o\r\nconnection: close\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+    });
+}
+
+/// Reads to the end; what is left of an answer before goes too.
+async fn read_all(stream: &mut TcpStream, said: &mut Vec<u8>) -> io::Result<usize> {
+    while stream.read_u8().await? != b'\n' {}
+    stream.read_to_end(said).await
+}
+
+#[test]
+fn a_reset_comes_where_it_was_ordered() {
+    let reset = Some(io::ErrorKind::ConnectionReset);
+    ask_in(Mood::ResetsAtAccept, |said, fault, noted| {
+        assert!(said.is_empty() && !noted, "{said:?}");
+        assert!(fault == reset || fault == Some(io::ErrorKind::BrokenPipe), "{fault:?}");
+    });
+    ask_in(Mood::ResetsAfterRequest, |said, fault, noted| {
+        assert!(said.is_empty() && fault == reset && noted, "{said:?} {fault:?} {noted}")
+    });
+    ask_in(Mood::ResetsInAnswer, |said, fault, noted| {
+        assert!(b"HTTP/1.1 200 OK\r\ncontent".starts_with(said) && fault == reset && noted, "{said:?} {fault:?} {noted}");
+    });
+    ask_in(Mood::Slow(Duration::from_millis(20)), |said, fault, noted| {
+        assert!(said.starts_with(b"HTTP/1.1 200 OK\r\n") && fault.is_none() && noted, "{said:?} {fault:?} {noted}");
+    });
+}
+
+#[test]
+fn whoever_connects_to_an_instance_that_resets_at_accept_is_reset() {
+    with_instance(|instance, address, _| async move {
+        instance.mood.send_replace(Mood::ResetsAtAccept);
+        let told = async { TcpStream::connect(address).await?.read_u8().await }.await;
+        assert_eq!(told.map_err(|fault| fault.kind()), Err(io::ErrorKind::ConnectionReset));
+    });
+}
+
+#[test]
+fn orders_come_over_a_socket_and_are_told_back() {
+    let path = std::env::temp_dir().join(format!("gwctl-orders-{}", std::process::id()));
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let mood = watch::Sender::new(Mood::Well);
+        // A predecessor that was killed leaves its socket.
+        drop(control::listen(&path).unwrap());
+        let orders = async {
+            for (order, answer, expected) in [
+                ("slow 20\n", "slow 20\n", Mood::Slow(Duration::from_millis(20))),
+                ("resets-in-answer", "resets-in-answer\n", Mood::ResetsInAnswer),
+                ("better\n", "\"better\" is no mood", Mood::ResetsInAnswer),
+                ("well\n", "well\n", Mood::Well),
+            ] {
+                let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+                stream.write_all(order.as_bytes()).await.unwrap();
+                stream.shutdown().await.unwrap();
+                let mut told = String::new();
+                stream.read_to_string(&mut told).await.unwrap();
+                assert!(told.starts_with(answer), "{told}");
+                assert_eq!(*mood.borrow(), expected);
+            }
+        };
+        tokio::select! { () = control::follow(control::listen(&path).unwrap(), &mood) => {}, () = orders => {} }
+    });
+    std::fs::remove_file(&path).unwrap();
 }
 
 /// Counts the writes that reach the socket.

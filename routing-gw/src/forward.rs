@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use contract::headers;
 use contract::trail::Trail;
-use http::header::HeaderName;
+use http::header::{HeaderName, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::Value;
 use upstream::errand::Errand;
@@ -44,9 +44,14 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Introduced>, trail: &mut
         upgrade::name(map, protocol);
     }
 
-    let deadline = known.arrived().stamp().at + route.timeout;
+    let stamp = known.arrived().stamp();
+    let now_s = stamp.at_ms / 1_000;
+    let subject = Some(&*known.caller().subject).filter(|_| !known.caller().is_anonymous());
+    let affinity = route.service.affinity(request.headers(), subject, stamp.client, now_s);
+    route.service.hide_cookie(request.headers_mut());
+    let deadline = stamp.at + route.timeout;
     let mut trip = Trip::default();
-    let answer = send::send(pools, &route.service, request, Errand::until(deadline), &mut trip).await;
+    let answer = send::send(pools, &route.service, request, Errand { affinity, ..Errand::until(deadline) }, &mut trip).await;
     tell(trail, &trip);
     let mut response = answer.map_err(|fault| match fault.of_client(&known.arrived().connection().line) {
         Some(reason) => Refusal::Limit(reason),
@@ -55,6 +60,9 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Introduced>, trail: &mut
 
     let granted = hop_by_hop::strip(response.headers_mut());
     headers::scrub(response.headers_mut());
+    if let Some(cookie) = route.service.stick(&trip, affinity, now_s) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let (Some(client), Some(protocol)) = (client, granted) else {
             return Err(Refusal::Upstream(SendFault::Protocol));

@@ -132,6 +132,8 @@ mod tests {
         let endpoint = |number| EndpointSnapshot {
             address: format!("10.0.0.{number}:80"),
             host: None,
+            weight: 0,
+            priority: 0,
             in_flight: 0,
             consecutive_failures: 0,
             ejected: false,
@@ -145,6 +147,7 @@ mod tests {
             connections: 0,
             endpoints: (0..instances).map(endpoint).collect(),
             handed_down: false,
+            levels: Vec::new(),
         }
     }
 

@@ -12,7 +12,7 @@ use settings::files::Files;
 use settings::report::Report;
 use settings::units::Span;
 use upstream::config::ServiceConfig;
-use upstream::config::balance::Balance;
+use upstream::config::balance::{Balance, default_panic_percent};
 use upstream::config::discover::{DiscoverConfig, TtlConfig};
 use upstream::config::health::HealthConfig;
 use upstream::config::pool::PoolConfig;
@@ -33,6 +33,12 @@ pub struct LinkConfig {
     /// How one of them is picked for a request.
     #[serde(default)]
     pub balance: Balance,
+    /// How long a replica that comes beside others, or comes back, is spared; 0s for not at all.
+    #[serde(default)]
+    pub slow_start: Span,
+    /// Below so many percent of usable replicas a priority passes its requests to the next one; where all are below, failing checks are doubted.
+    #[serde(default = "default_panic_percent")]
+    pub panic_percent: u32,
     /// mTLS towards the replicas. A TCP link needs this, or `allow_plaintext`.
     pub tls: Option<InstanceTlsConfig>,
     /// Lets identities travel where anybody on the network can read and replay them for a minute.
@@ -112,9 +118,18 @@ impl LinkConfig {
                 "set `certificate`, `key` and `peers`, so that both ends are",
             );
         }
+        let by_key = self.balance == Balance::ConsistentHash;
+        if by_key {
+            let what = "replicas of routing-gw are all the same to every request: there is no key to pick one by";
+            report.complain("link.balance", what, "set least_request, round_robin, weighted or peak_ewma");
+        }
         let service = ServiceConfig {
             discover: self.discover.clone(),
-            balance: self.balance,
+            balance: if by_key { Balance::default() } else { self.balance },
+            hash: None,
+            sticky: None,
+            slow_start: self.slow_start,
+            panic_percent: self.panic_percent,
             tls: self.tls.clone(),
             ttl: self.ttl,
             timeouts: self.timeouts,
@@ -128,6 +143,9 @@ impl LinkConfig {
             report.complain("link.timeout", "tier 2 answers nothing in no time", "set a time above 0");
         }
         let service = ServicePlan { health: Some(health?), ..service? };
+        if by_key {
+            return None;
+        }
         // A name that is empty was complained of where it stands.
         let signer = Signer::new(Arc::clone(keys.as_ref()?), name.to_owned(), self.audience.clone()).ok()?;
         let keys_file = files.resolve(&self.signing_key.file).display().to_string().into();

@@ -70,11 +70,11 @@ fn pause(ttl: Duration, min: Duration, max: Duration, random: u32) -> Duration {
 async fn ask<L: Lookup>(discover: &DiscoverPlan, names: &L, hosts: &mut Hosts) -> Answer {
     match discover {
         DiscoverPlan::Dns { name, port } => match in_time(names.addresses(name)).await {
-            Ok(answer) => (Ok(at_port(&answer.addresses, *port, None, 0).collect()), answer.ttl),
+            Ok(answer) => (Ok(at_port(&answer.addresses, *port, None).collect()), answer.ttl),
             Err(fault) => (Err(fault), Duration::ZERO),
         },
         DiscoverPlan::Srv { name } => match in_time(names.targets(name)).await {
-            Ok(answer) => hosts.resolve(names, best(answer.targets), answer.ttl).await,
+            Ok(answer) => hosts.resolve(names, there(answer.targets), answer.ttl).await,
             Err(fault) => (Err(fault), Duration::ZERO),
         },
         DiscoverPlan::Static(_) | DiscoverPlan::Unix(_) => (Err(LookupFault::NO_RECORDS), Duration::ZERO),
@@ -85,20 +85,21 @@ async fn in_time<T>(look_up: impl Future<Output = Result<T, LookupFault>>) -> Re
     tokio::time::timeout(LOOKUP_MAX, look_up).await.unwrap_or(Err(LookupFault::TIMEOUT))
 }
 
-/// The targets of the lowest priority (RFC 2782). A target `.` says that the service is not there, and counts as none.
-fn best(targets: Vec<Target>) -> Vec<Target> {
-    let there = |target: &Target| !target.host.is_empty() && target.host != ".";
-    let Some(priority) = targets.iter().filter(|target| there(target)).map(|target| target.priority).min() else { return Vec::new() };
-    targets.into_iter().filter(|target| there(target) && target.priority == priority).take(ENDPOINTS_MAX).collect()
+/// The targets, those of the lowest priority first (RFC 2782). A target `.` says that the service is not there, and counts as none.
+fn there(mut targets: Vec<Target>) -> Vec<Target> {
+    targets.retain(|target| !target.host.is_empty() && target.host != ".");
+    targets.sort_by_key(|target| target.priority);
+    targets.truncate(ENDPOINTS_MAX);
+    targets
 }
 
 /// One instance at each address.
-pub(crate) fn at_port<'a>(addresses: &'a [IpAddr], port: u16, host: Option<&'a str>, weight: u16) -> impl Iterator<Item = Found> + 'a {
+pub(crate) fn at_port<'a>(addresses: &'a [IpAddr], port: u16, target: Option<&'a Target>) -> impl Iterator<Item = Found> + 'a {
     addresses.iter().map(move |address| Found {
         address: Address::Tcp(SocketAddr::new(*address, port)),
-        host: host.map(Into::into),
-        weight,
-        priority: 0,
+        host: target.map(|target| target.host.as_str().into()),
+        weight: target.map_or(0, |target| target.weight),
+        priority: target.map_or(0, |target| target.priority),
     })
 }
 

@@ -149,7 +149,7 @@ fn a_failing_name_service_keeps_the_last_good_answer_and_recovery_is_taken() {
 }
 
 #[test]
-fn the_lowest_priority_serves_by_weight_and_the_next_one_when_it_is_withdrawn() {
+fn every_target_is_known_with_its_priority_and_weight_until_it_is_withdrawn() {
     let script = Script::new();
     script.services(&[(10, 1, 81, "a.demo"), (10, 3, 82, "b.demo"), (20, 1, 83, "c.demo")]);
     for (host, address) in [("a.demo", "10.0.0.1"), ("b.demo", "10.0.0.2"), ("c.demo", "10.0.0.3")] {
@@ -157,14 +157,16 @@ fn the_lowest_priority_serves_by_weight_and_the_next_one_when_it_is_withdrawn() 
     }
     run(DiscoverConfig::Srv { name: "_http._tcp.users.demo".into() }, script, async |service, script| {
         script.one_round().await;
-        assert_eq!(names(&service), ["10.0.0.1:81", "10.0.0.2:82"]);
+        assert_eq!(names(&service), ["10.0.0.1:81", "10.0.0.2:82", "10.0.0.3:83"]);
         let set = service.endpoints();
-        assert_eq!((set.share(0), set.share(1)), (1, 3));
+        let parts: Vec<(u16, u16)> = set.found().iter().map(|found| (found.priority, found.weight)).collect();
+        assert_eq!(parts, [(10, 1), (10, 3), (20, 1)]);
         assert_eq!(set.endpoints()[1].host(), Some("b.demo"));
         script.services(&[(20, 1, 83, "c.demo")]);
         script.one_round().await;
         assert_eq!(names(&service), ["10.0.0.3:83"]);
-        assert!(set.endpoints().iter().all(|endpoint| endpoint.is_gone()));
+        let gone: Vec<bool> = set.endpoints().iter().map(|endpoint| endpoint.is_gone()).collect();
+        assert_eq!(gone, [true, true, false]);
         script.services(&[(0, 0, 1, ".")]);
         script.one_round().await;
         assert_eq!(names(&service), ["10.0.0.3:83"], "a service that says it is not there is an alarm, not an empty set");

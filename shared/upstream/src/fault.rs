@@ -15,6 +15,9 @@ pub enum SendFault {
     /// Discovery has not found a single instance yet.
     #[error("no instance of the service is known")]
     NoInstances,
+    /// Every known instance is avoided, ejected or fails its checks, and the service would rather fail than try one (`panic_percent: 0`).
+    #[error("every instance of the service is unwell")]
+    AllEjected,
     /// No connection could be made to any of the instances that were tried; nothing was sent.
     #[error("no connection to an instance could be made")]
     ConnectFailed,
@@ -60,7 +63,7 @@ impl SendFault {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::NoInstances => Reason::NoInstances,
+            Self::NoInstances | Self::AllEjected => Reason::NoInstances,
             Self::ConnectFailed => Reason::UpstreamConnectFailed,
             Self::Reset => Reason::UpstreamReset,
             Self::Protocol => Reason::UpstreamProtocol,
@@ -79,7 +82,7 @@ impl SendFault {
     #[must_use]
     pub fn link_reason(&self) -> Reason {
         match self {
-            Self::NoInstances | Self::ConnectFailed => Reason::LinkUnavailable,
+            Self::NoInstances | Self::AllEjected | Self::ConnectFailed => Reason::LinkUnavailable,
             Self::Reset | Self::Protocol => Reason::LinkReset,
             Self::Timeout => Reason::LinkTimeout,
             Self::Deadline => Reason::DeadlineExceeded,

@@ -1,6 +1,6 @@
 //! The hosts of SRV targets: looked up beside each other, each for itself.
 //!
-//! In: the targets of the best priority. Out: their instances. Refuses: to let one host that cannot be resolved hold up or push out the others;
+//! In: the targets of all priorities. Out: their instances. Refuses: to let one host that cannot be resolved hold up or push out the others;
 //! it keeps the addresses that it had. Never: has more than a fixed number of look-ups under way.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,9 +76,7 @@ impl Hosts {
         (self.known, self.failed) = (fresh, failed);
         let found: Vec<Found> = targets
             .iter()
-            .flat_map(|target| {
-                at_port(self.known.get(&target.host).map_or(&[][..], Vec::as_slice), target.port, Some(&target.host), target.weight)
-            })
+            .flat_map(|target| at_port(self.known.get(&target.host).map_or(&[][..], Vec::as_slice), target.port, Some(target)))
             .collect();
         match (found.is_empty(), fault) {
             (true, Some(fault)) => (Err(fault), Duration::ZERO),

@@ -22,6 +22,7 @@ use crate::endpoints::{ENDPOINTS_MAX, EndpointSet, Found};
 use crate::health::standing::{Learnt, Outcome, Standing};
 use crate::lookup::LookupFault;
 use crate::measures::Measures;
+use crate::moment;
 use crate::owners::Owners;
 use crate::plan::ServicePlan;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
@@ -32,6 +33,8 @@ use crate::plan::health::HealthPlan;
 pub(crate) struct Terms {
     pub(crate) ttl: TtlPlan,
     pub(crate) health: Option<HealthPlan>,
+    /// Whether requests are picked by their keys, so that each generation needs its tables.
+    pub(crate) by_key: bool,
 }
 
 /// The instances of one service.
@@ -83,7 +86,7 @@ pub(crate) struct News {
 impl Terms {
     /// Those of `plan`.
     pub(crate) fn of(plan: &ServicePlan) -> Self {
-        Self { ttl: plan.ttl, health: plan.health }
+        Self { ttl: plan.ttl, health: plan.health, by_key: plan.balance.hash.is_some() }
     }
 }
 
@@ -249,12 +252,30 @@ impl Instances {
         self.measures.generations.inc();
         tracing::info!(service = &*self.name, generation, instances = next.endpoints().len(), "the instances of a service have changed");
         // First the new set, then the farewell: nobody may pick from a set of which all are gone.
+        if self.is_by_key() {
+            next.tabulate();
+        }
+        let now_ms = moment::now_ms();
+        if !before.endpoints().is_empty() {
+            next.missing_in(&before).for_each(|endpoint| endpoint.began(now_ms));
+        }
+        next.recount(now_ms);
         self.set.store(next);
         for endpoint in leaving {
             endpoint.leave();
         }
         self.show();
         self.generation.send_replace(generation);
+    }
+
+    /// What may change a rank has happened: the levels are counted anew.
+    pub(crate) fn recount(&self) {
+        self.set.load().recount(moment::now_ms());
+    }
+
+    /// Whether any service that holds a lease picks by key.
+    fn is_by_key(&self) -> bool {
+        self.leases().all.iter().any(|(_, terms)| terms.by_key)
     }
 
     fn recovered(&self) {
@@ -293,6 +314,7 @@ impl Instances {
         let code = outcome.as_ref().err().copied();
         let Learnt { is_first, was, is } = endpoint.checked().learn(outcome, plan, self.clock.now_ms());
         if was != is {
+            let is_back = was == Standing::Unhealthy;
             let (service, instance, was, state) = (&*self.name, endpoint.name(), was.word(), is.word());
             match is {
                 Standing::Foreign => tracing::warn!(
@@ -308,6 +330,10 @@ impl Instances {
                 _ => tracing::info!(service, instance, was, state, "the standing of an instance has changed"),
             }
             self.count_standings();
+            if is_back {
+                endpoint.began(moment::now_ms());
+            }
+            self.recount();
         }
         if is_first || was != is {
             self.checks.send_modify(|count| *count += 1);
@@ -375,6 +401,10 @@ impl Lease {
         leases.all.push((number, terms));
         instances.follow_youngest(&leases);
         drop(leases);
+        if terms.by_key {
+            // A generation that is published from now on has its tables.
+            instances.endpoints().tabulate();
+        }
         Self { instances, number }
     }
 }

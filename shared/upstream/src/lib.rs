@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod endpoints;
 mod hosts;
 mod instances;
+mod levels;
 pub mod lookup;
 pub mod measures;
 pub mod moment;
@@ -21,6 +22,8 @@ pub mod snapshot;
 
 pub mod health;
 pub mod pick;
+mod speed;
+mod stable_hash;
 
 mod answer;
 mod budget;
@@ -33,8 +36,10 @@ mod stream;
 mod upload;
 
 pub mod affinity;
+mod cookies;
 pub mod errand;
 pub mod fault;
 pub mod pool;
 pub mod send;
+mod sticky;
 pub mod trip;

@@ -31,7 +31,8 @@ pub enum DiscoverConfig {
         /// The port of all of them.
         port: u16,
     },
-    /// At the targets of the SRV records of a name: those of the lowest priority, in proportion to their weights.
+    /// At the targets of the SRV records of a name: those of the lowest priority, in proportion to their weights; the others when too few of
+    /// those are well.
     Srv {
         /// `_service._proto.domain`.
         name: String,

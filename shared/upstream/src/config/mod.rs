@@ -15,8 +15,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::files::Files;
 use settings::report::Report;
+use settings::units::Span;
 
-use crate::config::balance::Balance;
+use crate::config::balance::{Balance, HashConfig, StickyConfig, Written, default_panic_percent};
 use crate::config::discover::{DiscoverConfig, TtlConfig};
 use crate::config::pool::PoolConfig;
 use crate::config::retries::RetriesConfig;
@@ -36,6 +37,19 @@ pub struct ServiceConfig {
     /// How one of them is picked for a request.
     #[serde(default)]
     pub balance: Balance,
+    /// What `consistent_hash` goes by.
+    #[serde(default)]
+    pub hash: Option<HashConfig>,
+    /// A cookie that brings a client back to the instance that has served it.
+    #[serde(default)]
+    pub sticky: Option<StickyConfig>,
+    /// How long an instance that comes beside others, or comes back, is spared: its part rises from a tenth to all of its share; 0s for not at all.
+    #[serde(default)]
+    pub slow_start: Span,
+    /// Below so many percent of usable instances a priority passes its requests to the next one; where all are below, failing checks are doubted
+    /// and all instances used. 0 uses the last usable one, and then refuses.
+    #[serde(default = "default_panic_percent")]
+    pub panic_percent: u32,
     /// TLS towards the instances; without it they are spoken to in plain HTTP.
     #[serde(default)]
     pub tls: Option<InstanceTlsConfig>,
@@ -60,6 +74,10 @@ impl ServiceConfig {
         Self {
             discover,
             balance: Balance::default(),
+            hash: None,
+            sticky: None,
+            slow_start: Span::default(),
+            panic_percent: default_panic_percent(),
             tls: None,
             ttl: TtlConfig::default(),
             timeouts: TimeoutsConfig::default(),
@@ -76,6 +94,14 @@ impl ServiceConfig {
         let name = key.split_once('.').map_or(key, |(_, name)| name);
         let name = lawful_name(name, key, report);
         let discover = self.discover.check(&format!("{key}.discover"), files, report);
+        let balance = Written {
+            balance: self.balance,
+            hash: self.hash.as_ref(),
+            sticky: self.sticky.as_ref(),
+            slow_start: self.slow_start,
+            panic_percent: self.panic_percent,
+        };
+        let balance = balance.check(key, files, report);
         let tls = match &self.tls {
             None => Some(None),
             Some(tls) => tls.check(&format!("{key}.tls"), files, discover.as_ref(), report).map(Some),
@@ -87,7 +113,7 @@ impl ServiceConfig {
         Some(ServicePlan {
             name: name?.into(),
             discover: discover?,
-            balance: self.balance,
+            balance: balance?,
             tls: tls?,
             ttl: ttl?,
             timeouts: timeouts?,

@@ -1,5 +1,6 @@
 //! A service as meant: everything resolved, nothing optional that means "default".
 
+pub mod balance;
 pub mod discover;
 pub mod health;
 pub mod pool;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use wire::tls::client::ClientTls;
 
-use crate::config::balance::Balance;
+use crate::plan::balance::BalancePlan;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
 use crate::plan::health::HealthPlan;
 use crate::plan::pool::PoolPlan;
@@ -27,7 +28,7 @@ pub struct ServicePlan {
     /// The clamp around the time to live of answers.
     pub ttl: TtlPlan,
     /// How one of them is picked.
-    pub balance: Balance,
+    pub balance: BalancePlan,
     /// How connections to them are secured; `None` is plain HTTP.
     pub tls: Option<ClientTls>,
     /// How long things may take.

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use wire::body::Body;
 
+use crate::affinity::Affinity;
 use crate::endpoint::Endpoint;
 use crate::fault::SendFault;
 use crate::measures::Outcome;
 use crate::moment;
 use crate::patience::Patience;
-use crate::pick::Tried;
+use crate::pick::tried::Tried;
 use crate::pool::Pools;
 use crate::service::{Picked, Service};
 use crate::trip::Trip;
@@ -28,6 +29,8 @@ pub(super) struct Journey<'a> {
     pub(super) patience: Patience,
     /// The most attempts, by the service's options and by what others have left.
     pub(super) attempts_max: u32,
+    /// Where the request would rather go.
+    pub(super) affinity: Affinity,
     pub(super) trip: &'a mut Trip,
     pub(super) tried: Tried,
     /// No pooled connection any more: the last attempt found one dead, or the instance is on trial.
@@ -108,10 +111,8 @@ impl Journey<'_> {
     }
 
     fn next_endpoint(&mut self) -> Result<Arc<Endpoint>, SendFault> {
-        let Some(Picked { endpoint, generation, is_trial }) = self.service.pick(|| self.pools.random(), &self.tried) else {
-            self.service.measures().attempt(Outcome::NoInstances);
-            return Err(SendFault::NoInstances);
-        };
+        let picked = self.service.pick(|| self.pools.random(), &self.tried, self.affinity);
+        let Picked { endpoint, generation, is_trial } = picked.inspect_err(|_| self.service.measures().attempt(Outcome::NoInstances))?;
         self.tried.add(&endpoint);
         // What failed was connecting, so that is tried again: over a connection of before the failure nothing would be learned, and the
         // instance would go from trial to trial for as long as that connection lives.
@@ -125,7 +126,7 @@ impl Journey<'_> {
 
 fn outcome(fault: &SendFault) -> Outcome {
     match fault {
-        SendFault::NoInstances => Outcome::NoInstances,
+        SendFault::NoInstances | SendFault::AllEjected => Outcome::NoInstances,
         SendFault::ConnectFailed => Outcome::ConnectFailed,
         SendFault::Reset => Outcome::Reset,
         SendFault::Protocol => Outcome::Protocol,

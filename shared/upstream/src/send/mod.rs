@@ -24,7 +24,7 @@ use crate::fault::SendFault;
 use crate::moment;
 use crate::outgoing::prepare;
 use crate::patience::Patience;
-use crate::pick::Tried;
+use crate::pick::tried::Tried;
 use crate::pool::Pools;
 use crate::send::journey::Journey;
 use crate::service::Service;
@@ -51,7 +51,8 @@ pub async fn send(
     service.budget().deposit(service.plan().retries.budget, moment::now_ms());
     let patience = Patience::new(begun, errand.deadline, service.plan());
     let attempts_max = service.plan().retries.attempts_max.min(errand.attempts_max.unwrap_or(u32::MAX));
-    let mut journey = Journey { pools, service, patience, attempts_max, trip, tried: Tried::default(), fresh: false };
+    let mut journey =
+        Journey { pools, service, patience, attempts_max, affinity: errand.affinity, trip, tried: Tried::default(), fresh: false };
     let sent = journey.run(prepare(request)).await;
     trip.upstream = begun.elapsed();
     if sent.is_ok() {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test that calls them")]
 
 mod abuse;
+mod balance;
 mod check;
 mod corpus_h1;
 mod corpus_h2;

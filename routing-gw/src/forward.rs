@@ -5,9 +5,10 @@
 //! Never: shows an instance the assertion or a header that a client forged; lets an instance write a reserved field.
 
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use contract::headers;
 use contract::trail::Trail;
+use contract::{attempt, deadline, grpc, headers};
 use http::header::{HeaderName, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::Value;
@@ -21,7 +22,7 @@ use wire::exchange::Exchange;
 use wire::hop_by_hop;
 use wire::upgrade::{self, TUNNEL_IDLE_MAX};
 
-use crate::facts::Introduced;
+use crate::facts::{Introduced, RouteFacts};
 use crate::refusal::Refusal;
 
 /// Bytes of one header about the caller at most; a longer claim is left out, because a cut one could mean something else. A caller then has
@@ -49,9 +50,9 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Introduced>, trail: &mut
     let subject = Some(&*known.caller().subject).filter(|_| !known.caller().is_anonymous());
     let affinity = route.service.affinity(request.headers(), subject, stamp.client, now_s);
     route.service.hide_cookie(request.headers_mut());
-    let deadline = stamp.at + route.timeout;
+    let errand = Errand { affinity, ..errand(request.headers_mut(), stamp.at, route) };
     let mut trip = Trip::default();
-    let answer = send::send(pools, &route.service, request, Errand { affinity, ..Errand::until(deadline) }, &mut trip).await;
+    let answer = send::send(pools, &route.service, request, errand, &mut trip).await;
     tell(trail, &trip);
     let mut response = answer.map_err(|fault| match fault.of_client(&known.arrived().connection().line) {
         Some(reason) => Refusal::Limit(reason),
@@ -80,6 +81,19 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Introduced>, trail: &mut
         upgrade::name(response.headers_mut(), protocol);
     }
     Ok(response)
+}
+
+/// How long this may take and how often it may be tried: what tier 1 has left of both, where that is less than our own. What tier 1 told is taken out.
+fn errand(map: &mut HeaderMap, arrived: Instant, route: &RouteFacts) -> Errand {
+    let left = map.remove(&headers::DEADLINE).and_then(|value| deadline::parse(value.as_bytes()));
+    let attempt = map.remove(&headers::ATTEMPT).and_then(|value| attempt::parse(value.as_bytes()));
+    Errand {
+        deadline: Some(arrived + left.map_or(route.timeout, |left| left.min(route.timeout))),
+        ends: grpc::timeout(map).map(|within| arrived + within),
+        is_hurried: left.is_some_and(|left| left < route.timeout),
+        attempts_max: attempt.map(|attempt| attempt::left(route.service.plan().retries.attempts_max, attempt)),
+        ..Errand::default()
+    }
 }
 
 /// Tells the instance who is asking, in the documented headers.
@@ -120,5 +134,10 @@ fn tell(trail: &mut Trail, trip: &Trip) {
     trail.attempts = trip.attempts;
     trail.generation = Some(trip.generation).filter(|generation| *generation > 0);
     trail.instance = trip.instance.as_ref().map(|endpoint| endpoint.name().to_owned());
-    trail.upstream_us = Some(u64::try_from(trip.upstream.as_micros()).unwrap_or(u64::MAX));
+    trail.queue_us = Some(trip.queued).filter(|queued| !queued.is_zero()).map(micros);
+    trail.upstream_us = Some(micros(trip.upstream));
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

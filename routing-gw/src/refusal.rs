@@ -125,6 +125,11 @@ impl Refusal {
             decision: decision.as_deref(),
         };
         let mut response = problem.response().map(Body::from);
+        if let Self::Upstream(fault) = self
+            && let Some(seconds) = fault.retry_after_s()
+        {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         if let Self::MethodNotAllowed(methods) = self {
             let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
             if let Ok(value) = HeaderValue::try_from(names.join(", ")) {

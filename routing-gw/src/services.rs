@@ -1,11 +1,9 @@
-//! The services of this tier: started on the control runtime, told by `/readyz` and `/services`.
+//! The services of this tier: started on the control runtime, told by `/readyz`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::routing::get;
-use axum::{Json, Router};
 use host::tier::{Control, Health};
 use upstream::plan::ServicePlan;
 use upstream::service::Service;
@@ -64,20 +62,13 @@ fn of(snapshot: &ServiceSnapshot, ready: bool) -> Health {
             format!("{count} instances of the former discovery stay in use until the present one answers")
         }
         (None, count) => format!("{count} instances in generation {}", snapshot.generation),
+        (Some(failure), 0) => format!("discovery fails ({}); no instance is known", failure.code),
         (Some(failure), count) => {
-            format!("discovery fails ({}); {count} instances of generation {} stay in use", failure.code, snapshot.generation)
+            let end = if failure.kept_until_ms.is_some() { " for now" } else { "" };
+            format!("discovery fails ({}); {count} instances of generation {} stay in use{end}", failure.code, snapshot.generation)
         }
     };
     Health { name: format!("service {}", snapshot.name), ready, detail }
-}
-
-/// `/services`: every service with its instances, as this process knows them.
-pub(crate) fn page(services: Vec<Arc<Service>>) -> Router {
-    let show = move || {
-        let snapshots: Vec<_> = services.iter().map(|service| service.snapshot()).collect();
-        async move { Json(snapshots) }
-    };
-    Router::new().route("/services", get(show))
 }
 
 #[cfg(test)]
@@ -129,25 +120,13 @@ mod tests {
     }
 
     fn service(instances: usize, failure: Option<LookupFault>) -> ServiceSnapshot {
-        let endpoint = |number| EndpointSnapshot {
-            address: format!("10.0.0.{number}:80"),
-            host: None,
-            weight: 0,
-            priority: 0,
-            in_flight: 0,
-            consecutive_failures: 0,
-            ejected: false,
-            health: None,
-        };
+        let endpoint = |number| EndpointSnapshot { address: format!("10.0.0.{number}:80"), ..EndpointSnapshot::default() };
         ServiceSnapshot {
             name: "orders".to_owned(),
             generation: 1,
-            refreshed_at_ms: None,
-            failure: failure.map(|LookupFault { code, definite }| FailureSnapshot { code, since_ms: 0, definite }),
-            connections: 0,
+            failure: failure.map(|LookupFault { code, definite }| FailureSnapshot { code, since_ms: 0, definite, kept_until_ms: None }),
             endpoints: (0..instances).map(endpoint).collect(),
-            handed_down: false,
-            levels: Vec::new(),
+            ..ServiceSnapshot::default()
         }
     }
 

@@ -17,6 +17,7 @@ use settings::clock::Clock;
 use settings::files::Files;
 use settings::report::Report;
 use telemetry::requests::RequestMetrics;
+use upstream::pages;
 use upstream::pool::Pools;
 use upstream::service::Service;
 use wire::body::Body;
@@ -157,7 +158,7 @@ impl Tier for RoutingGw {
     }
 
     fn admin(self: &Arc<Self>) -> axum::Router {
-        services::page(self.services.clone())
+        pages::router(self.services.clone())
     }
 }
 

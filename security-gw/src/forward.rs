@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contract::headers;
 use contract::trail::Trail;
+use contract::{grpc, headers};
 use http::{Response, StatusCode, header};
 use upstream::errand::Errand;
 use upstream::fault::SendFault;
@@ -52,8 +52,11 @@ pub async fn send(
     }
 
     let begun = Instant::now();
+    // A gRPC client tells how long it waits, counted from when its call arrived; it may be less than ours, and never more.
+    let ends = grpc::timeout(request.headers()).map(|within| known.arrived().stamp().at + within);
+    let errand = Errand { ends, is_hurried: ends.is_some(), tells_attempt: true, ..Errand::until(begun + timeout) };
     let mut trip = Trip::default();
-    let answer = send::send(pools, link, request, Errand::until(begun + timeout), &mut trip).await;
+    let answer = send::send(pools, link, request, errand, &mut trip).await;
     docket.tier2 = Some(begun.elapsed());
     docket.link_attempts = trip.attempts;
     docket.replica = trip.instance.clone();

@@ -6,6 +6,7 @@ use contract::problem::Problem;
 use contract::reason::Reason;
 use contract::target::TargetFault;
 use http::Response;
+use http::header::{HeaderValue, RETRY_AFTER};
 use upstream::fault::SendFault;
 use wire::arrived::Stamp;
 use wire::body::Body;
@@ -94,6 +95,12 @@ impl Refusal {
             trace_id: str::from_utf8(&trace_id).ok(),
             decision: None,
         };
-        problem.response().map(Body::from)
+        let mut response = problem.response().map(Body::from);
+        if let Self::Link(fault) = self
+            && let Some(seconds) = fault.retry_after_s()
+        {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }

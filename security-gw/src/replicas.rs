@@ -71,10 +71,6 @@ mod tests {
     fn replica(number: usize, health: Option<(Standing, Option<u64>, Option<&'static str>)>) -> EndpointSnapshot {
         EndpointSnapshot {
             address: format!("10.0.0.{number}:9443"),
-            host: None,
-            in_flight: 0,
-            consecutive_failures: 0,
-            ejected: false,
             health: health.map(|(standing, treaty, failure)| HealthSnapshot {
                 checked_at_ms: 1,
                 state: standing.word(),
@@ -84,19 +80,12 @@ mod tests {
                 generation: treaty.map(|_| 4),
                 draining: treaty.map(|_| standing == Standing::Draining),
             }),
+            ..EndpointSnapshot::default()
         }
     }
 
     fn link(endpoints: Vec<EndpointSnapshot>) -> ServiceSnapshot {
-        ServiceSnapshot {
-            name: "link".to_owned(),
-            generation: 1,
-            refreshed_at_ms: None,
-            failure: None,
-            connections: 0,
-            handed_down: false,
-            endpoints,
-        }
+        ServiceSnapshot { name: "link".to_owned(), generation: 1, endpoints, ..ServiceSnapshot::default() }
     }
 
     #[test]

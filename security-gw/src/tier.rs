@@ -19,6 +19,7 @@ use settings::files::Files;
 use settings::report::Report;
 use telemetry::requests::RequestMetrics;
 use telemetry::traces::Tracing;
+use upstream::pages;
 use upstream::pool::Pools;
 use upstream::service::Service;
 use wire::body::Body;
@@ -156,6 +157,10 @@ impl Tier for SecurityGw {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Body>> + 'static {
         corridor(worker.clone(), connection.clone(), request)
+    }
+
+    fn admin(self: &Arc<Self>) -> axum::Router {
+        pages::router(vec![Arc::clone(&self.link)])
     }
 
     fn readiness(&self) -> Vec<Health> {

@@ -196,7 +196,9 @@ fn everything_said(rig: &Rig, collector: &Collector) -> Vec<(String, String)> {
     until("spans of tier 2 arrive", || collector.has(b"routing-gw").then_some(()));
     let mut said = Vec::new();
     for (tier, process) in [("security", &rig.security), ("routing", &rig.routing)] {
-        for page in ["/livez", "/readyz", "/metrics", "/config", "/generation", "/services"] {
+        for page in
+            ["/livez", "/readyz", "/metrics", "/config", "/generation", "/services", "/services/orders/history", "/services/link/history"]
+        {
             if let Some((_, body)) = process.ask(page).filter(|(status, _)| *status != 404) {
                 said.push((format!("{tier} {page}"), body));
             }

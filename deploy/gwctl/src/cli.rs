@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::order::Door;
 use crate::stage::process::{self, StageArgs};
 use crate::terminal::tell;
-use crate::{keys, order, token};
+use crate::{history, keys, order, token};
 
 /// The operator's tool of the two-tier gateway.
 #[derive(Debug, Parser)]
@@ -46,6 +46,11 @@ enum Command {
     Upgrade(Door),
     /// Has a running tier read its configuration again.
     Reload(Door),
+    /// What discovery has found, as a running tier knows it.
+    Dns {
+        #[command(subcommand)]
+        action: DnsAction,
+    },
     #[command(hide = true)]
     Stage(StageArgs),
 }
@@ -90,6 +95,17 @@ enum KeysAction {
     Rotate {
         #[command(flatten)]
         which: Which,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum DnsAction {
+    /// Prints the last generations of a service's instances, the newest first, each with its answer and what it changed.
+    History {
+        /// The service's name in the configuration; at security-gw it is `link`.
+        service: String,
+        #[command(flatten)]
+        door: Door,
     },
 }
 
@@ -142,6 +158,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Fault> {
         Command::Keys { action: KeysAction::Rotate { which } } => keys::rotate(which.place(), which.kid.as_deref()),
         Command::Upgrade(door) => order::upgrade(&door),
         Command::Reload(door) => order::reload(&door),
+        Command::Dns { action: DnsAction::History { service, door } } => history::print(&door, &service),
         Command::Stage(args) => process::run(args),
     }
 }
@@ -167,6 +184,9 @@ mod tests {
             "gwctl token",
             "gwctl upgrade",
             "gwctl reload --admin a --config b",
+            "gwctl dns",
+            "gwctl dns history orders",
+            "gwctl dns history --admin a",
         ] {
             assert_eq!(run(bad), format!("{:?}", ExitCode::from(64)), "{bad}");
         }

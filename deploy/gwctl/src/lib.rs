@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod demo;
 pub mod fault;
+pub mod history;
 pub mod keys;
 pub mod order;
 pub mod private_file;

@@ -3,6 +3,7 @@
 //! In: where the door is, or the file that says so. Out: what came of the order, in one line or a few. Refuses: a file without a readable
 //! `admin.address`. Never: decides anything; the tier does, and says why.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -55,7 +56,8 @@ pub fn reload(door: &Door) -> Result<ExitCode, Fault> {
 }
 
 impl Door {
-    fn address(&self) -> Result<Address, Fault> {
+    /// The address itself.
+    pub(crate) fn address(&self) -> Result<Address, Fault> {
         match (&self.admin, &self.config) {
             (Some(address), _) => parse(address, Path::new(".")),
             (None, Some(file)) => parse(&of_file(file)?, files::Files::beside(file).base()),
@@ -92,8 +94,7 @@ fn of_file(file: &Path) -> Result<String, Fault> {
 
 /// Gives an order; what the tier says against it is a fault.
 fn order(address: &Address, path: &str) -> Result<Value, Fault> {
-    let reply = health::order(address, path, ANSWER_MAX)
-        .map_err(|error| Fault::new(format!("nobody answers at {address}: {error}"), "start the tier, or see its log"))?;
+    let reply = health::order(address, path, ANSWER_MAX).map_err(|error| unanswered(address, &error))?;
     let answer: Value = serde_json::from_str(&reply.body).unwrap_or_default();
     if reply.status == 200 {
         return Ok(answer);
@@ -104,7 +105,13 @@ fn order(address: &Address, path: &str) -> Result<Value, Fault> {
     Err(refused(&reply, &answer))
 }
 
-fn refused(reply: &Reply, answer: &Value) -> Fault {
+/// Nobody answers at the door.
+pub(crate) fn unanswered(address: &Address, error: &io::Error) -> Fault {
+    Fault::new(format!("nobody answers at {address}: {error}"), "start the tier, or see its log")
+}
+
+/// What a tier says against something, with its remedy.
+pub(crate) fn refused(reply: &Reply, answer: &Value) -> Fault {
     let word = |name: &str| answer[name].as_str();
     let what = word("what").map_or_else(|| format!("the tier answered {}: {}", reply.status, reply.body.trim_end()), str::to_owned);
     Fault::new(what, word("remedy").unwrap_or("see its log"))

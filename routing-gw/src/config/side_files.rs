@@ -20,6 +20,7 @@ pub(crate) fn check(service: &ServiceConfig, key: &str, files: &Files, report: &
     }
     match &service.discover {
         DiscoverConfig::Unix { path } => named.push(("discover.path", Some(path))),
+        DiscoverConfig::File { path } => named.push(("discover.path", Some(path))),
         DiscoverConfig::Static { addresses: _ } | DiscoverConfig::Dns { name: _, port: _ } | DiscoverConfig::Srv { name: _ } => {}
     }
     let mut inside = true;

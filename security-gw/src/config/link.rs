@@ -13,13 +13,17 @@ use settings::report::Report;
 use settings::units::Span;
 use upstream::config::ServiceConfig;
 use upstream::config::balance::{Balance, default_panic_percent};
+use upstream::config::breaker::BreakerConfig;
 use upstream::config::discover::{DiscoverConfig, TtlConfig};
 use upstream::config::health::HealthConfig;
+use upstream::config::limits::LimitsConfig;
+use upstream::config::outliers::{OutliersConfig, Whose};
 use upstream::config::pool::PoolConfig;
 use upstream::config::retries::RetriesConfig;
 use upstream::config::timeouts::TimeoutsConfig;
 use upstream::config::tls::InstanceTlsConfig;
 use upstream::plan::ServicePlan;
+use upstream::plan::breaker::BreakerPlan;
 use upstream::plan::health::ProbePlan;
 
 /// The way to tier 2.
@@ -61,9 +65,18 @@ pub struct LinkConfig {
     /// Tries on other replicas, where nothing was answered yet.
     #[serde(default)]
     pub retries: RetriesConfig,
+    /// Requests under way at a time, and those that wait.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// The circuit breaker; `null` for none. Here only connections that cannot be made or break off are failures.
+    #[serde(default = "BreakerConfig::usual")]
+    pub breaker: Option<BreakerConfig>,
     /// How often each replica is asked how it does.
     #[serde(default)]
     pub health: HealthConfig,
+    /// When a replica is left alone for what its answers have shown.
+    #[serde(default)]
+    pub outliers: OutliersConfig,
 }
 
 /// The way to tier 2 as meant.
@@ -135,17 +148,25 @@ impl LinkConfig {
             timeouts: self.timeouts,
             pool: self.pool,
             retries: self.retries,
+            limits: self.limits,
+            breaker: self.breaker,
+            // Those of the link are checked beside this: a replica is no instance of a service.
+            health: None,
+            outliers: OutliersConfig::default(),
         };
         let service = service.check("link", files, report);
         let health = self.health.check("link.health", ProbePlan::Link, report);
+        let outliers = self.outliers.check("link.outliers", Whose::Link, report);
         let keys = self.signing_key.check("link.signing_key", files, report);
         if self.timeout == Span::default() {
             report.complain("link.timeout", "tier 2 answers nothing in no time", "set a time above 0");
         }
-        let service = ServicePlan { health: Some(health?), ..service? };
         if by_key {
             return None;
         }
+        let service = service?;
+        let breaker = service.breaker.map(|breaker| BreakerPlan { connections_only: true, ..breaker });
+        let service = ServicePlan { health: Some(health?), outliers: outliers?, breaker, ..service };
         // A name that is empty was complained of where it stands.
         let signer = Signer::new(Arc::clone(keys.as_ref()?), name.to_owned(), self.audience.clone()).ok()?;
         let keys_file = files.resolve(&self.signing_key.file).display().to_string().into();

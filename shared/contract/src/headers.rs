@@ -17,6 +17,10 @@ pub static TREATY: HeaderName = HeaderName::from_static("x-gw-treaty");
 pub static HEALTH: HeaderName = HeaderName::from_static("x-gw-health");
 /// On a request of tier 1 to tier 2: a digest of what tier 1 read (`contract::seen`).
 pub static SEEN: HeaderName = HeaderName::from_static("x-gw-seen");
+/// The milliseconds that a request has left (`contract::deadline`): of tier 1 to tier 2, and of tier 2 to instances.
+pub static DEADLINE: HeaderName = HeaderName::from_static("x-gw-deadline-ms");
+/// Which attempt of tier 1 a request is (`contract::attempt`).
+pub static ATTEMPT: HeaderName = HeaderName::from_static("x-gw-attempt");
 /// The caller's subject, told to instances.
 pub static SUBJECT: HeaderName = HeaderName::from_static("x-gw-subject");
 /// The issuer that vouched for the subject, told to instances.
@@ -263,7 +267,7 @@ mod tests {
 
     #[test]
     fn all_names_of_the_link_are_reserved() {
-        for name in [&ASSERTION, &TRAIL, &TREATY, &HEALTH, &SEEN, &SUBJECT, &ISSUER, &SCOPES, &IDENTITY] {
+        for name in [&ASSERTION, &TRAIL, &TREATY, &HEALTH, &SEEN, &DEADLINE, &ATTEMPT, &SUBJECT, &ISSUER, &SCOPES, &IDENTITY] {
             assert!(is_reserved(name), "{name}");
         }
         for name in [&REQUEST_ID, &TRACEPARENT, &TRACESTATE, &BAGGAGE, &FORWARDED, &X_FORWARDED_FOR, &X_REAL_IP] {

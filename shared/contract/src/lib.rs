@@ -13,7 +13,10 @@ pub mod seen;
 pub mod trace_context;
 
 pub mod assertion;
+pub mod attempt;
 pub mod caller;
+pub mod deadline;
+pub mod grpc;
 pub mod identity_token;
 pub mod json;
 pub mod jws;

@@ -54,10 +54,7 @@ impl Problem<'_> {
         if let Some(challenge) = self.challenge() {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        if matches!(
-            self.reason,
-            Reason::Overloaded | Reason::KeysUnavailable | Reason::Draining | Reason::ReplicaDraining | Reason::UpstreamOverloaded
-        ) {
+        if self.reason.passes_soon() {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

@@ -330,7 +330,7 @@ async fn becomes_ready<T: Tier>(tier: &T, within: Duration, is_gone: impl Fn() -
 /// What the control runtime lends to everybody.
 fn control(host: &HostPlan, life: LifeWatch) -> Result<Control, BootError> {
     let tasks = Tasks::on(Handle::current());
-    let names = Arc::new(if host.dns_servers.is_empty() { Names::system() } else { Names::servers(&host.dns_servers) });
+    let names = Arc::new(if host.dns_servers.is_empty() { Names::system(&tasks) } else { Names::servers(&host.dns_servers, &tasks) });
     let fetcher = Fetcher::new(Arc::clone(&names), &host.fetch)
         .map_err(|fault| BootError::new(format!("{} {}", fault.file, fault.what), fault.remedy))?;
     let metrics = Metrics::new();

@@ -16,6 +16,9 @@ const STEP_MAX: Duration = Duration::from_secs(5);
 /// The start of an answer is enough to tell.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
+/// The most bytes of a page that is read whole.
+const PAGE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// The answer of a process about its readiness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -51,6 +54,14 @@ pub fn order(address: &Address, path: &str, within: Duration) -> io::Result<Repl
     send(address, "POST", path, within)
 }
 
+/// Reads a page, such as `/services`.
+///
+/// # Errors
+/// When nobody answers in time.
+pub fn page(address: &Address, path: &str) -> io::Result<Reply> {
+    send(address, "GET", path, STEP_MAX)
+}
+
 fn send(address: &Address, method: &str, path: &str, within: Duration) -> io::Result<Reply> {
     match address {
         Address::Tcp(address) => {
@@ -71,7 +82,8 @@ fn send(address: &Address, method: &str, path: &str, within: Duration) -> io::Re
 fn talk(mut stream: impl Read + Write, host: &str, method: &str, path: &str) -> io::Result<Reply> {
     write!(stream, "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
     let mut bytes = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes)?;
+    let bytes_max = if method == "GET" { PAGE_BYTES_MAX } else { ANSWER_BYTES_MAX };
+    stream.take(bytes_max).read_to_end(&mut bytes)?;
     read(&String::from_utf8_lossy(&bytes)).ok_or(io::ErrorKind::InvalidData.into())
 }
 

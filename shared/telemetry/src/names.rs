@@ -57,10 +57,22 @@ pub mod metric {
     pub const UPSTREAM_RETRIES: &str = "gateway_upstream_retries_total";
     /// Repeats that the service's retry budget refused, by service.
     pub const UPSTREAM_RETRIES_REFUSED: &str = "gateway_upstream_retries_refused_total";
+    /// Time that requests waited for a place at a service that is at its limit, by service; those that had not to wait are not in it.
+    pub const UPSTREAM_QUEUE_DURATION: &str = "gateway_upstream_queue_seconds";
+    /// Requests that wait for a place at a service now, by service.
+    pub const UPSTREAM_QUEUE_WAITING: &str = "gateway_upstream_queue_waiting";
+    /// 1 while the circuit breaker of a service is not closed, by service.
+    pub const UPSTREAM_BREAKER_OPEN: &str = "gateway_upstream_breaker_open";
     /// Active checks of instances, by service and result.
     pub const HEALTH_CHECKS: &str = "gateway_health_checks_total";
     /// Instances now by what the active checks say of them, by service and state.
     pub const INSTANCES_HEALTH: &str = "gateway_instances_health";
+    /// Instances that were left alone for a while, by service and cause.
+    pub const EJECTIONS: &str = "gateway_upstream_ejections_total";
+    /// Ejections that the largest share of ejected instances did not allow, by service.
+    pub const EJECTIONS_REFUSED: &str = "gateway_upstream_ejections_refused_total";
+    /// Instances that are left alone now, by service.
+    pub const INSTANCES_EJECTED: &str = "gateway_instances_ejected";
     /// Connections to instances opened, by service and result.
     pub const UPSTREAM_CONNECTS: &str = "gateway_upstream_connects_total";
     /// Connections to instances that are open now, by service.
@@ -72,6 +84,10 @@ pub mod metric {
     pub const DNS_GENERATIONS: &str = "gateway_dns_generations_total";
     /// Look-ups of discovery, by service and result.
     pub const DNS_LOOKUPS: &str = "gateway_dns_lookups_total";
+    /// When discovery last had a good answer, in Unix seconds, by service.
+    pub const DISCOVERY_ANSWERED: &str = "gateway_discovery_answered_seconds";
+    /// From the first answer that left an instance out to the end of its last request, by service.
+    pub const DISCOVERY_CONVERGENCE: &str = "gateway_discovery_convergence_seconds";
     /// Instances known now, by service.
     pub const INSTANCES: &str = "gateway_instances";
 
@@ -121,6 +137,8 @@ pub mod label {
     pub const OUTCOME: &str = "outcome";
     /// What something is now, one word.
     pub const STATE: &str = "state";
+    /// Why something was done, one word.
+    pub const CAUSE: &str = "cause";
     /// The name of a service.
     pub const SERVICE: &str = "service";
     /// The name of a route.

@@ -53,8 +53,14 @@ fn picks(criterion: &mut Criterion) {
                         seed ^ (seed >> 29)
                     };
                     let affinity = Affinity { hash: Some(random()), ..Affinity::default() };
-                    let asked =
-                        Asked { tried: &Tried::NONE, affinity, checked: false, in_flight: 1_000, now_ms: 1 + turn as u64 / 1_000_000 };
+                    let asked = Asked {
+                        tried: &Tried::NONE,
+                        affinity,
+                        checked: false,
+                        may_try: true,
+                        in_flight: 1_000,
+                        now_ms: 1 + turn as u64 / 1_000_000,
+                    };
                     black_box(choose(&set, &plan, || turn, random, asked).is_ok())
                 });
             });

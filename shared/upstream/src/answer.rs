@@ -1,7 +1,7 @@
 //! The body of a response, with the connection that it comes over.
 //!
 //! In: hyper's body and the connection. Out: the same frames. At its end the connection goes back to the pool; when it is dropped early,
-//! falls silent or fails, the connection is broken off. Never: keeps a request counted after its body has ended.
+//! falls silent, takes too long or fails, the connection is broken off. Never: keeps a request counted after its body has ended.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,6 +24,20 @@ use crate::pool::Pools;
 #[error("the instance fell silent in the middle of its answer")]
 pub(crate) struct Silent;
 
+/// The whole exchange has taken longer than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("the time for the whole exchange ran out in the middle of the answer")]
+pub(crate) struct Late;
+
+/// How long an answer's body may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// The longest silence.
+    pub(crate) idle: Duration,
+    /// When it must have ended, if ever.
+    pub(crate) ends: Option<std::time::Instant>,
+}
+
 /// What a response holds until its body has ended.
 pub(crate) struct Held {
     pub(crate) link: Link,
@@ -41,22 +55,27 @@ impl Held {
 struct Answer {
     incoming: Incoming,
     held: Option<Held>,
-    idle: Duration,
+    bounds: Bounds,
     /// Made when the body is waited for the first time; most small ones never are.
     silence: Option<Pin<Box<Sleep>>>,
     waiting: bool,
 }
 
 /// The body to hand on. One that is empty gives its connection back at once.
-pub(crate) fn body(incoming: Incoming, held: Held, idle: Duration) -> Body {
+pub(crate) fn body(incoming: Incoming, held: Held, bounds: Bounds) -> Body {
     if incoming.is_end_stream() {
         held.finish();
         return Body::Empty;
     }
-    Body::boxed(Answer { incoming, held: Some(held), idle, silence: None, waiting: false })
+    Body::boxed(Answer { incoming, held: Some(held), bounds, silence: None, waiting: false })
 }
 
 impl Answer {
+    /// Whether the whole exchange has taken too long; noticed when its client asks for more.
+    fn is_late(&self) -> bool {
+        self.bounds.ends.is_some_and(|ends| ends <= std::time::Instant::now())
+    }
+
     fn finish(&mut self) {
         if let Some(held) = self.held.take() {
             held.finish();
@@ -65,11 +84,12 @@ impl Answer {
 
     /// Ready when the instance has been silent for too long. Time counts only while somebody waits: a slow client is not the instance's fault.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let idle = self.idle;
+        let Bounds { idle, ends } = self.bounds;
         let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
         if !self.waiting {
             self.waiting = true;
-            silence.as_mut().reset(Instant::now() + idle);
+            let over = Instant::now() + idle;
+            silence.as_mut().reset(ends.map_or(over, |ends| over.min(ends.into())));
         }
         silence.as_mut().poll(cx)
     }
@@ -83,9 +103,15 @@ impl http_body::Body for Answer {
         let Poll::Ready(polled) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             ready!(self.poll_silence(cx));
             self.held = None;
-            return Poll::Ready(Some(Err(Silent.into())));
+            let fault: BoxError = if self.is_late() { Late.into() } else { Silent.into() };
+            return Poll::Ready(Some(Err(fault)));
         };
         self.waiting = false;
+        // The end itself is never too late: everything was there in time.
+        if matches!(polled, Some(Ok(_))) && !self.incoming.is_end_stream() && self.is_late() {
+            self.held = None;
+            return Poll::Ready(Some(Err(Late.into())));
+        }
         match polled {
             Some(Ok(frame)) => {
                 // Whoever writes a response asks for nothing after the last byte of a known length, nor after trailers.

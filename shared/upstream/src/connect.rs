@@ -75,12 +75,12 @@ pub(crate) async fn connect(
     match made {
         Ok(link) => {
             service.measures().connects_ok.inc();
-            endpoint.connected();
+            service.connected(endpoint);
             Ok(Reached::New(link))
         }
         Err(fault) => {
             service.measures().connects_failed.inc();
-            endpoint.connect_failed(begun_ms, moment::now_ms());
+            service.connect_failed(endpoint, begun_ms);
             tracing::debug!(service = service.name(), instance = endpoint.name(), %fault, "an instance could not be connected to");
             Err(ConnectFault::Failed)
         }

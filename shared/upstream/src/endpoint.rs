@@ -6,12 +6,18 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
+use telemetry::histogram::Histogram;
 
+use crate::discover::farewell::Farewell;
+use crate::gate::Pass;
 use crate::health::standing::{Checked, Standing};
+use crate::moment;
+use crate::outlier::cause::Cause;
+use crate::outlier::record::Record;
 use crate::speed::Speed;
 use crate::stable_hash::hash_of;
 
@@ -63,10 +69,13 @@ pub struct Endpoint {
     avoid_until_ms: AtomicU64,
     /// The services that name it: more than one while a reload hands it over.
     named_by: AtomicU32,
+    held: AtomicBool,
+    farewell: Farewell,
     checked: Checked,
     /// When it came beside others or came back; 0 for one that has been here from the beginning.
     since_ms: AtomicU64,
     speed: Speed,
+    record: Record,
 }
 
 impl Endpoint {
@@ -85,9 +94,12 @@ impl Endpoint {
             failed_at_ms: AtomicU64::new(0),
             avoid_until_ms: AtomicU64::new(0),
             named_by: AtomicU32::new(1),
+            held: AtomicBool::new(false),
+            farewell: Farewell::default(),
             checked: Checked::default(),
             since_ms: AtomicU64::new(0),
             speed: Speed::default(),
+            record: Record::default(),
         }
     }
 
@@ -153,10 +165,32 @@ impl Endpoint {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Whether it should be left alone at `now_ms` because connections to it failed lately.
+    /// Whether it should be left alone at `now_ms` because connections to it failed lately, or because it answers badly.
     #[must_use]
     pub fn is_avoided(&self, now_ms: u64) -> bool {
+        self.is_left_alone(now_ms, true)
+    }
+
+    /// The same for one request, which `may_try` an instance whose ejection is over, or must leave that to one that may.
+    #[must_use]
+    pub fn is_left_alone(&self, now_ms: u64, may_try: bool) -> bool {
+        now_ms < self.avoid_until_ms.load(Ordering::Relaxed) || self.record.is_left_alone(now_ms, may_try)
+    }
+
+    /// Whether connections to it failed lately, so that it should be left alone at `now_ms`.
+    pub(crate) fn is_unreachable(&self, now_ms: u64) -> bool {
         now_ms < self.avoid_until_ms.load(Ordering::Relaxed)
+    }
+
+    /// Why it is left alone, and until when ([`crate::moment`]), at `now_ms`; `None` while it is not.
+    pub(crate) fn ejection(&self, now_ms: u64) -> Option<(Cause, u64)> {
+        let until = self.avoid_until_ms.load(Ordering::Relaxed);
+        self.record.ejection().or_else(|| (now_ms < until).then_some((Cause::ConnectFailed, until)))
+    }
+
+    /// What is held against it.
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
     }
 
     /// How it stands by the active checks.
@@ -186,6 +220,32 @@ impl Endpoint {
         self.named_by.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Whether no answer of discovery names it any more, so that it is asked only while no other may answer.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Says whether an answer still names it.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
+    }
+
+    /// What is noted of its end.
+    pub(crate) fn farewell(&self) -> &Farewell {
+        &self.farewell
+    }
+
+    /// As [`Endpoint::leave`], because no answer names it any more; its end is counted in `convergence`.
+    pub(crate) fn depart(&self, convergence: &Histogram) {
+        self.farewell.depart(convergence);
+        self.leave();
+        // A change of the count, though none: either this sees the end of the last request, or that sees what was just noted.
+        if self.is_gone() && self.in_flight.fetch_add(0, Ordering::AcqRel) == 0 {
+            self.farewell.close();
+        }
+    }
+
     /// Claims the trial after a penalty has run out: others go on avoiding it until this one has told how it went. `true` when this is one.
     pub(crate) fn claim_trial(&self, now_ms: u64) -> bool {
         let until = self.avoid_until_ms.load(Ordering::Relaxed);
@@ -194,27 +254,29 @@ impl Endpoint {
             // Whoever loses the race tries as well; that costs one more attempt and nothing else.
             let _ = self.avoid_until_ms.compare_exchange(until, now_ms + AVOID_MS_FIRST, Ordering::Relaxed, Ordering::Relaxed);
         }
-        is_trial
+        is_trial | self.record.claim_trial(now_ms)
     }
 
-    /// A connection that was begun at `begun_ms` could not be made.
-    pub(crate) fn connect_failed(&self, begun_ms: u64, now_ms: u64) {
+    /// A connection that was begun at `begun_ms` could not be made; `false` when that was no news.
+    pub(crate) fn connect_failed(&self, begun_ms: u64, now_ms: u64) -> bool {
         // A hundred requests that ran into the same closed port are one piece of news, not a hundred.
         if self.failed_at_ms.swap(now_ms, Ordering::Relaxed) >= begun_ms {
-            return;
+            return false;
         }
         let failures = self.failures.fetch_add(1, Ordering::Relaxed);
         let pause = AVOID_MS_FIRST.saturating_mul(1 << failures.min(16)).min(AVOID_MS_MAX);
         self.avoid_until_ms.store(now_ms + pause, Ordering::Relaxed);
+        true
     }
 
-    /// A connection was made: what failed before is forgiven.
-    pub(crate) fn connected(&self) {
-        if self.avoid_until_ms.load(Ordering::Relaxed) != 0 {
-            self.avoid_until_ms.store(0, Ordering::Relaxed);
+    /// A connection was made: that others failed before is forgiven. `true` when there was anything to forgive.
+    pub(crate) fn connected(&self) -> bool {
+        let failed = self.avoid_until_ms.load(Ordering::Relaxed) != 0 && self.avoid_until_ms.swap(0, Ordering::Relaxed) != 0;
+        if failed {
             self.failed_at_ms.store(0, Ordering::Relaxed);
             self.failures.store(0, Ordering::Relaxed);
         }
+        failed
     }
 
     /// One more request under way.
@@ -224,7 +286,13 @@ impl Endpoint {
 
     /// One request less under way.
     pub(crate) fn end(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let is_leaving = self.farewell.has_begun();
+        if is_leaving {
+            self.farewell.ended(moment::now_ms());
+        }
+        if self.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 && is_leaving && self.is_gone() {
+            self.farewell.close();
+        }
     }
 }
 
@@ -233,6 +301,8 @@ impl Endpoint {
 pub(crate) struct Flight {
     endpoint: Arc<Endpoint>,
     service: Gauge,
+    /// Its request's place at the service, once it is the one that answered.
+    pass: Option<Pass>,
 }
 
 impl Flight {
@@ -240,7 +310,12 @@ impl Flight {
     pub(crate) fn begin(endpoint: &Arc<Endpoint>, service: &Gauge) -> Self {
         endpoint.begin();
         service.inc();
-        Self { endpoint: Arc::clone(endpoint), service: service.clone() }
+        Self { endpoint: Arc::clone(endpoint), service: service.clone(), pass: None }
+    }
+
+    /// From now on the request's place at the service is held for as long as this.
+    pub(crate) fn hold(&mut self, pass: Option<Pass>) {
+        self.pass = pass;
     }
 }
 
@@ -312,6 +387,33 @@ mod tests {
         assert_eq!(Endpoint::new(Address::Unix("/run/a.sock".into()), None).name(), "unix:/run/a.sock");
         let six = Endpoint::new(Address::Tcp("[::1]:80".parse().expect("address")), None);
         assert_eq!(six.name(), "[::1]:80");
+    }
+
+    #[test]
+    fn the_end_of_an_instance_is_counted_once_when_its_last_request_has_ended() {
+        let convergence = Histogram::new(&[1.0]);
+        let (busy, idle, kept) = (endpoint(), endpoint(), endpoint());
+        for _ in 0..2 {
+            busy.begin();
+            kept.begin();
+        }
+        for one in [&busy, &idle, &kept] {
+            one.farewell().vanish(moment::now_ms());
+        }
+        // One that comes back within its hold has not ended, and neither has one that was never left out.
+        kept.farewell().come_back();
+        kept.end();
+        busy.end();
+        assert_eq!(convergence.count(), 0);
+        idle.depart(&convergence);
+        assert_eq!(convergence.count(), 1, "nothing is under way");
+        busy.depart(&convergence);
+        assert_eq!(convergence.count(), 1, "one request is");
+        busy.end();
+        assert_eq!(convergence.count(), 2);
+        busy.begin();
+        busy.end();
+        assert_eq!(convergence.count(), 2, "whoever was late is not a second end");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::endpoint::{Address, Endpoint};
 use crate::levels::Levels;
+use crate::plan::discover::Entry;
 
 /// The most instances of one service; what discovery names beyond them is left out, and said so.
 pub const ENDPOINTS_MAX: usize = 1_024;
@@ -25,12 +26,20 @@ pub struct Found {
     pub priority: u16,
 }
 
+impl From<&Entry> for Found {
+    fn from(entry: &Entry) -> Self {
+        Self { address: Address::Tcp(entry.address), host: None, weight: entry.weight, priority: entry.priority }
+    }
+}
+
 /// One generation of the instances of a service.
 #[derive(Debug, Default)]
 pub struct EndpointSet {
     generation: u64,
     endpoints: Vec<Arc<Endpoint>>,
     found: Vec<Found>,
+    /// Those of them that no answer names any more.
+    held: Vec<Found>,
     levels: Arc<Levels>,
     /// Whether another way of discovery has found these, and this one has not answered yet.
     handed_down: bool,
@@ -47,7 +56,8 @@ impl EndpointSet {
     #[must_use]
     pub(crate) fn anew(&self) -> Self {
         let empty = Self::at(self.generation);
-        let anew = if self.found.is_empty() { empty } else { Self::after(&empty, self.found.clone()).unwrap_or(empty) };
+        let anew =
+            if self.found.is_empty() { empty } else { Self::after_with(&empty, self.found.clone(), self.held.clone()).unwrap_or(empty) };
         Self { handed_down: self.handed_down, ..anew }
     }
 
@@ -59,6 +69,7 @@ impl EndpointSet {
             generation: self.generation,
             endpoints: self.endpoints.clone(),
             found: self.found.clone(),
+            held: self.held.clone(),
             levels: Arc::clone(&self.levels),
             handed_down: self.handed_down,
         }
@@ -79,12 +90,19 @@ impl EndpointSet {
     /// The generation after `before`, or `None` when `found` names the same instances with the same shares. The first answer of a way of
     /// discovery makes a generation in any case.
     #[must_use]
-    pub fn after(before: &Self, mut found: Vec<Found>) -> Option<Self> {
+    pub fn after(before: &Self, found: Vec<Found>) -> Option<Self> {
+        Self::after_with(before, found, Vec::new())
+    }
+
+    /// As [`EndpointSet::after`], where no answer names `held` any more, which are in `found` too.
+    #[must_use]
+    pub fn after_with(before: &Self, mut found: Vec<Found>, mut held: Vec<Found>) -> Option<Self> {
+        held.sort();
         found.sort();
         // One address counts once, even where two records lead to it.
         found.dedup_by(|next, kept| next.address == kept.address && next.host == kept.host);
         found.truncate(ENDPOINTS_MAX);
-        if before.generation > 0 && !before.handed_down && before.found == found {
+        if before.generation > 0 && !before.handed_down && before.found == found && before.held == held {
             return None;
         }
         let known: HashMap<(&Address, Option<&str>), &Arc<Endpoint>> =
@@ -97,7 +115,25 @@ impl EndpointSet {
             })
             .collect();
         let levels = Arc::new(Levels::of(&found, &endpoints));
-        Some(Self { generation: before.generation + 1, endpoints, found, levels, handed_down: false })
+        Some(Self { generation: before.generation + 1, endpoints, found, held, levels, handed_down: false })
+    }
+
+    /// The same under another number.
+    #[must_use]
+    pub(crate) fn numbered(self, generation: u64) -> Self {
+        Self { generation, ..self }
+    }
+
+    /// What discovery says of each, in the order of the endpoints.
+    #[must_use]
+    pub fn found(&self) -> &[Found] {
+        &self.found
+    }
+
+    /// Those of them that no answer names any more.
+    #[must_use]
+    pub fn held(&self) -> &[Found] {
+        &self.held
     }
 
     /// Counts the accepted changes from 1; 0 means that nothing was found yet.
@@ -116,12 +152,6 @@ impl EndpointSet {
     pub fn missing_in<'a>(&'a self, next: &'a Self) -> impl Iterator<Item = &'a Arc<Endpoint>> {
         let ids: std::collections::HashSet<u64> = next.endpoints.iter().map(|endpoint| endpoint.id()).collect();
         self.endpoints.iter().filter(move |endpoint| !ids.contains(&endpoint.id()))
-    }
-
-    /// What discovery found, in the order of the instances.
-    #[must_use]
-    pub(crate) fn found(&self) -> &[Found] {
-        &self.found
     }
 
     /// The instances by their tiers of failover.

@@ -2,6 +2,8 @@
 //!
 //! In: what went wrong below. Out: one closed set, and the reason that the client is told. Never: an address or a cause that the client could see.
 
+use std::time::Duration;
+
 use contract::reason::Reason;
 use thiserror::Error;
 use wire::body::BoxError;
@@ -15,9 +17,21 @@ pub enum SendFault {
     /// Discovery has not found a single instance yet.
     #[error("no instance of the service is known")]
     NoInstances,
-    /// Every known instance is avoided, ejected or fails its checks, and the service would rather fail than try one (`panic_percent: 0`).
-    #[error("every instance of the service is unwell")]
+    /// Every instance that is known is set aside because it failed.
+    #[error("every instance of the service is set aside")]
     AllEjected,
+    /// The service's breaker is open; the next request may try after that time.
+    #[error("the breaker of the service is open")]
+    BreakerOpen {
+        /// Until then every request is refused.
+        left: Duration,
+    },
+    /// As many requests wait for the service as may.
+    #[error("too many requests wait for the service")]
+    QueueFull,
+    /// No place at the service came free within its `queue_wait`.
+    #[error("the request has waited too long for a place at the service")]
+    QueueTimeout,
     /// No connection could be made to any of the instances that were tried; nothing was sent.
     #[error("no connection to an instance could be made")]
     ConnectFailed,
@@ -27,10 +41,10 @@ pub enum SendFault {
     /// What the instance sent is no HTTP/1 response, or one that was not asked for.
     #[error("the instance's answer is not lawful HTTP")]
     Protocol,
-    /// The instance did not begin to answer within the service's `first_byte`.
+    /// The instance did not begin to answer within the service's `first_byte` or `per_try`.
     #[error("the instance did not answer in time")]
     Timeout,
-    /// The caller's deadline passed first.
+    /// The caller's deadline passed first, or the service's `total`.
     #[error("the deadline passed before the instance answered")]
     Deadline,
     /// The client sent nothing of its request's body for the service's `upload_idle`.
@@ -59,11 +73,24 @@ impl SendFault {
         }
     }
 
+    /// After how many seconds the client may come again, where this knows it better than the reason does.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::BreakerOpen { left } => Some(left.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX)),
+            _ => None,
+        }
+    }
+
     /// What the client is told where the instances are those of a service (tier 2).
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::NoInstances | Self::AllEjected => Reason::NoInstances,
+            Self::NoInstances => Reason::NoInstances,
+            Self::AllEjected => Reason::AllEjected,
+            Self::BreakerOpen { .. } => Reason::BreakerOpen,
+            Self::QueueFull => Reason::QueueFull,
+            Self::QueueTimeout => Reason::QueueTimeout,
             Self::ConnectFailed => Reason::UpstreamConnectFailed,
             Self::Reset => Reason::UpstreamReset,
             Self::Protocol => Reason::UpstreamProtocol,
@@ -82,8 +109,14 @@ impl SendFault {
     #[must_use]
     pub fn link_reason(&self) -> Reason {
         match self {
-            Self::NoInstances | Self::AllEjected | Self::ConnectFailed => Reason::LinkUnavailable,
-            Self::Reset | Self::Protocol => Reason::LinkReset,
+            Self::NoInstances => Reason::LinkNoReplicas,
+            Self::AllEjected => Reason::LinkAllEjected,
+            Self::BreakerOpen { .. } => Reason::LinkBreakerOpen,
+            Self::QueueFull => Reason::LinkQueueFull,
+            Self::QueueTimeout => Reason::LinkQueueTimeout,
+            Self::ConnectFailed => Reason::LinkUnavailable,
+            Self::Reset => Reason::LinkReset,
+            Self::Protocol => Reason::LinkProtocol,
             Self::Timeout => Reason::LinkTimeout,
             Self::Deadline => Reason::DeadlineExceeded,
             Self::ClientStalled => Reason::BodyTimeout,

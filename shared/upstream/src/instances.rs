@@ -1,7 +1,7 @@
 //! The instances of one service over the generations of its configuration: how they are found and reached, and what is known of them.
 //!
-//! In: what discovery and the checks learn. Out: the newest set to pick from. Refuses: an empty answer (the last good one stays).
-//! Never: asks a name service itself, or makes a request wait.
+//! In: what the checks learn, and what discovery does (`discover::learn`). Out: the newest set to pick from. Never: asks a name service itself, or
+//! makes a request wait.
 //!
 //! Every [`crate::service::Service`] that asks for the same instances in the same way holds a lease of the same value, so that a reload that
 //! changes a timeout loses neither a count nor a connection. The youngest lease says how often names are looked up and instances checked.
@@ -17,22 +17,26 @@ use wire::tls::client::ClientTls;
 
 use crate::budget::Budget;
 use crate::ceiling::Ceiling;
+use crate::discover::generation::{Generation, History, Why, Word};
+use crate::discover::learn::Learning;
 use crate::endpoint::Endpoint;
-use crate::endpoints::{ENDPOINTS_MAX, EndpointSet, Found};
+use crate::endpoints::EndpointSet;
+use crate::guard::Guard;
 use crate::health::standing::{Learnt, Outcome, Standing};
-use crate::lookup::LookupFault;
 use crate::measures::Measures;
 use crate::moment;
 use crate::owners::Owners;
 use crate::plan::ServicePlan;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
 use crate::plan::health::HealthPlan;
+use crate::plan::outliers::OutliersPlan;
 
 /// What a plan asks of those who keep the instances fresh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Terms {
     pub(crate) ttl: TtlPlan,
     pub(crate) health: Option<HealthPlan>,
+    pub(crate) outliers: OutliersPlan,
     /// Whether requests are picked by their keys, so that each generation needs its tables.
     pub(crate) by_key: bool,
 }
@@ -40,33 +44,40 @@ pub(crate) struct Terms {
 /// The instances of one service.
 #[derive(Debug)]
 pub(crate) struct Instances {
-    name: Arc<str>,
+    pub(crate) name: Arc<str>,
     discover: DiscoverPlan,
     tls: Option<ClientTls>,
-    set: Live<EndpointSet>,
+    pub(crate) set: Live<EndpointSet>,
     /// The generation of the first answer.
     first: u64,
-    generation: watch::Sender<u64>,
-    terms: watch::Sender<Terms>,
+    pub(crate) generation: watch::Sender<u64>,
+    pub(crate) terms: watch::Sender<Terms>,
     leases: Mutex<Leases>,
     /// Counts changes of standing.
     checks: watch::Sender<u64>,
     is_checked: AtomicBool,
+    is_judged: AtomicBool,
+    /// Held while an instance is taken out or back, so that the share holds.
+    ejecting: Mutex<()>,
     turn: AtomicUsize,
-    news: Mutex<News>,
+    pub(crate) learning: Mutex<Learning>,
+    pub(crate) history: Arc<History>,
     ceiling: Arc<Ceiling>,
     budget: Arc<Budget>,
-    measures: Arc<Measures>,
+    guard: Arc<Guard>,
+    pub(crate) measures: Arc<Measures>,
     owners: Arc<Owners>,
-    clock: Clock,
+    pub(crate) clock: Clock,
 }
 
 /// What a service keeps over all ways of finding and reaching its instances.
 struct Books {
     ceiling: Arc<Ceiling>,
     budget: Arc<Budget>,
+    guard: Arc<Guard>,
     measures: Arc<Measures>,
     owners: Arc<Owners>,
+    history: Arc<History>,
 }
 
 /// The terms of all services that hold a lease, the youngest last.
@@ -76,17 +87,10 @@ struct Leases {
     all: Vec<(u64, Terms)>,
 }
 
-/// What discovery last heard.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct News {
-    pub(crate) refreshed_at_ms: Option<u64>,
-    pub(crate) failure: Option<(LookupFault, u64)>,
-}
-
 impl Terms {
     /// Those of `plan`.
     pub(crate) fn of(plan: &ServicePlan) -> Self {
-        Self { ttl: plan.ttl, health: plan.health, by_key: plan.balance.hash.is_some() }
+        Self { ttl: plan.ttl, health: plan.health.clone(), outliers: plan.outliers, by_key: plan.balance.hash.is_some() }
     }
 }
 
@@ -94,8 +98,10 @@ impl Instances {
     /// Instances of a service that was not there before.
     pub(crate) fn new(plan: &ServicePlan, measures: Measures, clock: &Clock) -> Arc<Self> {
         let ceiling = Ceiling::new(measures.open.clone());
-        let books = Books { ceiling, budget: Arc::default(), measures: Arc::new(measures), owners: Arc::default() };
-        Self::build(plan, EndpointSet::default(), books, clock)
+        let guard = Guard::new(&measures);
+        let books =
+            Books { ceiling, budget: Arc::default(), guard, measures: Arc::new(measures), owners: Arc::default(), history: Arc::default() };
+        Self::build(plan, EndpointSet::default(), books, Learning::default(), clock)
     }
 
     /// Those of `plan`, where the service was there `before` and its instances were found or reached in another way. What holds still is taken
@@ -114,18 +120,32 @@ impl Instances {
             // What was found to be spoken to under TLS is not spoken to in the clear on the word of a name that nobody has answered.
             EndpointSet::at(known.generation())
         };
+        let set = Self::next_in(&before.history, &known, set, clock);
+        let learning = if before.discover == plan.discover { before.learning().same_instances() } else { Learning::default() };
         let books = Books {
             ceiling: Arc::clone(&before.ceiling),
             budget: Arc::clone(&before.budget),
+            guard: Arc::clone(&before.guard),
             measures: Arc::clone(&before.measures),
             owners: Arc::clone(&before.owners),
+            history: Arc::clone(&before.history),
         };
-        Self::build(plan, set, books, clock)
+        Self::build(plan, set, books, learning, clock)
     }
 
-    fn build(plan: &ServicePlan, set: EndpointSet, books: Books, clock: &Clock) -> Arc<Self> {
+    /// The set under a number of its own where it is not the one that was known.
+    fn next_in(history: &History, known: &EndpointSet, set: EndpointSet, clock: &Clock) -> EndpointSet {
+        if set.generation() == known.generation() {
+            return set;
+        }
+        let set = set.numbered(history.next_number());
+        history.keep(Generation::between(known, &set, Word::own(Why::Reload), clock.now_ms()));
+        set
+    }
+
+    fn build(plan: &ServicePlan, set: EndpointSet, books: Books, learning: Learning, clock: &Clock) -> Arc<Self> {
         let number = set.generation();
-        let Books { ceiling, budget, measures, owners } = books;
+        let Books { ceiling, budget, guard, measures, owners, history } = books;
         let instances = Arc::new(Self {
             name: Arc::clone(&plan.name),
             discover: plan.discover.clone(),
@@ -137,10 +157,14 @@ impl Instances {
             leases: Mutex::default(),
             checks: watch::Sender::new(0),
             is_checked: AtomicBool::new(false),
+            is_judged: AtomicBool::new(false),
+            ejecting: Mutex::default(),
             turn: AtomicUsize::new(0),
-            news: Mutex::default(),
+            learning: Mutex::new(learning),
+            history,
             ceiling,
             budget,
+            guard,
             measures,
             owners,
             clock: clock.clone(),
@@ -153,6 +177,11 @@ impl Instances {
     /// Whether `plan` asks for the same instances, found and reached in the same way.
     pub(crate) fn suit(&self, plan: &ServicePlan) -> bool {
         self.name == plan.name && self.discover == plan.discover && self.tls == plan.tls
+    }
+
+    /// The service's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// How they are found.
@@ -190,6 +219,11 @@ impl Instances {
         &self.budget
     }
 
+    /// The breaker, the places and the queue.
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     /// The time of day.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
@@ -220,91 +254,24 @@ impl Instances {
         self.checks.subscribe()
     }
 
+    /// Whether somebody has to begin to compare them; true once.
+    pub(crate) fn begin_judging(&self) -> bool {
+        !self.is_judged.swap(true, Ordering::Relaxed)
+    }
+
+    /// Held while an instance is taken out or back.
+    pub(crate) fn ejecting(&self) -> &Mutex<()> {
+        &self.ejecting
+    }
+
     /// Whether somebody has to begin to check them; true once.
     pub(crate) fn begin_checks(&self) -> bool {
         !self.is_checked.swap(true, Ordering::Relaxed)
     }
 
-    /// Takes in what a look-up gave. A failure and an empty answer leave the instances as they are.
-    pub(crate) fn learn(&self, answer: Result<Vec<Found>, LookupFault>) {
-        match answer.and_then(|found| if found.is_empty() { Err(LookupFault::NO_RECORDS) } else { Ok(found) }) {
-            Ok(found) => {
-                self.recovered();
-                self.accept(found);
-            }
-            Err(fault) => self.failed(fault),
-        }
-    }
-
-    fn accept(&self, found: Vec<Found>) {
-        if found.len() > ENDPOINTS_MAX {
-            tracing::warn!(
-                service = &*self.name,
-                found = found.len(),
-                used = ENDPOINTS_MAX,
-                "discovery names more instances than are used"
-            );
-        }
-        let before = self.set.load_full();
-        let Some(next) = EndpointSet::after(&before, found) else { return };
-        let generation = next.generation();
-        let leaving: Vec<Arc<Endpoint>> = before.missing_in(&next).cloned().collect();
-        self.measures.generations.inc();
-        tracing::info!(service = &*self.name, generation, instances = next.endpoints().len(), "the instances of a service have changed");
-        // First the new set, then the farewell: nobody may pick from a set of which all are gone.
-        if self.is_by_key() {
-            next.tabulate();
-        }
-        let now_ms = moment::now_ms();
-        if !before.endpoints().is_empty() {
-            next.missing_in(&before).for_each(|endpoint| endpoint.began(now_ms));
-        }
-        next.recount(now_ms);
-        self.set.store(next);
-        for endpoint in leaving {
-            endpoint.leave();
-        }
-        self.show();
-        self.generation.send_replace(generation);
-    }
-
-    /// What may change a rank has happened: the levels are counted anew.
-    pub(crate) fn recount(&self) {
-        self.set.load().recount(moment::now_ms());
-    }
-
     /// Whether any service that holds a lease picks by key.
-    fn is_by_key(&self) -> bool {
+    pub(crate) fn is_by_key(&self) -> bool {
         self.leases().all.iter().any(|(_, terms)| terms.by_key)
-    }
-
-    fn recovered(&self) {
-        self.measures.lookup("ok");
-        let mut news = self.locked_news();
-        news.refreshed_at_ms = Some(self.clock.now_ms());
-        if let Some((fault, _)) = news.failure.take() {
-            tracing::info!(service = &*self.name, was = fault.code, "discovery has recovered");
-        }
-    }
-
-    fn failed(&self, fault: LookupFault) {
-        self.measures.lookup(fault.code);
-        let generation = self.set.load().generation();
-        let mut news = self.locked_news();
-        // Once per change: a name service that is down for an hour is one alarm, not three thousand.
-        if news.failure.is_none_or(|(known, _)| known != fault) {
-            tracing::warn!(service = &*self.name, code = fault.code, generation, "discovery fails; the last good answer stays");
-            news.failure = Some((fault, self.clock.now_ms()));
-        }
-    }
-
-    /// What discovery last heard.
-    pub(crate) fn news(&self) -> News {
-        *self.locked_news()
-    }
-
-    fn locked_news(&self) -> MutexGuard<'_, News> {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in the outcome of one check of one instance.
@@ -333,18 +300,41 @@ impl Instances {
             if is_back {
                 endpoint.began(moment::now_ms());
             }
-            self.recount();
         }
         if is_first || was != is {
-            self.checks.send_modify(|count| *count += 1);
+            self.recount();
         }
     }
 
+    /// Something has happened by which the rank of an instance may have changed: what is counted of ranks is counted anew, and whoever waits
+    /// for such news is told. Never per request.
+    pub(crate) fn recount(&self) {
+        self.set.load().recount(moment::now_ms());
+        self.count_ejected();
+        self.checks.send_modify(|count| *count += 1);
+    }
+
+    /// Shows how many instances are left alone, unless others have come after these.
+    fn count_ejected(&self) {
+        let now_ms = moment::now_ms();
+        self.owners.if_youngest(self, || {
+            let set = self.set.load_full();
+            let out = set.endpoints().iter().filter(|endpoint| endpoint.ejection(now_ms).is_some()).count();
+            self.measures.outliers.now.set(out as i64);
+        });
+    }
+
+    /// The last generations of the service, also of those who found the instances before these.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
     /// Shows how many instances there are, unless others have come after these.
-    fn show(&self) {
+    pub(crate) fn show(&self) {
         self.owners.if_youngest(self, || {
             self.measures.instances.set(self.set.load_full().endpoints().len() as i64);
         });
+        self.count_ejected();
         if self.measures.tells_standings() {
             self.count_standings();
         }
@@ -368,7 +358,7 @@ impl Instances {
     /// The terms of the youngest lease hold, also after a younger one was given back: its configuration did not come to serve.
     fn follow_youngest(&self, leases: &Leases) {
         let Some((_, youngest)) = leases.all.last() else { return };
-        self.terms.send_if_modified(|terms| std::mem::replace(terms, *youngest) != *youngest);
+        self.terms.send_if_modified(|terms| std::mem::replace(terms, youngest.clone()) != *youngest);
     }
 }
 
@@ -398,10 +388,11 @@ impl Lease {
         let mut leases = instances.leases();
         let number = leases.next;
         leases.next += 1;
+        let by_key = terms.by_key;
         leases.all.push((number, terms));
         instances.follow_youngest(&leases);
         drop(leases);
-        if terms.by_key {
+        if by_key {
             // A generation that is published from now on has its tables.
             instances.endpoints().tabulate();
         }

@@ -4,10 +4,20 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use wire::resolver::Names;
 use wire::resolver::fault::NameFault;
+use wire::resolver::{Names, Services, SrvTarget};
+
+/// Who gave an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// `IP:PORT` of the name server; `hosts` for the hosts file, `literal` for an address that needs nobody.
+    pub server: Arc<str>,
+    /// The code of the answer as the protocol calls it, `NOERROR` for everything that has records.
+    pub rcode: &'static str,
+}
 
 /// The addresses of a name, from its A and AAAA records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +26,8 @@ pub struct Addresses {
     pub addresses: Vec<IpAddr>,
     /// How long the answer may be kept, as its records say.
     pub ttl: Duration,
+    /// Who said so.
+    pub said: Provenance,
 }
 
 /// One SRV record (RFC 2782).
@@ -38,6 +50,11 @@ pub struct Targets {
     pub targets: Vec<Target>,
     /// How long the answer may be kept, as its records say.
     pub ttl: Duration,
+    /// Who said so.
+    pub said: Provenance,
+    /// The addresses of hosts that came along (RFC 2782, additional section), by the spelling of [`Target::host`]; these hosts need no look-up of
+    /// their own. How long they may be kept is in `ttl`.
+    pub additional: Vec<(String, Vec<IpAddr>)>,
 }
 
 /// Why a look-up gave nothing.
@@ -75,15 +92,20 @@ pub trait Lookup: Send + Sync + 'static {
 impl Lookup for Names {
     async fn addresses(&self, name: &str) -> Result<Addresses, LookupFault> {
         let answer = Self::addresses(self, name).await.map_err(|fault| of(&fault))?;
-        Ok(Addresses { addresses: answer.items, ttl: answer.ttl })
+        Ok(Addresses { addresses: answer.items, ttl: answer.ttl, said: said(answer.server) })
     }
 
     async fn targets(&self, name: &str) -> Result<Targets, LookupFault> {
-        let answer = self.services(name).await.map_err(|fault| of(&fault))?;
-        let target =
-            |one: wire::resolver::SrvTarget| Target { priority: one.priority, weight: one.weight, port: one.port, host: one.target };
-        Ok(Targets { targets: answer.items.into_iter().map(target).collect(), ttl: answer.ttl })
+        let Services { targets: answer, additional } = self.services(name).await.map_err(|fault| of(&fault))?;
+        let target = |one: SrvTarget| Target { priority: one.priority, weight: one.weight, port: one.port, host: one.target };
+        let targets = answer.items.into_iter().map(target).collect();
+        Ok(Targets { targets, ttl: answer.ttl, said: said(answer.server), additional })
     }
+}
+
+/// Every other code of the protocol is a fault.
+fn said(server: Arc<str>) -> Provenance {
+    Provenance { server, rcode: "NOERROR" }
 }
 
 fn of(fault: &NameFault) -> LookupFault {

@@ -1,31 +1,49 @@
-//! How long one request may take until its answer begins.
+//! How long one request may take, above all until its answer begins.
 //!
-//! In: the caller's deadline, the service's limits, the upload's progress. Out: when to look again, and which limit has passed.
+//! In: the errand's deadline, the service's limits, the upload's progress. Out: when to look again, and which limit has passed.
 //! Never: counts a client's slowness against the instance, or waits for a client without end.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::errand::Errand;
 use crate::fault::SendFault;
 use crate::plan::ServicePlan;
 use crate::upload::Progress;
 
+/// What a limit that has passed ends.
+pub(crate) enum Over {
+    /// The request.
+    Request(SendFault),
+    /// The present attempt.
+    Try,
+}
+
 /// The limits of one request over all its attempts.
 pub(crate) struct Patience {
     deadline: Option<Instant>,
-    /// What the deadline left when the request was begun: with a body that streams it counts anew from each frame that the instance took.
+    /// What the deadline left when the upload was begun: with a body that streams it counts anew from each frame that the instance took.
     budget: Option<Duration>,
+    /// When the whole exchange must have ended, whatever moves.
+    ends: Option<Instant>,
+    per_try: Option<Duration>,
+    /// When the present attempt was begun.
+    tried: Instant,
     first_byte: Option<Duration>,
     upload_idle: Duration,
     progress: Option<Rc<Progress>>,
 }
 
 impl Patience {
-    /// For a request that is begun at `begun` and must be answered by `deadline`.
-    pub(crate) fn new(begun: Instant, deadline: Option<Instant>, plan: &ServicePlan) -> Self {
+    /// For a request that is begun at `begun`.
+    pub(crate) fn new(begun: Instant, errand: &Errand, plan: &ServicePlan) -> Self {
+        let total = plan.timeouts.total.map(|total| begun + total);
         Self {
-            deadline,
-            budget: deadline.map(|deadline| deadline.saturating_duration_since(begun)),
+            deadline: errand.deadline,
+            budget: None,
+            ends: total.into_iter().chain(errand.ends).min(),
+            per_try: plan.timeouts.per_try,
+            tried: begun,
             first_byte: plan.timeouts.first_byte,
             upload_idle: plan.timeouts.upload_idle,
             progress: None,
@@ -34,6 +52,7 @@ impl Patience {
 
     /// From now on the upload says how long to wait.
     pub(crate) fn watch(&mut self, progress: Rc<Progress>) {
+        self.budget = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         self.progress = Some(progress);
     }
 
@@ -47,11 +66,36 @@ impl Patience {
         self.deadline_now().map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// When the whole exchange must have ended, if ever.
+    pub(crate) fn ends(&self) -> Option<Instant> {
+        self.ends
+    }
+
+    /// Begins another attempt.
+    pub(crate) fn try_again(&mut self) {
+        self.tried = Instant::now();
+    }
+
+    /// What is left of the time of the present attempt until something of it is sent, if that is bounded.
+    pub(crate) fn try_left(&self) -> Option<Duration> {
+        let rest = self.per_try.map(|per_try| per_try.saturating_sub(self.tried.elapsed()));
+        rest.into_iter().chain(self.time_left()).min()
+    }
+
     fn deadline_now(&self) -> Option<Instant> {
-        match &self.progress {
+        let deadline = match &self.progress {
             Some(progress) => self.budget.map(|budget| progress.due(budget)),
             None => self.deadline,
-        }
+        };
+        deadline.into_iter().chain(self.ends).min()
+    }
+
+    /// When the present attempt has taken too long. Of an upload that moves it counts from the last piece, as everything does.
+    fn try_ends(&self) -> Option<Instant> {
+        self.per_try.map(|within| match &self.progress {
+            Some(progress) => progress.due(within),
+            None => self.tried + within,
+        })
     }
 
     /// When an instance that was sent to at `begun` has been silent too long.
@@ -70,19 +114,22 @@ impl Patience {
             .as_ref()
             .filter(|progress| progress.is_running())
             .map(|progress| progress.waiting_since().unwrap_or_else(Instant::now) + self.upload_idle);
-        stalled.into_iter().chain(self.silent_at(begun)).chain(self.deadline_now()).min()
+        stalled.into_iter().chain(self.silent_at(begun)).chain(self.try_ends()).chain(self.deadline_now()).min()
     }
 
-    /// The limit that has passed for a request whose present attempt was begun at `begun`.
-    pub(crate) fn over(&self, begun: Instant) -> Option<SendFault> {
+    /// The limit that has passed for a request whose present attempt sent it at `begun`.
+    pub(crate) fn over(&self, begun: Instant) -> Option<Over> {
         let now = Instant::now();
         let stalled = self.progress.as_ref().and_then(|progress| progress.waiting_since()).map(|since| since + self.upload_idle);
         if stalled.is_some_and(|at| at <= now) {
-            return Some(SendFault::ClientStalled);
+            return Some(Over::Request(SendFault::ClientStalled));
         }
         if self.deadline_now().is_some_and(|at| at <= now) {
-            return Some(SendFault::Deadline);
+            return Some(Over::Request(SendFault::Deadline));
         }
-        self.silent_at(begun).is_some_and(|at| at <= now).then_some(SendFault::Timeout)
+        if self.silent_at(begun).is_some_and(|at| at <= now) {
+            return Some(Over::Request(SendFault::Timeout));
+        }
+        self.try_ends().is_some_and(|at| at <= now).then_some(Over::Try)
     }
 }

@@ -16,20 +16,22 @@ use crate::affinity::Affinity;
 use crate::budget::Budget;
 use crate::ceiling::Ceiling;
 use crate::config::balance::Balance;
+use crate::discover::file;
 use crate::endpoint::{Address, Endpoint};
 use crate::endpoints::{EndpointSet, Found};
+use crate::guard::Guard;
 use crate::instances::{Instances, Lease, Terms};
 use crate::levels::Level;
 use crate::lookup::Lookup;
 use crate::measures::Measures;
-use crate::observed::{Observed, What};
+use crate::observed::Observed;
 use crate::pick::tried::Tried;
 use crate::pick::{self, Asked, PickFault};
 use crate::plan::ServicePlan;
 use crate::plan::discover::DiscoverPlan;
-use crate::snapshot::{EndpointSnapshot, FailureSnapshot, LevelSnapshot, ServiceSnapshot};
+use crate::snapshot::{EjectionSnapshot, EndpointSnapshot, FailureSnapshot, HistorySnapshot, LevelSnapshot, ServiceSnapshot};
 use crate::trip::Trip;
-use crate::{cookies, discover, health, moment, sticky};
+use crate::{cookies, discover, health, moment, outlier, sticky};
 
 /// A service that runs. Dropping the last handle ends its discovery and retires its instances, unless a later configuration of the service goes on
 /// with them.
@@ -83,6 +85,9 @@ impl Service {
         let instances = Lease::take(instances, terms);
         if plan.health.is_some() && instances.begin_checks() {
             tasks.spawn("health", health::keep_checked(Arc::downgrade(&instances), instances.terms(), instances.generations()));
+        }
+        if instances.begin_judging() {
+            tasks.spawn("outliers", outlier::keep_judged(Arc::downgrade(&instances), instances.terms()));
         }
         Arc::new(Self { plan, instances })
     }
@@ -141,8 +146,14 @@ impl Service {
         ServiceSnapshot {
             name: self.plan.name.to_string(),
             generation: set.generation(),
+            provenance: self.instances.history().get(set.generation()),
             refreshed_at_ms: news.refreshed_at_ms,
-            failure: news.failure.map(|(fault, since_ms)| FailureSnapshot { code: fault.code, since_ms, definite: fault.definite }),
+            failure: news.failure.map(|(fault, since_ms)| FailureSnapshot {
+                code: fault.code,
+                since_ms,
+                definite: fault.definite,
+                kept_until_ms: news.kept_until_ms.filter(|_| !set.endpoints().is_empty()),
+            }),
             connections: self.ceiling().open(),
             handed_down: set.is_handed_down(),
             levels: level_snapshots(&set, self.plan.balance.panic_percent, now_ms),
@@ -158,10 +169,20 @@ impl Service {
                     in_flight: endpoint.in_flight(),
                     consecutive_failures: endpoint.consecutive_failures(),
                     ejected: endpoint.is_avoided(now_ms),
+                    ejection: EjectionSnapshot::of(endpoint, now_ms, self.instances.clock().now_ms()),
+                    ejections: endpoint.record().ejections(),
+                    held: endpoint.is_held(),
                     health: endpoint.checked().snapshot(),
                 })
                 .collect(),
         }
+    }
+
+    /// The last generations of its instances.
+    #[must_use]
+    pub fn history(&self) -> HistorySnapshot {
+        let generation = self.instances.set().load().generation();
+        HistorySnapshot { name: self.plan.name.to_string(), generation, generations: self.instances.history().all() }
     }
 
     /// Where a request with these headers would rather go; `now_s` is Unix time in seconds. Nothing is allocated.
@@ -189,12 +210,13 @@ impl Service {
         sticky::write(plan, self.name(), instance, now_s)
     }
 
-    /// The instance for the next attempt of a request that has tried `tried` and would rather go where `affinity` says.
-    pub(crate) fn pick(&self, random: impl FnMut() -> u64, tried: &Tried, affinity: Affinity) -> Result<Picked, PickFault> {
+    /// The instance for the next attempt of a request that has tried `tried`, would rather go where `affinity` says, and `may_try` an instance whose
+    /// ejection is over.
+    pub(crate) fn pick(&self, random: impl FnMut() -> u64, tried: &Tried, affinity: Affinity, may_try: bool) -> Result<Picked, PickFault> {
         let set = self.instances.set().load();
         let now_ms = moment::now_ms();
         let in_flight = u64::try_from(self.measures().in_flight.get()).unwrap_or(0);
-        let asked = Asked { tried, affinity, checked: self.plan.health.is_some(), in_flight, now_ms };
+        let asked = Asked { tried, affinity, checked: self.plan.health.is_some(), may_try, in_flight, now_ms };
         let endpoint = pick::choose(&set, &self.plan.balance, || self.instances.next_turn(), random, asked)?;
         let is_trial = endpoint.claim_trial(now_ms);
         Ok(Picked { endpoint: Arc::clone(endpoint), generation: set.generation(), is_trial })
@@ -202,13 +224,20 @@ impl Service {
 
     /// Takes in what an attempt has shown of `endpoint`.
     pub(crate) fn observe(&self, endpoint: &Arc<Endpoint>, observed: &Observed) {
-        tracing::trace!(service = self.name(), instance = endpoint.name(), ?observed, "an attempt has ended");
-        if observed.what == What::ConnectFailed {
-            self.instances.set().load().levels().doubt();
-        }
         if self.plan.balance.picker == Balance::PeakEwma {
             endpoint.speed().observe(observed);
         }
+        self.instances.observe(endpoint, observed, &self.plan.outliers);
+    }
+
+    /// A connection to `endpoint` that was begun at `begun_ms` could not be made.
+    pub(crate) fn connect_failed(&self, endpoint: &Endpoint, begun_ms: u64) {
+        self.instances.connect_failed(endpoint, begun_ms, moment::now_ms());
+    }
+
+    /// A connection to `endpoint` was made.
+    pub(crate) fn connected(&self, endpoint: &Endpoint) {
+        self.instances.connected(endpoint);
     }
 
     /// Unix time in seconds.
@@ -222,6 +251,10 @@ impl Service {
 
     pub(crate) fn budget(&self) -> &Budget {
         self.instances.budget()
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        self.instances.guard()
     }
 
     #[cfg(test)]
@@ -246,12 +279,14 @@ fn level_snapshots(set: &EndpointSet, panic_percent: u32, now_ms: u64) -> Vec<Le
 
 /// Finds the instances for the first time, and from then on again and again where they may change.
 fn begin<L: Lookup>(instances: Arc<Instances>, names: &Arc<L>, tasks: &Tasks) -> Arc<Instances> {
-    let fixed = |address| Found { address, host: None, weight: 0, priority: 0 };
     match instances.discover() {
-        DiscoverPlan::Static(addresses) => {
-            instances.learn(Ok(addresses.iter().map(|address| fixed(Address::Tcp(*address))).collect()));
+        DiscoverPlan::Static(entries) => instances.learn(Ok(entries.iter().map(Found::from).collect())),
+        DiscoverPlan::Unix(path) => {
+            instances.learn(Ok(vec![Found { address: Address::Unix(path.clone()), host: None, weight: 0, priority: 0 }]));
         }
-        DiscoverPlan::Unix(path) => instances.learn(Ok(vec![fixed(Address::Unix(path.clone()))])),
+        DiscoverPlan::File(path) => {
+            tasks.spawn("discover", file::keep_read(Arc::downgrade(&instances), path.clone(), instances.terms()));
+        }
         DiscoverPlan::Dns { .. } | DiscoverPlan::Srv { .. } => {
             tasks.spawn("discover", discover::keep_fresh(Arc::downgrade(&instances), Arc::clone(names), instances.terms()));
         }

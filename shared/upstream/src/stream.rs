@@ -4,8 +4,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use prometheus_client::metrics::gauge::Gauge;
@@ -15,6 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::ceiling::Permit;
 use crate::endpoint::Endpoint;
+use crate::gate::Pass;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -52,15 +53,20 @@ pub(crate) struct Upgrade {
     state: AtomicU8,
     endpoint: Arc<Endpoint>,
     in_flight: Gauge,
+    /// The place of the upgraded request at its service, until the bytes end.
+    pass: OnceLock<Pass>,
 }
 
 impl Upgrade {
     pub(crate) fn new(endpoint: &Arc<Endpoint>, in_flight: Gauge) -> Arc<Self> {
-        Arc::new(Self { state: AtomicU8::new(0), endpoint: Arc::clone(endpoint), in_flight })
+        Arc::new(Self { state: AtomicU8::new(0), endpoint: Arc::clone(endpoint), in_flight, pass: OnceLock::new() })
     }
 
-    /// Counts the connection as one request under way from now until its bytes end.
-    pub(crate) fn begin(&self) {
+    /// Counts the connection as one request under way from now until its bytes end, and holds its place at the service.
+    pub(crate) fn begin(&self, pass: Option<Pass>) {
+        if let Some(pass) = pass {
+            let _ = self.pass.set(pass);
+        }
         self.endpoint.begin();
         self.in_flight.inc();
         if self.state.fetch_or(UPGRADED, Ordering::AcqRel) & ENDED != 0 {

@@ -14,6 +14,8 @@ pub struct Trip {
     pub instance: Option<Arc<Endpoint>>,
     /// The generation of the set that the last instance was picked from.
     pub generation: u64,
+    /// Time spent on waiting for a place at the service.
+    pub queued: Duration,
     /// Time spent on making connections, over all attempts.
     pub connect: Duration,
     /// Time from the call until the head of the response or the fault, over all attempts.

@@ -164,13 +164,15 @@ impl Door {
                 headers::remove_where(map, headers::is_not_for_clients);
             }
             Trust::Tier1 => {
-                let assertion = single(map, &headers::ASSERTION).cloned();
+                let told = [&headers::ASSERTION, &headers::DEADLINE, &headers::ATTEMPT].map(|name| (name, single(map, name).cloned()));
                 if map.contains_key(&headers::SEEN) {
                     seen_before = single(map, &headers::SEEN).cloned().map_or(SeenBefore::Twice, SeenBefore::Told);
                 }
                 headers::remove_where(map, |name| headers::is_reserved(name) || headers::rewrites(name));
-                if let Some(assertion) = assertion {
-                    map.insert(headers::ASSERTION.clone(), assertion);
+                for (name, value) in told {
+                    if let Some(value) = value {
+                        map.insert(name.clone(), value);
+                    }
                 }
             }
         }

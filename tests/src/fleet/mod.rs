@@ -20,6 +20,7 @@ use gwctl::stage::dns_server::DnsServer;
 use gwctl::stage::issuer::{Issuer, user};
 use gwctl::stage::link_key::LinkKey;
 use gwctl::stage::zone_handle::ZoneHandle;
+use serde_json::Value;
 
 use crate::fleet::event::{Event, What};
 use crate::fleet::scene::Surroundings;
@@ -228,7 +229,9 @@ impl Fleet {
             until(&format!("{routing} has seen that {seat} {}", if there { "came" } else { "goes" }), || {
                 let page = self.process(routing).page("/services");
                 let endpoints = page[0]["endpoints"].as_array().cloned().unwrap_or_default();
-                (endpoints.iter().any(|endpoint| endpoint["address"] == *address) == there).then_some(())
+                // One that is only held gets nothing while another may answer, and is gone soon.
+                let named = |endpoint: &Value| endpoint["address"] == *address && endpoint["held"] != true;
+                (endpoints.iter().any(named) == there).then_some(())
             });
         }
     }

@@ -181,6 +181,8 @@ reasons! {
         "The request may have been carried out; check before sending it again.";
     LinkReset "link-reset" 502 Gateway "The inner gateway broke off before it answered."
         "The request may have been carried out; check before sending it again.";
+    LinkProtocol "link-protocol" 502 Gateway "The inner gateway gave an answer that cannot be read."
+        "The request may have been carried out; check before sending it again.";
 
     // Not now.
     KeysUnavailable "keys-unavailable" 503 Gateway "The keys of the token's issuer are not available."
@@ -193,10 +195,28 @@ reasons! {
         "Send the request again.";
     NoInstances "no-instances" 503 Upstream "The service has no instance that could answer."
         "Try again later.";
+    AllEjected "all-ejected" 503 Upstream "Every instance of the service is set aside because it failed."
+        "Try again later.";
+    BreakerOpen "breaker-open" 503 Upstream "The service fails, and is not asked for a moment."
+        "Send the request again after the time that Retry-After tells.";
+    QueueFull "queue-full" 503 Upstream "The service is at its limit, and too many requests wait for it."
+        "Send the request again shortly.";
+    QueueTimeout "queue-timeout" 503 Upstream "The service is at its limit, and the request has waited too long for it."
+        "Send the request again shortly.";
     UpstreamOverloaded "upstream-overloaded" 503 Upstream "The service is at its limit."
         "Send the request again shortly.";
     LinkUnavailable "link-unavailable" 503 Gateway "The inner gateway cannot be reached."
         "Try again later.";
+    LinkNoReplicas "link-no-replicas" 503 Gateway "No replica of the inner gateway is known that could answer."
+        "Try again later.";
+    LinkAllEjected "link-all-ejected" 503 Gateway "Every replica of the inner gateway is set aside because it failed."
+        "Try again later.";
+    LinkBreakerOpen "link-breaker-open" 503 Gateway "The inner gateway fails, and is not asked for a moment."
+        "Send the request again after the time that Retry-After tells.";
+    LinkQueueFull "link-queue-full" 503 Gateway "The inner gateway is at its limit, and too many requests wait for it."
+        "Send the request again shortly.";
+    LinkQueueTimeout "link-queue-timeout" 503 Gateway "The inner gateway is at its limit, and the request has waited too long for it."
+        "Send the request again shortly.";
 
     // Too late.
     UpstreamTimeout "upstream-timeout" 504 Upstream "The service did not answer in time."
@@ -231,6 +251,27 @@ impl Reason {
     #[must_use]
     pub fn detail(self) -> &'static str {
         self.facts().detail
+    }
+
+    /// Whether a client that comes again in a second may be served: its answer bears `Retry-After`.
+    #[must_use]
+    pub fn passes_soon(self) -> bool {
+        matches!(
+            self,
+            Self::Overloaded
+                | Self::KeysUnavailable
+                | Self::Draining
+                | Self::ReplicaDraining
+                | Self::UpstreamOverloaded
+                | Self::AllEjected
+                | Self::BreakerOpen
+                | Self::QueueFull
+                | Self::QueueTimeout
+                | Self::LinkAllEjected
+                | Self::LinkBreakerOpen
+                | Self::LinkQueueFull
+                | Self::LinkQueueTimeout
+        )
     }
 
     /// Whose fault it is.

@@ -3,8 +3,6 @@
 //! In: `discover` and `ttl` of a service. Out: their plans. Refuses: addresses that are none, names that DNS would refuse, a clamp upside down.
 //! Never: resolves a name.
 
-use std::net::SocketAddr;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::files::Files;
@@ -12,7 +10,7 @@ use settings::report::Report;
 use settings::units::Span;
 
 use crate::config::Demands;
-use crate::endpoints::ENDPOINTS_MAX;
+use crate::config::entries::Entries;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
 
 /// How the instances of a service are found.
@@ -21,8 +19,8 @@ use crate::plan::discover::{DiscoverPlan, TtlPlan};
 pub enum DiscoverConfig {
     /// At these addresses.
     Static {
-        /// `IP:PORT` each.
-        addresses: Vec<String>,
+        /// `IP:PORT` each, or `{ address, weight, priority }`.
+        addresses: Entries,
     },
     /// At every A and AAAA address of a name.
     Dns {
@@ -31,11 +29,15 @@ pub enum DiscoverConfig {
         /// The port of all of them.
         port: u16,
     },
-    /// At the targets of the SRV records of a name: those of the lowest priority, in proportion to their weights; the others when too few of
-    /// those are well.
+    /// At the targets of the SRV records of a name, in proportion to their weights; priorities are tiers of failover (RFC 2782).
     Srv {
         /// `_service._proto.domain`.
         name: String,
+    },
+    /// At the addresses that a file lists; its change needs no reload.
+    File {
+        /// Its path, relative to the configuration file. YAML or JSON: a list of `IP:PORT` or `{ address, weight, priority }`.
+        path: String,
     },
     /// At a Unix socket on this host.
     Unix {
@@ -44,7 +46,11 @@ pub enum DiscoverConfig {
     },
 }
 
-/// The clamp around the time to live of DNS answers, and around the pause after a failed look-up.
+/// The longest of the times for which something is kept that is no longer so.
+const KEPT_MAX: Span = Span::secs(7 * 24 * 3600);
+
+/// How long answers of discovery hold: the clamp around the time to live of DNS answers, also around the pause after a failed look-up, and how long
+/// what was known before is kept.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TtlConfig {
@@ -52,11 +58,17 @@ pub struct TtlConfig {
     pub min: Span,
     /// The longest time between two look-ups.
     pub max: Span,
+    /// How long an instance stays that an answer no longer names; it gets nothing while another one may answer. 0 lets it go at once.
+    pub hold: Span,
+    /// How long the last good answer stays while the name service says for certain that there is nothing. Then the service has no instances.
+    pub absent: Span,
+    /// How long the last good answer stays while there is no answer; without limit where this is not set.
+    pub unanswered: Option<Span>,
 }
 
 impl Default for TtlConfig {
     fn default() -> Self {
-        Self { min: Span::secs(1), max: Span::secs(5) }
+        Self { min: Span::secs(1), max: Span::secs(5), hold: Span::secs(5), absent: Span::secs(60), unanswered: None }
     }
 }
 
@@ -64,7 +76,7 @@ impl DiscoverConfig {
     /// Checks this way of discovery at `key`; a path is one of `files`.
     pub fn check(&self, key: &str, files: &Files, report: &mut Report) -> Option<DiscoverPlan> {
         match self {
-            Self::Static { addresses } => static_addresses(addresses, key, report).map(DiscoverPlan::Static),
+            Self::Static { addresses } => addresses.check_some(&format!("{key}.addresses"), report).map(DiscoverPlan::Static),
             Self::Dns { name, port } => {
                 let name = host_name(name, key, report);
                 if *port == 0 {
@@ -84,6 +96,11 @@ impl DiscoverConfig {
                 }
                 Some(DiscoverPlan::Srv { name })
             }
+            Self::File { path } if path.is_empty() => {
+                report.complain(&format!("{key}.path"), "the path is empty", "set the path of the file that lists the instances");
+                None
+            }
+            Self::File { path } => Some(DiscoverPlan::File(files.resolve(path))),
             Self::Unix { path } if path.is_empty() => {
                 report.complain(&format!("{key}.path"), "the path is empty", "set the path of the instance's socket");
                 None
@@ -99,34 +116,21 @@ impl TtlConfig {
         let mut demands = Demands::of(key, report);
         demands.that(self.min >= Span::millis(100), "min", "look-ups would follow each other without a pause", "set at least 100ms");
         demands.that(self.min <= self.max, "max", "max is shorter than min", "set max to min or more");
-        demands.met().then(|| TtlPlan { min: self.min.get(), max: self.max.get() })
-    }
-}
-
-fn static_addresses(addresses: &[String], key: &str, report: &mut Report) -> Option<Vec<SocketAddr>> {
-    if addresses.is_empty() || addresses.len() > ENDPOINTS_MAX {
-        report.complain_of_absence(
-            &format!("{key}.addresses"),
-            format!("a service has 1 to {ENDPOINTS_MAX} instances, this one {}", addresses.len()),
-            "list the instances as IP:PORT",
-        );
-        return None;
-    }
-    let mut parsed = Vec::with_capacity(addresses.len());
-    for (index, text) in addresses.iter().enumerate() {
-        match text.parse::<SocketAddr>() {
-            Ok(address) if address.port() != 0 => parsed.push(address),
-            _ => report.complain(
-                &format!("{key}.addresses[{index}]"),
-                format!("{text:?} is no address"),
-                "write IP:PORT, like 10.0.0.7:8080 or [::1]:8080; for a name use kind: dns",
-            ),
+        for (part, span) in [("hold", Some(self.hold)), ("absent", Some(self.absent)), ("unanswered", self.unanswered)] {
+            let what = "instances that are long gone would be asked for answers";
+            demands.that(span.is_none_or(|span| span <= KEPT_MAX), part, what, "set at most 168h");
         }
+        demands.met().then(|| TtlPlan {
+            min: self.min.get(),
+            max: self.max.get(),
+            hold: self.hold.get(),
+            absent: self.absent.get(),
+            unanswered: self.unanswered.map(Span::get),
+        })
     }
-    (parsed.len() == addresses.len()).then_some(parsed)
 }
 
-/// A DNS name without its final dot. What DNS itself would refuse is complained of; the rest is left to the name service.
+/// A DNS name. A final dot says that it is a whole name, to which no search domain is added, and stays. What DNS itself would refuse is complained of; the rest is left to the name service.
 fn host_name(name: &str, key: &str, report: &mut Report) -> Option<String> {
     let bare = name.strip_suffix('.').unwrap_or(name);
     let label = |label: &str| {
@@ -140,5 +144,5 @@ fn host_name(name: &str, key: &str, report: &mut Report) -> Option<String> {
         );
         return None;
     }
-    Some(bare.to_ascii_lowercase())
+    Some(name.to_ascii_lowercase())
 }

@@ -4,10 +4,15 @@
 //! types, and whatever makes no sense; each part stands in a file of its own. Never: resolves a name.
 
 pub mod balance;
+pub mod breaker;
 pub mod discover;
+pub mod entries;
 pub mod health;
+pub mod limits;
+pub mod outliers;
 pub mod pool;
 pub mod retries;
+pub mod service_health;
 pub mod timeouts;
 pub mod tls;
 
@@ -18,9 +23,13 @@ use settings::report::Report;
 use settings::units::Span;
 
 use crate::config::balance::{Balance, HashConfig, StickyConfig, Written, default_panic_percent};
+use crate::config::breaker::BreakerConfig;
 use crate::config::discover::{DiscoverConfig, TtlConfig};
+use crate::config::limits::LimitsConfig;
+use crate::config::outliers::{OutliersConfig, Whose};
 use crate::config::pool::PoolConfig;
 use crate::config::retries::RetriesConfig;
+use crate::config::service_health::ServiceHealthConfig;
 use crate::config::timeouts::TimeoutsConfig;
 use crate::config::tls::InstanceTlsConfig;
 use crate::plan::ServicePlan;
@@ -65,6 +74,18 @@ pub struct ServiceConfig {
     /// Attempts at other instances.
     #[serde(default)]
     pub retries: RetriesConfig,
+    /// Requests under way at a time, and those that wait.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// The circuit breaker; `null` for none.
+    #[serde(default = "BreakerConfig::usual")]
+    pub breaker: Option<BreakerConfig>,
+    /// Active checks; without it instances are not asked how they do.
+    #[serde(default)]
+    pub health: Option<ServiceHealthConfig>,
+    /// When an instance is left alone for what its answers have shown.
+    #[serde(default)]
+    pub outliers: OutliersConfig,
 }
 
 impl ServiceConfig {
@@ -83,6 +104,10 @@ impl ServiceConfig {
             timeouts: TimeoutsConfig::default(),
             pool: PoolConfig::default(),
             retries: RetriesConfig::default(),
+            limits: LimitsConfig::default(),
+            breaker: BreakerConfig::usual(),
+            health: None,
+            outliers: OutliersConfig::default(),
         }
     }
 
@@ -110,6 +135,16 @@ impl ServiceConfig {
         let timeouts = self.timeouts.check(&format!("{key}.timeouts"), report);
         let pool = self.pool.check(&format!("{key}.pool"), report);
         let retries = self.retries.check(&format!("{key}.retries"), report);
+        let limits = self.limits.check(&format!("{key}.limits"), report);
+        let breaker = match &self.breaker {
+            None => Some(None),
+            Some(breaker) => breaker.check(&format!("{key}.breaker"), report).map(Some),
+        };
+        let health = match &self.health {
+            None => Some(None),
+            Some(health) => health.check(&format!("{key}.health"), discover.as_ref(), report).map(Some),
+        };
+        let outliers = self.outliers.check(&format!("{key}.outliers"), Whose::Service, report);
         Some(ServicePlan {
             name: name?.into(),
             discover: discover?,
@@ -119,7 +154,10 @@ impl ServiceConfig {
             timeouts: timeouts?,
             pool: pool?,
             retries: retries?,
-            health: None,
+            limits: limits?,
+            breaker: breaker?,
+            health: health?,
+            outliers: outliers?,
         })
     }
 }

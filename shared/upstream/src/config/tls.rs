@@ -120,7 +120,7 @@ impl InstanceTlsConfig {
             DiscoverPlan::Dns { name, .. } => Some(name.clone()),
             // The name that the operator wrote is the one to prove (RFC 6125 §2.3): an SRV target comes from DNS, which proves nothing.
             DiscoverPlan::Srv { name } => Some(name.split('.').skip_while(|label| label.starts_with('_')).collect::<Vec<_>>().join(".")),
-            DiscoverPlan::Static(_) | DiscoverPlan::Unix(_) => {
+            DiscoverPlan::Static(_) | DiscoverPlan::File(_) | DiscoverPlan::Unix(_) => {
                 // A list of peers that names one host names the server as well.
                 if let Some(name) = self.peers.iter().find_map(|peer| peer.strip_prefix("dns:").filter(|name| !name.contains('*'))) {
                     return Some(name.to_owned());

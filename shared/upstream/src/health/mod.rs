@@ -3,8 +3,14 @@
 //! In: the service's instances as their generations come and go, and the plan of the checks. Out: a standing per instance, which a pick reads
 //! from an atomic. Refuses: checks without a pause or a bound. Never: runs on a worker; wakes a request; keeps a dropped service alive.
 
+mod grpc;
+mod h2;
+mod http;
 mod link;
+mod place;
 pub mod standing;
+mod tcp;
+pub mod verdict;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
@@ -15,8 +21,11 @@ use tokio::task::{AbortHandle, JoinSet};
 use wire::tls::client::ClientTls;
 
 use crate::endpoint::Endpoint;
+use crate::health::grpc::GrpcProbe;
+use crate::health::http::HttpProbe;
 use crate::health::link::LinkProbe;
 use crate::health::standing::Outcome;
+use crate::health::tcp::TcpProbe;
 use crate::instances::{Instances, Terms};
 use crate::plan::health::{HealthPlan, ProbePlan};
 
@@ -26,7 +35,7 @@ pub(crate) async fn keep_checked(instances: Weak<Instances>, mut terms: watch::R
     loop {
         match instances.upgrade() {
             Some(instances) => {
-                let plan = terms.borrow_and_update().health;
+                let plan = terms.borrow_and_update().health.clone();
                 generation.borrow_and_update();
                 checks.follow(&instances, plan);
             }
@@ -59,19 +68,19 @@ impl Checks {
     fn follow(&mut self, instances: &Arc<Instances>, plan: Option<HealthPlan>) {
         let set = instances.endpoints();
         if plan != self.plan {
-            self.plan = plan;
+            self.plan.clone_from(&plan);
             self.running.drain().for_each(|(_, task)| task.abort());
         }
         let named: HashSet<u64> = set.endpoints().iter().map(|endpoint| endpoint.id()).collect();
         self.running.extract_if(|id, _| !named.contains(id)).for_each(|(_, task)| task.abort());
         for endpoint in set.endpoints() {
-            let Some(plan) = plan else {
+            let Some(plan) = &plan else {
                 endpoint.checked().forget();
                 continue;
             };
             self.running.entry(endpoint.id()).or_insert_with(|| {
                 let first = if self.resting.remove(&endpoint.id()) { plan.every } else { Duration::ZERO };
-                self.tasks.spawn(check(Arc::downgrade(instances), Arc::clone(endpoint), plan, first))
+                self.tasks.spawn(check(Arc::downgrade(instances), Arc::clone(endpoint), plan.clone(), first))
             });
         }
         self.resting.clear();
@@ -99,15 +108,21 @@ async fn check(instances: Weak<Instances>, endpoint: Arc<Endpoint>, plan: Health
     if !first.is_zero() {
         tokio::time::sleep(first).await;
     }
-    let mut probe = Probe::new(plan.probe);
+    let mut probe = Probe::new(plan.probe.clone(), &endpoint);
     loop {
         let Some(tls) = instances.upgrade().map(|instances| instances.tls().cloned()) else { return };
+        let refused = endpoint.consecutive_failures() > 0;
         let outcome = match tokio::time::timeout(plan.timeout, probe.ask(&endpoint, tls.as_ref())).await {
             Ok(outcome) => outcome,
             Err(_) => Err("timeout"),
         };
         match instances.upgrade() {
-            Some(instances) => instances.learn_health(&endpoint, outcome, &plan),
+            Some(instances) => {
+                if refused && endpoint.consecutive_failures() == 0 {
+                    instances.tell_connected(&endpoint);
+                }
+                instances.learn_health(&endpoint, outcome, &plan);
+            }
             None => return,
         }
         tokio::time::sleep(pause(plan.every, rand::random())).await;
@@ -122,18 +137,27 @@ fn pause(every: Duration, random: u32) -> Duration {
 /// One way of asking.
 enum Probe {
     Link(LinkProbe),
+    Http(HttpProbe),
+    Tcp(TcpProbe),
+    Grpc(GrpcProbe),
 }
 
 impl Probe {
-    fn new(plan: ProbePlan) -> Self {
+    fn new(plan: ProbePlan, endpoint: &Endpoint) -> Self {
         match plan {
             ProbePlan::Link => Self::Link(LinkProbe::default()),
+            ProbePlan::Http(plan) => Self::Http(HttpProbe::new(plan, endpoint)),
+            ProbePlan::Tcp { port } => Self::Tcp(TcpProbe::new(port, endpoint)),
+            ProbePlan::Grpc(plan) => Self::Grpc(GrpcProbe::new(&plan, endpoint)),
         }
     }
 
     async fn ask(&mut self, endpoint: &Endpoint, tls: Option<&ClientTls>) -> Outcome {
         match self {
             Self::Link(probe) => probe.ask(endpoint, tls).await,
+            Self::Http(probe) => probe.ask(endpoint, tls).await,
+            Self::Tcp(probe) => probe.ask(endpoint, tls).await,
+            Self::Grpc(probe) => probe.ask(endpoint, tls).await,
         }
     }
 }
@@ -162,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn checks_that_panicked_begin_again() {
-        let config = ServiceConfig::new(DiscoverConfig::Static { addresses: vec!["127.0.0.1:1".into()] });
+        let config = ServiceConfig::new(DiscoverConfig::Static { addresses: ["127.0.0.1:1".to_owned()].into_iter().collect() });
         let service = config.check("services.orders", &Files::of(std::path::Path::new("/")), &mut Report::new()).expect("plan");
         let (clock, _) = Clock::manual(1);
         let instances = Instances::new(&service, Measures::of("orders", &Metrics::new()), &clock);

@@ -37,6 +37,8 @@ pub(crate) struct Level {
     shares: Shares,
     /// How many members may be used, when they were last counted.
     usable: AtomicU32,
+    /// How many of them discovery names, and does not only hold.
+    named: AtomicU32,
     table: OnceLock<Option<Maglev>>,
 }
 
@@ -61,6 +63,7 @@ impl Levels {
         let level = |(priority, (members, weights)): (u16, (Vec<Arc<Endpoint>>, Vec<u16>))| Level {
             priority,
             usable: AtomicU32::new(0),
+            named: AtomicU32::new(0),
             shares: Shares::of(&weights),
             members,
             table: OnceLock::new(),
@@ -86,14 +89,12 @@ impl Levels {
         self.due_ms.store(now_ms + RECOUNT_MS, Ordering::Relaxed);
         for level in &self.all {
             let usable = level.members.iter().filter(|endpoint| is_usable(endpoint, now_ms)).count();
+            let named = level.members.iter().filter(|endpoint| !endpoint.is_held()).count();
             level.usable.store(usable as u32, Ordering::Relaxed);
+            level.named.store(named as u32, Ordering::Relaxed);
         }
     }
 
-    /// Something has changed that a count would see: the next pick counts.
-    pub(crate) fn doubt(&self) {
-        self.due_ms.store(0, Ordering::Relaxed);
-    }
 
     /// Counts, if the last count is too old.
     pub(crate) fn freshen(&self, now_ms: u64) {
@@ -110,7 +111,7 @@ impl Levels {
         if let Some(place) = self.all.iter().position(|level| level.holds(panic_percent)) {
             return Chosen { place, is_panic: false };
         }
-        let part = |level: &Level| u64::from(level.usable()) * 1_000_000 / level.members.len().max(1) as u64;
+        let part = |level: &Level| u64::from(level.usable()) * 1_000_000 / u64::from(level.named.load(Ordering::Relaxed)).max(1);
         let best = self.all.iter().enumerate().max_by_key(|(place, level)| (part(level), std::cmp::Reverse(*place)));
         Chosen { place: best.map_or(0, |(place, _)| place), is_panic: panic_percent > 0 }
     }
@@ -154,6 +155,6 @@ impl Level {
 
     fn holds(&self, panic_percent: u32) -> bool {
         let usable = u64::from(self.usable());
-        usable > 0 && usable * 100 >= u64::from(panic_percent) * self.members.len() as u64
+        usable > 0 && usable * 100 >= u64::from(panic_percent) * u64::from(self.named.load(Ordering::Relaxed))
     }
 }

@@ -4,11 +4,11 @@
 //! set unless most of it is no good; picks a tried one while one that may answer is left.
 //!
 //! First the instance that the request's sticky cookie names, if it is well. Then the level that takes requests now (`levels`), and in it an open
-//! instance by the service's rule. Where the rule finds none, the best of all, by level: those that are well, those whose first check has not ended,
-//! those that leave; the same of those that this request has tried; and last the bad ones, which are being avoided, fail their checks or say
-//! that they are not ready. A bad one's refusal would be final, so that a request is rather sent again where it broke.
+//! instance by the service's rule. Where the rule finds none, the best of all by the truth table (`health::verdict`), level by level: those that
+//! nothing speaks against, the same of those that this request has tried, and last the poor ones, which are left alone, fail their checks or say
+//! that they are not ready. A poor one's refusal would be final, so that a request is rather sent again where it broke.
 //!
-//! When too few are well in every level, what the checks say is doubted (`rank`): it may be wrong, and must not take the whole service down.
+//! When too few are well in every level, what the checks and the answers say is doubted (`rank`): it may be wrong, and must not take the whole service down.
 
 mod consistent_hash;
 mod least_request;
@@ -26,8 +26,8 @@ use crate::config::balance::Balance;
 use crate::endpoint::Endpoint;
 use crate::endpoints::EndpointSet;
 use crate::fault::SendFault;
+use crate::health::verdict::Rank;
 use crate::levels::Levels;
-use crate::pick::rank::Rank;
 use crate::pick::tried::Tried;
 use crate::pick::view::View;
 use crate::plan::balance::BalancePlan;
@@ -41,6 +41,8 @@ pub struct Asked<'t> {
     pub affinity: Affinity,
     /// Whether the service's instances are checked, so that one of which nothing is known yet waits for its first check.
     pub checked: bool,
+    /// Whether it may try an instance whose ejection is over: it may be sent again, or is refused without harm.
+    pub may_try: bool,
     /// Requests that the service has under way at all instances.
     pub in_flight: u64,
     /// The time ([`crate::moment`]).
@@ -52,7 +54,7 @@ pub struct Asked<'t> {
 pub enum PickFault {
     /// None is known, or none that speaks a treaty that is understood here.
     NoInstances,
-    /// All are bad, and the service wants none of those (`panic_percent: 0`).
+    /// All are poor, and the service wants none of those (`panic_percent: 0`).
     AllEjected,
 }
 
@@ -78,7 +80,7 @@ pub fn choose<'a>(
 ) -> Result<&'a Arc<Endpoint>, PickFault> {
     let levels = set.levels();
     if let Some(wanted) = asked.affinity.wanted.and_then(|hash| levels.named(hash))
-        && rank::rank(wanted, asked.checked, asked.now_ms).is_some_and(|rank| rank <= Rank::Unchecked)
+        && rank::rank(wanted, &asked).is_some_and(|rank| rank <= Rank::Unchecked)
         && !asked.tried.contains(wanted)
     {
         return Ok(wanted);
@@ -92,7 +94,7 @@ pub fn choose<'a>(
     }
     match best(levels, chosen.place, &view, random() as usize) {
         None => Err(PickFault::NoInstances),
-        Some((_, Rank::Bad)) if plan.panic_percent == 0 => Err(PickFault::AllEjected),
+        Some((_, rank)) if rank.is_poor() && plan.panic_percent == 0 => Err(PickFault::AllEjected),
         Some((endpoint, _)) => Ok(endpoint),
     }
 }
@@ -125,7 +127,7 @@ fn best<'a>(levels: &'a Levels, chosen: usize, view: &View<'a, '_>, start: usize
         members.iter().skip(from).chain(members.iter().take(from))
     });
     let usable = members.filter_map(|endpoint| Some((endpoint, view.rank(endpoint)?)));
-    usable.min_by_key(|(endpoint, rank)| (*rank == Rank::Bad, view.asked.tried.contains(endpoint), *rank))
+    usable.min_by_key(|(endpoint, rank)| (rank.is_poor(), view.asked.tried.contains(endpoint), *rank))
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::endpoint::{Endpoint, RAMP_WHOLE};
+use crate::health::verdict::Rank;
 use crate::levels::Level;
 use crate::pick::Asked;
-use crate::pick::rank::{Rank, rank, rank_in_panic};
+use crate::pick::rank::{rank, rank_in_panic};
 
 /// Draws before the level is searched from a random place: enough that a level with few bad ones is never searched.
 pub(crate) const DRAWS: usize = 8;
@@ -31,7 +32,7 @@ impl<'a> View<'a, '_> {
     /// How good an instance is; `None` for one that is never used.
     pub(crate) fn rank(&self, endpoint: &Endpoint) -> Option<Rank> {
         let rank = if self.is_panic { rank_in_panic } else { rank };
-        rank(endpoint, self.asked.checked, self.asked.now_ms)
+        rank(endpoint, &self.asked)
     }
 
     /// Whether an instance is well and was not tried.

@@ -8,10 +8,10 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiscoverPlan {
     /// They are these.
-    Static(Vec<SocketAddr>),
+    Static(Vec<Entry>),
     /// All addresses of a name, at one port.
     Dns {
-        /// The name, without a final dot.
+        /// The name; with a final dot where it is a whole name, to which no search domain is added.
         name: String,
         /// The port.
         port: u16,
@@ -21,15 +21,42 @@ pub enum DiscoverPlan {
         /// The name, `_service._proto.domain`.
         name: String,
     },
+    /// Those that a file lists, which is read again when it has changed.
+    File(PathBuf),
     /// One Unix socket on this host.
     Unix(PathBuf),
 }
 
-/// The clamp around the time to live of answers.
+impl DiscoverPlan {
+    /// Whether an answer that leaves an instance out may be a whim of who answers. What an operator has written down is meant.
+    #[must_use]
+    pub(crate) fn may_flap(&self) -> bool {
+        matches!(self, Self::Dns { .. } | Self::Srv { .. })
+    }
+}
+
+/// One instance of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its share of the traffic against the others.
+    pub weight: u16,
+    /// Its tier of failover: the lowest number is used first.
+    pub priority: u16,
+}
+
+/// How long answers hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TtlPlan {
     /// The shortest time between two look-ups.
     pub min: Duration,
     /// The longest time between two look-ups.
     pub max: Duration,
+    /// How long an instance stays that an answer no longer names.
+    pub hold: Duration,
+    /// How long the last good answer stays while the name service says for certain that there is nothing.
+    pub absent: Duration,
+    /// How long the last good answer stays while there is no answer; `None` is without limit.
+    pub unanswered: Option<Duration>,
 }

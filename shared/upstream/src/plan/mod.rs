@@ -1,8 +1,11 @@
 //! A service as meant: everything resolved, nothing optional that means "default".
 
 pub mod balance;
+pub mod breaker;
 pub mod discover;
 pub mod health;
+pub mod limits;
+pub mod outliers;
 pub mod pool;
 pub mod retries;
 pub mod timeouts;
@@ -12,8 +15,11 @@ use std::sync::Arc;
 use wire::tls::client::ClientTls;
 
 use crate::plan::balance::BalancePlan;
+use crate::plan::breaker::BreakerPlan;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
 use crate::plan::health::HealthPlan;
+use crate::plan::limits::LimitsPlan;
+use crate::plan::outliers::OutliersPlan;
 use crate::plan::pool::PoolPlan;
 use crate::plan::retries::RetriesPlan;
 use crate::plan::timeouts::TimeoutsPlan;
@@ -37,6 +43,12 @@ pub struct ServicePlan {
     pub pool: PoolPlan,
     /// Attempts at other instances.
     pub retries: RetriesPlan,
+    /// Requests under way at a time, and those that wait.
+    pub limits: LimitsPlan,
+    /// The circuit breaker, if there is one.
+    pub breaker: Option<BreakerPlan>,
     /// How instances are checked actively, if they are.
     pub health: Option<HealthPlan>,
+    /// When an instance is left alone for what its answers have shown.
+    pub outliers: OutliersPlan,
 }

@@ -9,6 +9,10 @@ pub struct TimeoutsPlan {
     pub connect: Duration,
     /// How long an instance may take to begin its answer, counted from the last byte of the request that it took.
     pub first_byte: Option<Duration>,
+    /// How long one attempt may take until its answer begins, making a connection included.
+    pub per_try: Option<Duration>,
+    /// How long the whole exchange may take, the answer's body included.
+    pub total: Option<Duration>,
     /// How long a client may be silent in the middle of its request's body.
     pub upload_idle: Duration,
     /// How long an instance may be silent in the middle of its answer.

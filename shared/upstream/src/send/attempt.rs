@@ -7,17 +7,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use contract::{attempt, deadline, grpc, headers};
 use http::header::UPGRADE;
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use wire::body::Body;
 
-use crate::answer::{self, Held};
+use crate::answer::{self, Bounds, Held};
 use crate::connect::{ConnectFault, Reached, connect};
 use crate::endpoint::{Endpoint, Flight};
 use crate::fault::SendFault;
 use crate::link::Link;
 use crate::outgoing::{copy, is_repeatable};
+use crate::patience::Over;
 use crate::pool::FRESH_ENOUGH;
 use crate::send::journey::{Failed, Journey};
 
@@ -30,14 +32,19 @@ impl Journey<'_> {
             return Err(Failed::Final(SendFault::Deadline));
         }
         let flight = Flight::begin(endpoint, &self.service.measures().in_flight);
-        let (mut link, request) = self.link(endpoint, request).await?;
+        let (mut link, mut request) = self.link(endpoint, request).await?;
+        self.tell_time(&mut request);
         let copy = copy(&request);
         let upgrade_asked = request.headers().contains_key(UPGRADE);
         let waited = self.head(&mut link, request).await;
         match waited {
-            Err(fault) => {
+            Err(over) => {
                 self.trip.sent = true;
-                Err(Failed::Final(fault))
+                // Here the connection is broken off: the instance hears that nobody waits any more.
+                Err(match over {
+                    Over::Request(fault) => Failed::Final(fault),
+                    Over::Try => Failed::Late(copy),
+                })
             }
             Ok(Ok(response)) => {
                 self.trip.sent = true;
@@ -55,6 +62,22 @@ impl Journey<'_> {
         }
     }
 
+    /// Tells how much time is left, and over the link which attempt this is. Of a gRPC call its own field is brought up to date.
+    fn tell_time(&self, request: &mut Request<Body>) {
+        let map = request.headers_mut();
+        if let Some(left) = self.patience.time_left() {
+            map.insert(headers::DEADLINE.clone(), deadline::header(left));
+        }
+        if self.tells_attempt {
+            map.insert(headers::ATTEMPT.clone(), attempt::header(self.trip.attempts));
+        }
+        if let Some(ends) = self.patience.ends()
+            && grpc::timeout(map).is_some()
+        {
+            map.insert(grpc::TIMEOUT.clone(), grpc::header(ends.saturating_duration_since(Instant::now())));
+        }
+    }
+
     /// A pooled connection, or a new one.
     async fn link(&mut self, endpoint: &Arc<Endpoint>, request: Request<Body>) -> Result<(Link, Request<Body>), Failed> {
         if !self.fresh
@@ -67,7 +90,7 @@ impl Journey<'_> {
         }
         self.trip.reused = false;
         let begun = Instant::now();
-        let within = self.patience.time_left().unwrap_or(Duration::MAX);
+        let within = self.patience.try_left().unwrap_or(Duration::MAX);
         let connected = connect(self.pools, self.service, endpoint, within, !self.fresh).await;
         self.trip.connect += begun.elapsed();
         match connected {
@@ -80,7 +103,8 @@ impl Journey<'_> {
                 }
             }
             Err(ConnectFault::Overloaded) => Err(Failed::Final(SendFault::Overloaded)),
-            Err(ConnectFault::Late) => Err(Failed::Final(SendFault::Deadline)),
+            Err(ConnectFault::Late) if self.patience.time_left() == Some(Duration::ZERO) => Err(Failed::Final(SendFault::Deadline)),
+            Err(ConnectFault::Late) => Err(Failed::Unsent(request, SendFault::Timeout)),
             Err(ConnectFault::Failed) => Err(Failed::Unsent(request, SendFault::ConnectFailed)),
         }
     }
@@ -108,8 +132,8 @@ impl Journey<'_> {
         None
     }
 
-    /// Sends the request and waits for the head; the outer fault when time has run out.
-    async fn head(&self, link: &mut Link, request: Request<Body>) -> Result<Result<Response<Incoming>, TrySend>, SendFault> {
+    /// Sends the request and waits for the head; the outer fault is the limit that has passed.
+    async fn head(&self, link: &mut Link, request: Request<Body>) -> Result<Result<Response<Incoming>, TrySend>, Over> {
         let mut answer = std::pin::pin!(link.sender.try_send_request(request));
         let begun = Instant::now();
         loop {
@@ -118,13 +142,19 @@ impl Journey<'_> {
                 return Ok(answer);
             }
             // None when the upload has moved meanwhile, or when the client is the one we wait for.
-            if let Some(fault) = self.patience.over(begun) {
-                return Err(fault);
+            if let Some(over) = self.patience.over(begun) {
+                return Err(over);
             }
         }
     }
 
-    fn answer(&self, response: Response<Incoming>, link: Link, flight: Flight, upgrade_asked: bool) -> Result<Response<Body>, SendFault> {
+    fn answer(
+        &mut self,
+        response: Response<Incoming>,
+        link: Link,
+        mut flight: Flight,
+        upgrade_asked: bool,
+    ) -> Result<Response<Body>, SendFault> {
         let (mut head, incoming) = response.into_parts();
         // The version is of the connection it came over, and none of the client's.
         head.version = Version::HTTP_11;
@@ -132,13 +162,15 @@ impl Journey<'_> {
             if !upgrade_asked {
                 return Err(SendFault::Protocol);
             }
-            link.upgrade.begin();
+            link.upgrade.begin(self.pass.take());
             drop(flight);
             link.close();
             return Ok(Response::from_parts(head, Body::Empty));
         }
+        flight.hold(self.pass.take());
+        let bounds = Bounds { idle: self.service.plan().timeouts.idle, ends: self.patience.ends() };
         let held = Held { link, pools: Rc::clone(self.pools), flight };
-        Ok(Response::from_parts(head, answer::body(incoming, held, self.service.plan().timeouts.idle)))
+        Ok(Response::from_parts(head, answer::body(incoming, held, bounds)))
     }
 
     /// What a failure means after a byte may have been written.

@@ -2,10 +2,11 @@
 //!
 //! In: a request whose `Host` is set. Out: the response, its body tied to the connection. Refuses: to repeat what may have had an effect.
 //!
-//! When a request may be repeated. Nothing was written: always (the connection could not be made, or hyper gave the request back, which it does
-//! only when it had not begun to serialise it). Something may have been written: only when the method is idempotent (RFC 9110 §9.2.2), the body
-//! is at hand, the connection ended without the head of a response, and the service's retry budget has one left. Never otherwise; never after a
-//! timeout, for the instance may be at work; never after an answer, whatever it says. Another instance is preferred.
+//! When a request may be repeated. Nothing was written: always, and at once (the connection could not be made, or hyper gave the request back, which
+//! it does only when it had not begun to serialise it). Something may have been written: only when the method is idempotent (RFC 9110 §9.2.2), the
+//! body is at hand, the connection ended without the head of a response or the service's `per_try` has passed, and the service's retry budget has
+//! one left; and after a pause, so that those who failed together do not come back together. Never otherwise; never after another timeout, for the
+//! instance may be at work; never after an answer, whatever it says. Another instance is preferred.
 //! How it is framed on the wire: `outgoing`.
 
 mod attempt;
@@ -21,6 +22,7 @@ use wire::body::Body;
 
 use crate::errand::Errand;
 use crate::fault::SendFault;
+use crate::guard::{self, Admitted};
 use crate::moment;
 use crate::outgoing::prepare;
 use crate::patience::Patience;
@@ -48,13 +50,32 @@ pub async fn send(
     trip: &mut Trip,
 ) -> Result<Response<Body>, SendFault> {
     let begun = Instant::now();
+    let patience = Patience::new(begun, &errand, service.plan());
+    let Admitted { pass, witness, queued } = match guard::admit(service, &patience).await {
+        Ok(admitted) => admitted,
+        Err(fault) => {
+            trip.queued = begun.elapsed();
+            service.measures().attempt(journey::outcome(&fault));
+            return Err(fault);
+        }
+    };
+    trip.queued = queued;
     service.budget().deposit(service.plan().retries.budget, moment::now_ms());
-    let patience = Patience::new(begun, errand.deadline, service.plan());
-    let attempts_max = service.plan().retries.attempts_max.min(errand.attempts_max.unwrap_or(u32::MAX));
-    let mut journey =
-        Journey { pools, service, patience, attempts_max, affinity: errand.affinity, trip, tried: Tried::default(), fresh: false };
+    let mut journey = Journey {
+        pools,
+        service,
+        patience,
+        attempts_max: service.plan().retries.attempts_max.min(errand.attempts_max.unwrap_or(u32::MAX)),
+        affinity: errand.affinity,
+        tells_attempt: errand.tells_attempt,
+        pass: Some(pass),
+        trip,
+        tried: Tried::default(),
+        fresh: false,
+    };
     let sent = journey.run(prepare(request)).await;
-    trip.upstream = begun.elapsed();
+    witness.hear(&sent, errand.is_hurried);
+    trip.upstream = begun.elapsed().saturating_sub(queued);
     if sent.is_ok() {
         service.measures().duration.observe_duration(trip.upstream);
     }

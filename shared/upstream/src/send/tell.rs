@@ -26,7 +26,7 @@ impl Journey<'_> {
             Err(Failed::Unsent(..)) => Some(What::ConnectFailed),
             Err(Failed::Broken(_)) => Some(What::Reset),
             Err(Failed::Final(SendFault::Protocol)) => Some(What::Protocol),
-            Err(Failed::Final(SendFault::Timeout)) => Some(What::Timeout),
+            Err(Failed::Late(_) | Failed::Final(SendFault::Timeout)) => Some(What::Timeout),
             Err(Failed::Final(SendFault::Deadline)) => What::deadline(took),
             Err(Failed::Stale(_) | Failed::Final(_)) => None,
         };

@@ -10,6 +10,7 @@ fn a_broken_service_gets_its_requests_and_the_reserve_and_no_more() {
         let instance = Instance::always(Act::Close).await;
         let bench = Bench::with(&[&instance.address], |config| {
             (config.retries.budget_percent, config.retries.per_second_min) = (0, 1);
+            config.breaker = None;
         });
         for _ in 0..32 {
             let (sent, _) = bench.send(request(Method::GET, Body::Empty)).await;

@@ -14,6 +14,9 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use opentelemetry_http::HttpClient;
+use scripted_dns::records::address;
+use scripted_dns::reply::Reply;
+use scripted_dns::server::ScriptedDns;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -23,7 +26,6 @@ use crate::fetch::fault::FetchFault;
 use crate::fetch::otlp::OtlpClient;
 use crate::fetch::{FetchLimits, FetchTerms, Fetcher};
 use crate::resolver::Names;
-use crate::resolver::fake::{FakeServer, Reply, address};
 use crate::tasks::Tasks;
 use crate::tls::certificate::Certificate;
 use crate::tls::forge::{Ca, Folder, Leaf, NOW};
@@ -131,8 +133,12 @@ fn terms(roots: &Roots) -> FetchTerms {
     FetchTerms::of(Believed::read(roots).unwrap())
 }
 
+fn tasks() -> Tasks {
+    Tasks::on(Handle::current())
+}
+
 fn plain() -> Fetcher {
-    fetcher(Names::servers(&[]), &Roots::WebPki)
+    fetcher(Names::servers(&[], &tasks()), &Roots::WebPki)
 }
 
 async fn code(fetcher: &Fetcher, url: &str) -> &'static str {
@@ -207,15 +213,15 @@ async fn what_must_not_be_asked_is_not_asked() {
 
 #[tokio::test]
 async fn names_are_resolved_by_our_service_and_may_not_lead_to_refused_addresses() {
-    let (dns, documents) = (FakeServer::start().await, Documents::start(None).await);
+    let (dns, documents) = (ScriptedDns::start().await, Documents::start(None).await);
     let port = documents.address.port();
-    dns.set("issuer.demo", RecordType::A, Reply::Records(vec![address("issuer.demo.", 60, "127.0.0.1")]));
+    dns.set("issuer.demo", RecordType::A, Reply::records(vec![address("issuer.demo.", 60, "127.0.0.1")]));
     dns.set(
         "evil.demo",
         RecordType::A,
-        Reply::Records(vec![address("evil.demo.", 60, "127.0.0.1"), address("evil.demo.", 60, "169.254.169.254")]),
+        Reply::records(vec![address("evil.demo.", 60, "127.0.0.1"), address("evil.demo.", 60, "169.254.169.254")]),
     );
-    let fetcher = fetcher(Names::servers(&[dns.address]), &Roots::WebPki);
+    let fetcher = fetcher(Names::servers(&[dns.address()], &tasks()), &Roots::WebPki);
     assert_eq!(code(&fetcher, &format!("http://issuer.demo:{port}/keys")).await, "ok");
     assert_eq!(code(&fetcher, &format!("http://evil.demo:{port}/keys")).await, "address-refused");
     let fault = fetcher.get_json(&format!("http://gone.demo:{port}/keys?code=hush"), LIMIT, true).await.unwrap_err();
@@ -238,7 +244,7 @@ async fn names_are_resolved_by_our_service_and_may_not_lead_to_refused_addresses
 #[tokio::test]
 async fn a_server_that_is_silent_or_not_there_is_given_up() {
     let documents = Documents::start(None).await;
-    let hasty = Fetcher::within(Arc::new(Names::servers(&[])), &terms(&Roots::WebPki), HASTY).unwrap();
+    let hasty = Fetcher::within(Arc::new(Names::servers(&[], &tasks())), &terms(&Roots::WebPki), HASTY).unwrap();
     assert_eq!(code(&hasty, &documents.url("/silent")).await, "timeout");
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let fault = plain().get_json(&format!("http://{gone}/keys?code=hush"), LIMIT, true).await.unwrap_err();
@@ -253,11 +259,11 @@ async fn over_tls_only_the_given_roots_are_believed() {
     let (chain, key) = ca.issue(&Leaf::dns(&["issuer.demo"])).lay(&folder, "issuer");
     let certificates = vec![Certificate::load(&chain, &key, NOW).unwrap()];
     let tls = ServerTls::new(&ServerTerms { certificates, clients: None, minimum: TlsMinimum::Tls12, alpn: vec![b"http/1.1"] }).unwrap();
-    let (dns, documents) = (FakeServer::start().await, Documents::start(Some(tls)).await);
+    let (dns, documents) = (ScriptedDns::start().await, Documents::start(Some(tls)).await);
     for name in ["issuer.demo", "other.demo"] {
-        dns.set(name, RecordType::A, Reply::Records(vec![address(&format!("{name}."), 60, "127.0.0.1")]));
+        dns.set(name, RecordType::A, Reply::records(vec![address(&format!("{name}."), 60, "127.0.0.1")]));
     }
-    let names = || Names::servers(&[dns.address]);
+    let names = || Names::servers(&[dns.address()], &tasks());
     let url = format!("https://issuer.demo:{}/keys", documents.address.port());
     assert_eq!(fetcher(names(), &roots).get_json(&url, LIMIT, false).await.unwrap(), "{\"keys\":[]}");
     let fault = fetcher(names(), &Roots::WebPki).get_json(&url, LIMIT, false).await.unwrap_err();
@@ -280,7 +286,7 @@ async fn over_tls_only_the_given_roots_are_believed() {
 #[tokio::test]
 async fn spans_leave_from_a_thread_of_their_own() {
     let documents = Documents::start(None).await;
-    let client = OtlpClient::new(&plain(), Tasks::on(Handle::current()));
+    let client = OtlpClient::new(&plain(), tasks());
     let requests = ["/echo", "/missing"].map(|path| Request::post(documents.url(path)).body(Bytes::from_static(b"spans")).unwrap());
     let (done, answers) = oneshot::channel();
     std::thread::spawn(move || {

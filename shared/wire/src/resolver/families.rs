@@ -1,12 +1,14 @@
 //! Both address families of one name, asked at once.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::rr::{Name, RecordType};
 use tokio::time::timeout;
 
 use crate::resolver::fault::NameFault;
+use crate::resolver::flights::Flights;
 use crate::resolver::server::Records;
 use crate::resolver::view::View;
 use crate::resolver::{Answer, answer};
@@ -15,9 +17,9 @@ use crate::resolver::{Answer, answer};
 const OTHER_FAMILY_MS_MAX: u64 = 1_000;
 
 /// A and AAAA of `name`, merged.
-pub(crate) async fn addresses(view: &View, name: Name) -> Result<Answer<IpAddr>, NameFault> {
-    let mut four = std::pin::pin!(view.ask(name.clone(), RecordType::A));
-    let mut six = std::pin::pin!(view.ask(name, RecordType::AAAA));
+pub(crate) async fn addresses(flights: &Flights, view: &Arc<View>, name: Name) -> Result<Answer<IpAddr>, NameFault> {
+    let mut four = std::pin::pin!(flights.ask(view, name.clone(), RecordType::A));
+    let mut six = std::pin::pin!(flights.ask(view, name, RecordType::AAAA));
     let grace = Duration::from_millis(OTHER_FAMILY_MS_MAX);
     let (four, six) = tokio::select! {
         four = &mut four => match four {

@@ -15,9 +15,18 @@ pub enum NameFault {
     /// The text is not a name.
     #[error("the text is not a host name")]
     NotAName,
-    /// The server answered with an error of its own (SERVFAIL, REFUSED…), or with a referral instead of an answer.
+    /// The server answered with an error of its own: SERVFAIL, NOTIMP, FORMERR…
     #[error("the name server answered {0}")]
     ServerFailure(String),
+    /// REFUSED: the server answers nobody here, or not about this name.
+    #[error("the name server refuses to answer for this name")]
+    Refused,
+    /// The server named other servers instead of an answer: it knows nothing and does not ask on.
+    #[error("the name server refers to others and does not ask them itself")]
+    Referral,
+    /// The aliases of the name lead in a circle, or through too many names.
+    #[error("the aliases of the name lead in a circle, or through more than {aliases} names", aliases = super::ALIASES_MAX)]
+    AliasLoop,
     /// No answer came in time.
     #[error("no name server answered in time")]
     Timeout,
@@ -41,6 +50,9 @@ impl NameFault {
             Self::NoRecords => "no-records",
             Self::NotAName => "not-a-name",
             Self::ServerFailure(_) => "server-failure",
+            Self::Refused => "refused",
+            Self::Referral => "referral",
+            Self::AliasLoop => "alias-loop",
             Self::Timeout => "timeout",
             Self::Malformed => "malformed",
             Self::Unreachable(_) => "unreachable",
@@ -59,10 +71,12 @@ impl NameFault {
             NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
                 ResponseCode::NXDomain => Self::NoSuchName,
                 // A referral is not a "no": this server does not know, and did not ask on.
-                ResponseCode::NoError if none.soa.is_none() && none.ns.is_some() => Self::ServerFailure("referral".to_owned()),
+                ResponseCode::NoError if none.soa.is_none() && none.ns.is_some() => Self::Referral,
                 ResponseCode::NoError => Self::NoRecords,
+                ResponseCode::Refused => Self::Refused,
                 other => Self::ServerFailure(other.to_string()),
             },
+            NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)) => Self::Refused,
             NetError::Dns(DnsError::ResponseCode(code)) => Self::ServerFailure(code.to_string()),
             NetError::Timeout => Self::Timeout,
             NetError::Io(error) => Self::Unreachable(error.kind().to_string()),
@@ -77,11 +91,14 @@ impl NameFault {
             Self::NoSuchName => 0,
             Self::NotAName => 1,
             Self::ServerFailure(_) => 2,
-            Self::Malformed => 3,
-            Self::Unreachable(_) => 4,
-            Self::Timeout => 5,
-            Self::NoServers => 6,
-            Self::NoRecords => 7,
+            Self::Refused => 3,
+            Self::Referral => 4,
+            Self::AliasLoop => 5,
+            Self::Malformed => 6,
+            Self::Unreachable(_) => 7,
+            Self::Timeout => 8,
+            Self::NoServers => 9,
+            Self::NoRecords => 10,
         };
         if rank(&other) < rank(&self) { other } else { self }
     }

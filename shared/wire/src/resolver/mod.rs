@@ -2,22 +2,25 @@
 //!
 //! In: names of hosts and services. Out: addresses and targets, with the shortest time to live and the server that said so. Refuses: what is
 //! no name, and what no server answers in time, each under its own word. Never: caches (whoever asks keeps the answer for its time), asks
-//! the C library, or takes a search domain's answer after an earlier candidate failed without an answer: that could be another host.
+//! the C library, has two queries for the same question under way, or takes a search domain's answer after an earlier candidate failed without an answer: that could be another host.
 //!
-//! hickory is the wire client, with its own cache, search list and hosts file off; those three stand here, where they can be seen.
-//! Queries over TCP leave a task on the runtime that asked first, so one `Names` belongs to one runtime: the control runtime.
+//! hickory is the wire client, one pool for each server; aliases, failover, search list and hosts file stand here, where they can be seen.
+//! Queries run on the control runtime, whoever waits for them.
 
+mod aliases;
 pub mod dialler;
 mod families;
 pub mod fault;
+mod flights;
+mod reserved;
 mod server;
+mod source;
 mod view;
 
 #[cfg(test)]
-pub(crate) mod fake;
-#[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -26,8 +29,11 @@ use std::time::Duration;
 use hickory_proto::rr::{Name, RData, RecordType};
 
 use crate::resolver::fault::NameFault;
+use crate::resolver::flights::Flights;
 use crate::resolver::server::Records;
-use crate::resolver::view::{Source, View};
+use crate::resolver::source::Source;
+use crate::resolver::view::View;
+use crate::tasks::Tasks;
 
 /// More items than this in one answer are cut off: no service of ours has a thousand instances under one name.
 pub const ITEMS_MAX: usize = 1024;
@@ -35,6 +41,10 @@ pub const ITEMS_MAX: usize = 1024;
 pub const TRY_MS_MAX: u64 = 2_000;
 /// How long a whole question may take, over all servers, search domains and aliases.
 pub const QUESTION_MS_MAX: u64 = 10_000;
+/// Queries under way at a time, over all services; further ones wait.
+pub const QUERIES_MAX: usize = 128;
+/// More aliases than this on the way to one name are refused, as is a name that comes back.
+pub const ALIASES_MAX: usize = 8;
 /// How long an address literal stays true.
 const LITERAL_TTL: Duration = Duration::from_secs(86_400);
 
@@ -47,6 +57,16 @@ pub struct Answer<T> {
     pub ttl: Duration,
     /// Who said so: the address of a name server, or `hosts`, or `literal`.
     pub server: Arc<str>,
+}
+
+/// What was found under the name of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Services {
+    /// Its targets.
+    pub targets: Answer<SrvTarget>,
+    /// The addresses of targets that came in the additional section, by [`SrvTarget::target`]; whoever takes them spares a question. Their time
+    /// to live is in that of `targets`.
+    pub additional: Vec<(String, Vec<IpAddr>)>,
 }
 
 /// One record of a service (RFC 2782).
@@ -65,24 +85,25 @@ pub struct SrvTarget {
 /// The name service.
 pub struct Names {
     source: Source,
+    flights: Flights,
     question: Duration,
 }
 
 impl Names {
     /// As this machine is set up: `/etc/resolv.conf` (servers, search domains, `ndots`) and `/etc/hosts`, read again when they change.
     #[must_use]
-    pub fn system() -> Self {
-        Self { source: Source::system(), question: Duration::from_millis(QUESTION_MS_MAX) }
+    pub fn system(tasks: &Tasks) -> Self {
+        Self::of(Source::system(), tasks, Duration::from_millis(QUESTION_MS_MAX))
     }
 
     /// These servers alone, asked in this order; names are taken as they stand: no search domains, no hosts file.
     #[must_use]
-    pub fn servers(servers: &[SocketAddr]) -> Self {
-        Self::servers_within(servers, Duration::from_millis(TRY_MS_MAX), Duration::from_millis(QUESTION_MS_MAX))
+    pub fn servers(servers: &[SocketAddr], tasks: &Tasks) -> Self {
+        Self::of(Source::fixed(servers, Duration::from_millis(TRY_MS_MAX)), tasks, Duration::from_millis(QUESTION_MS_MAX))
     }
 
-    pub(crate) fn servers_within(servers: &[SocketAddr], one_try: Duration, question: Duration) -> Self {
-        Self { source: Source::fixed(servers, one_try), question }
+    pub(crate) fn of(source: Source, tasks: &Tasks, question: Duration) -> Self {
+        Self { source, flights: Flights::new(tasks.clone(), question), question }
     }
 
     /// The addresses of a host, by A and AAAA together. One family that fails does no harm while the other one answers.
@@ -98,30 +119,38 @@ impl Names {
         if let Some(answer) = view.hosts(&name) {
             return Ok(answer);
         }
-        self.first_candidate(&view, name, async |view, name| families::addresses(view, name).await).await
+        match reserved::addresses(&name) {
+            Some(known) => answer(known?, LITERAL_TTL, Arc::from("literal")),
+            None => self.first_candidate(&view, name, 2, families::addresses).await,
+        }
     }
 
     /// The targets of a service name such as `_http._tcp.orders.demo`.
     ///
     /// # Errors
     /// When there is none to be had, also when the service is declared absent by the target `.`; see [`NameFault`].
-    pub async fn services(&self, name: &str) -> Result<Answer<SrvTarget>, NameFault> {
+    pub async fn services(&self, name: &str) -> Result<Services, NameFault> {
         let name = parse(name)?;
         let view = self.source.view();
-        self.first_candidate(&view, name, async |view, name| view.ask(name, RecordType::SRV).await.and_then(targets)).await
+        self.first_candidate(&view, name, 1, services).await
     }
 
     /// Asks for each candidate of the search list until one is known. Whatever is not a plain no ends the search.
     async fn first_candidate<T>(
         &self,
-        view: &View,
+        view: &Arc<View>,
         name: Name,
-        ask: impl AsyncFn(&View, Name) -> Result<Answer<T>, NameFault>,
-    ) -> Result<Answer<T>, NameFault> {
+        kinds: usize,
+        ask: impl AsyncFn(&Flights, &Arc<View>, Name) -> Result<T, NameFault>,
+    ) -> Result<T, NameFault> {
+        let candidates = view.candidates(name.clone());
+        if let Some(warning) = view.fan_out(&name, &candidates, kinds) {
+            tracing::warn!("{warning}");
+        }
         let search = async {
             let mut last = NameFault::NoSuchName;
-            for candidate in view.candidates(name) {
-                match ask(view, candidate).await {
+            for candidate in candidates {
+                match ask(&self.flights, view, candidate).await {
                     // "No such name" for one candidate must not hide that another one exists without records.
                     Err(NameFault::NoSuchName) => {}
                     Err(NameFault::NoRecords) => last = NameFault::NoRecords,
@@ -155,17 +184,40 @@ fn parse(name: &str) -> Result<Name, NameFault> {
     Name::from_ascii(name).map(|name| name.to_lowercase()).map_err(|_| NameFault::NotAName)
 }
 
+async fn services(flights: &Flights, view: &Arc<View>, name: Name) -> Result<Services, NameFault> {
+    flights.ask(view, name, RecordType::SRV).await.and_then(targets)
+}
+
 /// Reads SRV records; the target `.` says that the service is decidedly not there.
-fn targets(records: Records) -> Result<Answer<SrvTarget>, NameFault> {
+fn targets(records: Records) -> Result<Services, NameFault> {
     let mut items = Vec::new();
     for data in records.data {
         let RData::SRV(srv) = data else { continue };
-        let target = srv.target.to_lowercase().to_ascii().trim_end_matches('.').to_owned();
+        let target = spelled(&srv.target);
         if !target.is_empty() && srv.port != 0 {
             items.push(SrvTarget { priority: srv.priority, weight: srv.weight, target, port: srv.port });
         }
     }
-    answer(items, records.ttl, records.server)
+    let mut targets = answer(items, records.ttl, records.server)?;
+    let mut additional: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+    for (owner, address, ttl) in records.beside {
+        let owner = spelled(&owner);
+        // What was not asked for and what no target needs may be anything.
+        if targets.items.iter().any(|target| target.target == owner) {
+            targets.ttl = targets.ttl.min(ttl);
+            additional.entry(owner).or_default().push(address);
+        }
+    }
+    for addresses in additional.values_mut() {
+        addresses.sort_unstable();
+        addresses.dedup();
+    }
+    Ok(Services { targets, additional: additional.into_iter().collect() })
+}
+
+/// As [`SrvTarget::target`] is spelled.
+fn spelled(name: &Name) -> String {
+    name.to_lowercase().to_ascii().trim_end_matches('.').to_owned()
 }
 
 /// Puts items in order; an answer without any is none.

@@ -21,7 +21,9 @@ fn priorities(set: &EndpointSet, panic_percent: u32, now_ms: u64) -> Vec<u16> {
 }
 
 fn fail(set: &EndpointSet, places: &[usize], now_ms: u64) {
-    places.iter().for_each(|place| set.endpoints()[*place].connect_failed(now_ms, now_ms));
+    for place in places {
+        set.endpoints()[*place].connect_failed(now_ms, now_ms);
+    }
     set.recount(now_ms);
 }
 

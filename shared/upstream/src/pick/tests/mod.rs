@@ -38,7 +38,7 @@ fn plan(picker: Balance) -> BalancePlan {
 /// A request that has tried nothing, at a service without checks.
 fn fresh(now_ms: u64) -> Asked<'static> {
     const NONE: &Tried = &Tried::NONE;
-    Asked { tried: NONE, affinity: Affinity::default(), checked: false, in_flight: 0, now_ms }
+    Asked { tried: NONE, affinity: Affinity::default(), checked: false, may_try: true, in_flight: 0, now_ms }
 }
 
 /// The same with a key.

@@ -3,6 +3,10 @@
 //! In: the process's metrics and the service's name. Out: handles that the request path adds to. Never: looks a label up per request;
 //! codes of failed look-ups are resolved where they arise, on the control runtime.
 
+pub mod limits;
+mod outliers;
+mod convergence;
+
 use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +19,7 @@ use telemetry::metrics::{HistogramFamily, Labels, LabelsInUse, Metrics};
 use telemetry::names::{label, metric};
 
 use crate::health::standing::Standing;
+use crate::measures::convergence::Convergence;
 
 /// How one attempt at an instance ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +34,20 @@ pub enum Outcome {
     Reset,
     /// The answer was no lawful HTTP.
     Protocol,
-    /// No head in time, or the deadline passed.
+    /// No head in time.
     Timeout,
+    /// The deadline passed, before it began or while it waited.
+    Deadline,
     /// No instance was known.
     NoInstances,
+    /// Every instance was set aside.
+    AllEjected,
+    /// The breaker was open.
+    BreakerOpen,
+    /// As many waited for a place as may.
+    QueueFull,
+    /// No place came free in time.
+    QueueTimeout,
     /// The ceiling of connections was reached.
     Overloaded,
     /// The request's own body failed, or its client stopped sending it.
@@ -40,14 +55,19 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [(Self, &'static str); 9] = [
+    const ALL: [(Self, &'static str); 14] = [
         (Self::Answered, "answered"),
         (Self::Stale, "stale"),
         (Self::ConnectFailed, "connect_failed"),
         (Self::Reset, "reset"),
         (Self::Protocol, "protocol"),
         (Self::Timeout, "timeout"),
+        (Self::Deadline, "deadline"),
         (Self::NoInstances, "no_instances"),
+        (Self::AllEjected, "all_ejected"),
+        (Self::BreakerOpen, "breaker_open"),
+        (Self::QueueFull, "queue_full"),
+        (Self::QueueTimeout, "queue_timeout"),
         (Self::Overloaded, "overloaded"),
         (Self::RequestBody, "request_body"),
     ];
@@ -88,6 +108,13 @@ pub struct Handles {
     pub(crate) generations: Counter,
     /// Instances known now.
     pub(crate) instances: Gauge,
+    /// What the limits and the breaker count.
+    pub(crate) limits: limits::Limits,
+    /// Ejections.
+    pub(crate) outliers: outliers::Handles,
+    /// From the first answer that left an instance out to the end of its last request.
+    pub(crate) convergence: Histogram,
+    answered: Gauge,
 }
 
 /// All families that speak of services.
@@ -103,8 +130,11 @@ struct Families {
     in_flight: Family<Labels<1>, Gauge>,
     generations: Family<Labels<1>, Counter>,
     instances: Family<Labels<1>, Gauge>,
+    convergence: Convergence,
     checks: Family<Labels<2>, Counter>,
     standings: Family<Labels<2>, Gauge>,
+    limits: limits::Families,
+    outliers: outliers::Families,
 }
 
 /// The results that attempts to connect have.
@@ -113,11 +143,25 @@ const CONNECTS: [&str; 2] = ["ok", "failed"];
 const RETRIES: [&str; 2] = ["unsent", "idempotent"];
 /// In place of a word that is in none of the lists below, so that no label set is made that nobody takes out.
 const OTHER: &str = "other";
-/// The results that look-ups have: those of `wire::resolver::fault::NameFault` and a good one.
-const LOOKUPS: [&str; 10] =
-    ["ok", "no-such-name", "no-records", "not-a-name", "server-failure", "timeout", "malformed", "unreachable", "no-servers", OTHER];
+/// The results that look-ups have: those of `wire::resolver::fault::NameFault`, that of a file, and a good one.
+const LOOKUPS: [&str; 14] = [
+    "ok",
+    "no-such-name",
+    "no-records",
+    "not-a-name",
+    "server-failure",
+    "refused",
+    "referral",
+    "alias-loop",
+    "timeout",
+    "malformed",
+    "unreachable",
+    "no-servers",
+    "unreadable",
+    OTHER,
+];
 /// The results that active checks have.
-const CHECKS: [&str; 7] = ["ok", "connect", "timeout", "reset", "status", "malformed", OTHER];
+const CHECKS: [&str; 8] = ["ok", "connect", "timeout", "reset", "status", "malformed", "not-serving", OTHER];
 
 impl Measures {
     /// Resolves every handle of `service`; a service of the same name in a later generation counts on.
@@ -140,6 +184,10 @@ impl Measures {
                 in_flight: families.in_flight.get_or_create_owned(&one),
                 generations: families.generations.get_or_create_owned(&one),
                 instances: families.instances.get_or_create_owned(&one),
+                limits: families.limits.resolve(&one),
+                outliers: families.outliers.resolve(service),
+                convergence: families.convergence.convergence.get_or_create_owned(&one),
+                answered: families.convergence.answered.get_or_create_owned(&one),
             }
         };
         let (in_use, handles) = metrics.use_labels(label::SERVICE, service, resolve);
@@ -162,6 +210,11 @@ impl Measures {
     /// Counts one look-up; `code` is `ok` or the code of its failure. On the control runtime only.
     pub(crate) fn lookup(&self, code: &'static str) {
         self.families.lookups.get_or_create(&two(&self.service, label::RESULT, listed(&LOOKUPS, code))).inc();
+    }
+
+    /// Shows when discovery last had a good answer.
+    pub(crate) fn answered(&self, unix_ms: u64) {
+        self.answered.set(i64::try_from(unix_ms / 1_000).unwrap_or(i64::MAX));
     }
 
     /// Counts one active check; `code` is `ok` or the code of its failure. On the control runtime only.
@@ -212,8 +265,11 @@ impl Families {
             in_flight: metrics.register_gauge_family(metric::UPSTREAM_IN_FLIGHT, "Requests at instances now"),
             generations: metrics.register_family(metric::DNS_GENERATIONS, "Generations of instances that discovery has published"),
             instances: metrics.register_gauge_family(metric::INSTANCES, "Instances known now"),
+            convergence: Convergence::of(metrics),
             checks: metrics.register_family(metric::HEALTH_CHECKS, "Active checks of instances, by result"),
             standings: metrics.register_gauge_family(metric::INSTANCES_HEALTH, "Instances now, by what the active checks say of them"),
+            limits: limits::Families::of(metrics),
+            outliers: outliers::Families::of(metrics),
         }
     }
 
@@ -232,15 +288,18 @@ impl Families {
         self.retries_refused.remove(&one);
         self.duration.remove(&one);
         self.generations.remove(&one);
+        self.limits.remove(&one);
         for gauge in [&self.open, &self.in_flight, &self.instances] {
             gauge.remove(&one);
         }
+        self.convergence.remove(&one);
         for word in LOOKUPS {
             self.lookups.remove(&two(label::RESULT, word));
         }
         for word in CHECKS {
             self.checks.remove(&two(label::RESULT, word));
         }
+        self.outliers.remove(service);
         for standing in Standing::ALL {
             self.standings.remove(&two(label::STATE, standing.word()));
         }
@@ -283,13 +342,25 @@ mod tests {
 
     #[test]
     fn every_code_of_a_failed_look_up_is_listed() {
-        use NameFault::{Malformed, NoRecords, NoServers, NoSuchName, NotAName, ServerFailure, Timeout, Unreachable};
-        let all =
-            [NoSuchName, NoRecords, NotAName, ServerFailure(String::new()), Timeout, Malformed, Unreachable(String::new()), NoServers];
+        let all = [
+            NameFault::NoSuchName,
+            NameFault::NoRecords,
+            NameFault::NotAName,
+            NameFault::ServerFailure(String::new()),
+            NameFault::Refused,
+            NameFault::Referral,
+            NameFault::AliasLoop,
+            NameFault::Timeout,
+            NameFault::Malformed,
+            NameFault::Unreachable(String::new()),
+            NameFault::NoServers,
+        ];
         for fault in all {
             match fault {
                 // Whoever adds one to the enum comes by here, and adds it to both lists.
-                NoSuchName | NoRecords | NotAName | ServerFailure(_) | Timeout | Malformed | Unreachable(_) | NoServers => {}
+                NameFault::NoSuchName | NameFault::NoRecords | NameFault::NotAName | NameFault::ServerFailure(_) => {}
+                NameFault::Refused | NameFault::Referral | NameFault::AliasLoop => {}
+                NameFault::Timeout | NameFault::Malformed | NameFault::Unreachable(_) | NameFault::NoServers => {}
             }
             assert_eq!(listed(&LOOKUPS, fault.code()), fault.code());
         }

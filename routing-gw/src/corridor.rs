@@ -135,9 +135,9 @@
 
 use std::rc::Rc;
 
-use contract::headers;
 use contract::reason::Reason;
 use contract::trail::Trail;
+use contract::{grpc_answer, headers};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use wire::arrived::Stamp;
@@ -173,6 +173,7 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
     let stamp = worker.gateway.door.stamp(&request, &connection, worker.clock.now_ms());
     // The account is opened before the first room, so that a refused or aborted request is counted too.
     let mut account = worker.gateway.accounts.open(&request, &stamp);
+    let is_grpc = grpc_answer::is_grpc(request.headers());
     let mut trail = Trail::default();
     let mut response = match walk(&worker, &connection, request, stamp.clone(), &mut account, &mut trail).await {
         Ok(response) => response,
@@ -187,7 +188,8 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
                 trail.route = Some(route.name.to_string());
                 trail.decision = Some(decision.to_string());
             }
-            refusal.answer(&stamp)
+            let answer = refusal.answer(&stamp);
+            if is_grpc { grpc_answer::refusal(answer, reason) } else { answer }
         }
     };
     account.body_in.answered.set(true);

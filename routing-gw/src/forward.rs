@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use contract::trail::Trail;
-use contract::{attempt, deadline, grpc, headers};
+use contract::{attempt, deadline, grpc, grpc_answer, headers};
 use http::header::{HeaderName, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::Value;
@@ -64,6 +64,8 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Introduced>, trail: &mut
     if let Some(cookie) = route.service.stick(&trip, affinity, now_s) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
+    // The link may be of HTTP/1.1.
+    grpc_answer::announce_trailers(response.headers_mut());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let (Some(client), Some(protocol)) = (client, granted) else {
             return Err(Refusal::Upstream(SendFault::Protocol));

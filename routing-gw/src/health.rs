@@ -24,15 +24,22 @@ pub struct Health {
     tier: &'static str,
     life: LifeWatch,
     generation: u64,
+    workers: u32,
     services: Vec<Arc<Service>>,
     trusted: Arc<Trusted>,
 }
 
 impl Health {
-    /// How `generation` of the `tier` does, in a process whose life is `life`.
+    /// How `generation` of the `tier` does, by so many `workers`, in a process whose life is `life`.
     #[must_use]
-    pub(crate) fn new(tier: &'static str, life: LifeWatch, generation: u64, services: Vec<Arc<Service>>, trusted: Arc<Trusted>) -> Self {
-        Self { tier, life, generation, services, trusted }
+    pub(crate) fn new(
+        tier: &'static str,
+        life: LifeWatch,
+        (generation, workers): (u64, usize),
+        services: Vec<Arc<Service>>,
+        trusted: Arc<Trusted>,
+    ) -> Self {
+        Self { tier, life, generation, workers: u32::try_from(workers).unwrap_or(u32::MAX), services, trusted }
     }
 
     /// The answer, if `request` asks how the tier does.
@@ -56,6 +63,7 @@ impl Health {
             generation: self.generation,
             draining: self.life.turns_away(),
             ready: is_of_use(&self.services) && self.trusted.is_ready(),
+            workers: self.workers,
         }
     }
 }
@@ -81,13 +89,13 @@ mod tests {
     #[test]
     fn only_the_question_is_answered_and_leaving_is_told() {
         let (life, watch) = Life::begin();
-        let health = Health::new("routing-gw", watch, 4, Vec::new(), Trusted::of_file());
+        let health = Health::new("routing-gw", watch, (4, 2), Vec::new(), Trusted::of_file());
         assert!(ask(&health, "GET", &["1"]));
         for (method, values) in [("GET", &[][..]), ("GET", &["0"]), ("GET", &["1 "]), ("POST", &["1"]), ("HEAD", &["1"])] {
             assert!(!ask(&health, method, values), "{method} {values:?}");
         }
         let word = health.word();
-        assert_eq!((word.tier.as_str(), word.generation, word.draining, word.ready), ("routing-gw", 4, false, true));
+        assert_eq!((word.tier.as_str(), word.generation, word.workers, word.draining, word.ready), ("routing-gw", 4, 2, false, true));
         life.advance(Phase::Leaving);
         assert!(health.word().draining);
     }

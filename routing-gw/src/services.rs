@@ -96,7 +96,7 @@ mod tests {
         let service = silent_service();
         for (services, ready) in [(vec![], true), (vec![service], false)] {
             let said = health(&services).iter().all(|service| service.ready);
-            let told = health::Health::new("routing-gw", watch.clone(), 4, services, Trusted::of_file()).word().ready;
+            let told = health::Health::new("routing-gw", watch.clone(), (4, 2), services, Trusted::of_file()).word().ready;
             assert_eq!((said, told), (ready, ready));
         }
     }

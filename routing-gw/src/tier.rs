@@ -109,7 +109,13 @@ impl Tier for RoutingGw {
         let table = Table::build(plan.routes.iter().map(|route| (route.pattern.clone(), route.demands.clone())).collect());
         Ok(Arc::new(Self {
             door: Door::new(Trust::Tier1, control.tracing.clone()),
-            health: health::Health::new(Self::NAME, control.life.clone(), control.generation, services.clone(), trusted.clone()),
+            health: health::Health::new(
+                Self::NAME,
+                control.life.clone(),
+                (control.generation, control.workers),
+                services.clone(),
+                trusted.clone(),
+            ),
             trusted,
             publishes: plan.publishes.clone(),
             published: plan.keys.as_deref().map(Published::new),

@@ -131,8 +131,8 @@
 
 use std::rc::Rc;
 
-use contract::headers;
 use contract::reason::Reason;
+use contract::{grpc_answer, headers};
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -153,12 +153,14 @@ pub async fn corridor(worker: Rc<Worker>, connection: Rc<Connection>, request: R
     let stamp = worker.gateway.door.stamp(&request, &connection, worker.clock.now_ms());
     // The record is opened before the first room, so that a refused, aborted or panicking request has its line too.
     let mut record = worker.access_log.open(&connection, &request, &stamp);
+    let is_grpc = grpc_answer::is_grpc(request.headers());
     let mut response = match walk(&worker, &connection, request, stamp.clone(), record.docket()).await {
         Ok(response) => response,
         Err(refusal) => {
             record.docket().refused = Some(refusal.reason());
             record.docket().target_fault = refusal.target_fault();
-            refusal.answer(&stamp)
+            let answer = refusal.answer(&stamp);
+            if is_grpc { grpc_answer::refusal(answer, refusal.reason()) } else { answer }
         }
     };
     if connection.protocol == Protocol::Http1 && record.docket().reason().is_some_and(refusal::is_ambiguous) {

@@ -169,7 +169,7 @@ fn a_file_of_instances_is_followed_without_a_reload_and_a_broken_one_changes_not
         std::fs::rename(rig.folder.file("users.new"), rig.folder.file("users.yaml")).expect("renamed");
     };
     let serves = |name: &str| {
-        until(&format!("{name} serves"), || (rig.knock("GET /users/1").with(&editor).go().status() == 200).then_some(()));
+        until(&format!("{name} serves"), || (rig.knock("GET /users/1").with(&editor).go().status == 200).then_some(()));
         until(&format!("{name} alone serves"), || {
             (rig.knock("GET /users/1").with(&editor).check("200 users").instance() == name).then_some(())
         });

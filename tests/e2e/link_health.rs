@@ -248,7 +248,7 @@ fn an_over_next_treaty_is_shown_and_not_used() {
     // Alone it makes the tier useless, and that is told; no request goes to it.
     publish(&rig, &[3]);
     until("tier 1 is not ready", || rig.security.ask("/readyz").filter(|(status, _)| *status == 503));
-    rig.knock("GET /orders/1").with(&editor).check("503 link-unavailable");
+    rig.knock("GET /orders/1").with(&editor).check("503 link-no-replicas");
     assert_eq!(seen.load(Ordering::Relaxed), 0);
 }
 

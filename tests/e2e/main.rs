@@ -4,12 +4,15 @@
 
 mod abuse;
 mod balance;
+mod breaker;
 mod check;
 mod corpus_h1;
 mod corpus_h2;
+mod deadlines;
 mod demo;
 mod discovery;
 mod drain;
+mod even;
 mod failures;
 mod farewell;
 mod floods;
@@ -22,7 +25,9 @@ mod ledger;
 mod ledger_changes;
 mod link;
 mod link_health;
+mod names;
 mod overload;
+mod protocols;
 mod proxy_protocol;
 mod readme;
 mod records;

@@ -154,7 +154,9 @@ fn read(path: &Path, body_bytes_max: u64, files: &Files, taken: &Taken, report: 
         }
         // What lies outside is not even opened.
         let inside = side_files::check(service, &key, &beside, report);
-        services.push(if inside { service.check(&key, &beside, report) } else { None });
+        let plan = if inside { service.check(&key, &beside, report) } else { None };
+        // A file that is read again later may be another one then.
+        services.push(plan.map(|plan| ServicePlan { discover: plan.discover.clone().confined(beside.base()), ..plan }));
     }
     let known = config.services.keys().chain(&taken.services).map(String::as_str);
     // A team could have callers vouched for to another team's service, and show it what it got.

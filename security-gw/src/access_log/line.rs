@@ -34,6 +34,9 @@ pub(super) fn write(out: &mut Vec<u8>, docket: &Docket, end: End, body_out: u64,
     line.str(field::END, end.word());
     line.opt_ms(field::DURATION_AUTHENTICATION_MS, docket.authentication);
     line.opt_ms(field::DURATION_TIER2_MS, docket.tier2);
+    if let Some(queue) = docket.trail.as_ref().and_then(|trail| trail.queue_us) {
+        line.us_as_ms(field::DURATION_QUEUE_MS, queue);
+    }
     if let Some(upstream) = docket.trail.as_ref().and_then(|trail| trail.upstream_us) {
         line.us_as_ms(field::DURATION_UPSTREAM_MS, upstream);
     }

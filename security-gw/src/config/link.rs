@@ -19,6 +19,7 @@ use upstream::config::health::HealthConfig;
 use upstream::config::limits::LimitsConfig;
 use upstream::config::outliers::{OutliersConfig, Whose};
 use upstream::config::pool::PoolConfig;
+use upstream::config::protocol::ProtocolConfig;
 use upstream::config::retries::RetriesConfig;
 use upstream::config::timeouts::TimeoutsConfig;
 use upstream::config::tls::InstanceTlsConfig;
@@ -43,6 +44,9 @@ pub struct LinkConfig {
     /// Below so many percent of usable replicas a priority passes its requests to the next one; where all are below, failing checks are doubted.
     #[serde(default = "default_panic_percent")]
     pub panic_percent: u32,
+    /// What is spoken to the replicas. HTTP/1.1 spreads requests over all workers of a replica; HTTP/2 lets every trailer pass.
+    #[serde(default)]
+    pub protocol: ProtocolConfig,
     /// mTLS towards the replicas. A TCP link needs this, or `allow_plaintext`.
     pub tls: Option<InstanceTlsConfig>,
     /// Lets identities travel where anybody on the network can read and replay them for a minute.
@@ -143,6 +147,7 @@ impl LinkConfig {
             sticky: None,
             slow_start: self.slow_start,
             panic_percent: self.panic_percent,
+            protocol: self.protocol,
             tls: self.tls.clone(),
             ttl: self.ttl,
             timeouts: self.timeouts,

@@ -31,6 +31,9 @@ pub struct Word {
     /// Whether it can serve any request at all. One that does not say so can.
     #[serde(default = "yes")]
     pub ready: bool,
+    /// By how many workers it serves; a connection reaches one of them. 0 where it does not say.
+    #[serde(default)]
+    pub workers: u32,
 }
 
 fn yes() -> bool {
@@ -60,21 +63,21 @@ mod tests {
     use super::*;
 
     fn word() -> Word {
-        Word { tier: "routing-gw".into(), treaty: 1, build: "0.1.0".into(), generation: 3, draining: false, ready: true }
+        Word { tier: "routing-gw".into(), treaty: 1, build: "0.1.0".into(), generation: 3, draining: false, ready: true, workers: 4 }
     }
 
     #[test]
     fn our_own_treaty_is_written_byte_for_byte() {
-        let text = r#"{"tier":"routing-gw","treaty":1,"build":"0.1.0","generation":3,"draining":false,"ready":true}"#;
+        let text = r#"{"tier":"routing-gw","treaty":1,"build":"0.1.0","generation":3,"draining":false,"ready":true,"workers":4}"#;
         assert_eq!(word().encode(), text);
         assert_eq!(Word::parse(text.as_bytes()), Some(word()));
     }
 
     #[test]
     fn what_another_treaty_adds_is_ignored_and_what_it_leaves_out_harms_nobody() {
-        let next = r#"{"tier":"routing-gw","treaty":2,"build":"0.1.0","generation":3,"draining":false,"ready":true,"load":{"cpu":0.5}}"#;
+        let next = r#"{"tier":"routing-gw","treaty":2,"build":"0.1.0","generation":3,"draining":false,"ready":true,"workers":4,"load":{"cpu":0.5}}"#;
         assert_eq!(Word::parse(next.as_bytes()), Some(Word { treaty: 2, ..word() }));
-        let bare = Word { tier: String::new(), treaty: 9, build: String::new(), generation: 0, draining: false, ready: true };
+        let bare = Word { tier: String::new(), treaty: 9, build: String::new(), generation: 0, draining: false, ready: true, workers: 0 };
         assert_eq!(Word::parse(br#"{"treaty":9}"#), Some(bare));
     }
 

@@ -29,6 +29,8 @@ pub mod health;
 pub mod problem;
 pub mod reason;
 
+pub mod grpc_answer;
+
 pub mod treaty;
 
 /// The version of everything in this crate that crosses the link; the tiers exchange it, and one that is not [adjacent](treaty) is refused.

@@ -29,7 +29,7 @@ pub struct Trail {
     pub generation: Option<u64>,
     /// How often it was sent.
     pub attempts: u32,
-    /// Microseconds spent waiting for a connection.
+    /// Microseconds spent waiting for a place at the service, where it was full.
     pub queue_us: Option<u64>,
     /// Microseconds from the request sent to the head of the answer.
     pub upstream_us: Option<u64>,

@@ -36,6 +36,7 @@ pub(crate) async fn answer<T: Tier>(
         return Err(h2::Reason::REFUSED_STREAM.into());
     }
     let flight = open.request();
+    hall.requests.inc();
     // The generation of this moment, also on a connection that is older; the request keeps it to its end.
     let (worker, hsts) = (hall.worker(), hall.hsts(connection.listener));
     let is_head = request.method() == Method::HEAD;

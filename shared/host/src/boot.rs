@@ -353,6 +353,7 @@ fn control(host: &HostPlan, life: LifeWatch) -> Result<Control, BootError> {
         tracing: Arc::new(tracing),
         generation: 1,
         life,
+        workers: host.workers,
     })
 }
 

@@ -21,6 +21,7 @@ pub struct Figures {
     listeners: Vec<OfListener>,
     ended: Family<Labels<2>, Counter>,
     accept_failures: Family<Labels<2>, Counter>,
+    of_worker: Family<Labels<1>, Counter>,
     /// How often accepting waited because `connections_max` was reached.
     pub accept_pauses: Counter,
     /// How often accepting waited because `accepts_per_second_max` was reached.
@@ -67,12 +68,19 @@ impl Figures {
             listeners: listeners.collect(),
             ended: metrics.register_family(metric::CONNECTIONS, "Connections that have ended, by how"),
             accept_failures: metrics.register_family(metric::ACCEPT_FAILURES, "Connections that could not be accepted or dealt, by why"),
+            of_worker: metrics.register_family(metric::WORKER_REQUESTS, "Requests that each worker has served"),
             accept_pauses: metrics
                 .register_counter(metric::ACCEPT_PAUSES, "Times that accepting waited because connections_max was reached"),
             accept_throttles: metrics
                 .register_counter(metric::ACCEPT_THROTTLES, "Times that accepting waited because accepts_per_second_max was reached"),
             panics: metrics.register_counter(metric::PANICS, "Panics caught while a request or connection was served"),
         }
+    }
+
+    /// The requests of one worker.
+    #[must_use]
+    pub fn requests_of(&self, worker: usize) -> Counter {
+        self.of_worker.get_or_create_owned(&[(label::WORKER, worker.to_string().into())])
     }
 
     /// A connection has begun.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderValue;
+use prometheus_client::metrics::counter::Counter;
 use rustls_pki_types::CertificateDer;
 use settings::clock::Clock;
 use telemetry::record::buffer::RecordBuffer;
@@ -43,6 +44,8 @@ pub(crate) struct Hall<T: Tier> {
     pub(crate) roster: Rc<Roster>,
     pub(crate) records: Rc<RecordBuffer>,
     pub(crate) figures: Arc<Figures>,
+    /// The requests of this worker.
+    pub(crate) requests: Counter,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) clock: Clock,
 }

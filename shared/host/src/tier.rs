@@ -129,6 +129,8 @@ pub struct Control {
     pub generation: u64,
     /// Where the process stands in its life.
     pub life: LifeWatch,
+    /// Threads that serve; the same over the life of the process.
+    pub workers: usize,
 }
 
 /// What one worker is handed for its tier.

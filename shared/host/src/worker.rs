@@ -121,6 +121,7 @@ async fn work<T: Tier>(index: usize, kit: Kit<T>, lane: LaneEnd, (ready, adopted
         stand: RefCell::new(Stand { worker, plan: Arc::clone(&first.host) }),
         roster: Rc::new(Roster::new(rest(&first.host))),
         records: Rc::clone(&records),
+        requests: figures.requests_of(index),
         figures,
         addresses,
         clock: first.control.clock.clone(),

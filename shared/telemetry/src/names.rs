@@ -18,6 +18,9 @@ pub mod metric {
     /// Requests during which a panic was caught and answered with 500.
     pub const PANICS: &str = "gateway_panics_total";
 
+    /// Requests that each worker has served, by its number. What a tier serves is even when these grow alike.
+    pub const WORKER_REQUESTS: &str = "gateway_worker_requests_total";
+
     /// Connections that have ended, by listener and by how they ended.
     pub const CONNECTIONS: &str = "gateway_connections_total";
     /// Connections that are open now, by listener.
@@ -125,6 +128,8 @@ pub mod metric {
 pub mod label {
     /// The name of a listener.
     pub const LISTENER: &str = "listener";
+    /// The number of a worker, from 0.
+    pub const WORKER: &str = "worker";
     /// How something ended, one word.
     pub const END: &str = "end";
     /// A stable reason code.

@@ -1,7 +1,8 @@
 //! Makes one connection to one instance.
 //!
-//! In: a service, an endpoint, the time left. Out: a link that is ready for a request. Refuses: more connections than the ceiling allows.
-//! Never: sends a byte of a request, so that every failure here is free of side effects.
+//! In: a service, an endpoint, the time left. Out: a link that is ready for a request. Refuses: more connections than the ceiling allows, an
+//! instance of an HTTP/2 service that does not speak it. Never: sends a byte of a request, so that every failure here is free of side effects;
+//! makes a shared connection for one request while another one is on its way that has a stream for it.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,9 +14,12 @@ use wire::tls::client::ClientTls;
 
 use crate::ceiling::Permit;
 use crate::endpoint::{Address, Endpoint};
-use crate::link::Link;
+use crate::link::{Life, Link};
 use crate::moment;
+use crate::multiplex::Multiplex;
+use crate::plan::protocol::Protocol;
 use crate::pool::Pools;
+use crate::pool::lot::Way;
 use crate::service::Service;
 use crate::stream::{Layer, Socket, Stream, Upgrade};
 
@@ -53,6 +57,56 @@ enum Place {
 /// Connects to `endpoint` within `within` and the service's `connect`, and tells the endpoint how it went. At the ceiling a
 /// connection that comes back is as good as a place, if `may_reuse`.
 pub(crate) async fn connect(
+    pools: &Rc<Pools>,
+    service: &Service,
+    endpoint: &Arc<Endpoint>,
+    within: Duration,
+    may_reuse: bool,
+) -> Result<Reached, ConnectFault> {
+    if service.plan().protocol == Protocol::Http2 {
+        return connect_shared(pools, service, endpoint, within, may_reuse).await;
+    }
+    connect_one(pools, service, endpoint, within, may_reuse).await
+}
+
+/// A stream of a shared connection: of one that is on its way, or of one that this request makes, for others too.
+async fn connect_shared(
+    pools: &Rc<Pools>,
+    service: &Service,
+    endpoint: &Arc<Endpoint>,
+    within: Duration,
+    may_reuse: bool,
+) -> Result<Reached, ConnectFault> {
+    let asked = Instant::now();
+    loop {
+        let within = within.saturating_sub(asked.elapsed());
+        let lot = pools.lot(endpoint);
+        match lot.way(service.plan().pool.streams_max) {
+            Way::Join(coming) => match tokio::time::timeout(within, coming).await {
+                Err(_) => return Err(ConnectFault::Late),
+                Ok(Ok(Ok(link))) => return Ok(Reached::New(link)),
+                Ok(Ok(Err(fault))) => return Err(fault),
+                // Whoever made it has left, or there was no stream for all: once more.
+                Ok(Err(_)) => {}
+            },
+            Way::Make(making) => {
+                let reached = connect_one(pools, service, endpoint, within, may_reuse).await;
+                match &reached {
+                    Ok(Reached::New(_)) => making.made(|| pools.take(endpoint, Duration::MAX)),
+                    Err(fault @ (ConnectFault::Failed | ConnectFault::Overloaded)) => making.failed(*fault),
+                    // They find out themselves.
+                    Ok(Reached::Kept(_)) | Err(ConnectFault::Late) => drop(making),
+                }
+                return reached;
+            }
+        }
+        if within.is_zero() {
+            return Err(ConnectFault::Late);
+        }
+    }
+}
+
+async fn connect_one(
     pools: &Rc<Pools>,
     service: &Service,
     endpoint: &Arc<Endpoint>,
@@ -113,12 +167,48 @@ async fn place(pools: &Rc<Pools>, service: &Service, endpoint: &Endpoint, within
     }
 }
 
-async fn make(pools: &Pools, service: &Service, endpoint: &Arc<Endpoint>, permit: Permit) -> Result<Link, BoxError> {
-    let leavings = endpoint.checked().leavings();
+async fn make(pools: &Rc<Pools>, service: &Service, endpoint: &Arc<Endpoint>, permit: Permit) -> Result<Link, BoxError> {
+    let (ceiling, pool) = (service.ceiling(), service.plan().pool);
+    let life = Life::new(pool.age, endpoint.checked().leavings(), pools.random());
     let layer = dial(endpoint, service.plan().tls.as_ref()).await?;
     let upgrade = Upgrade::new(endpoint, service.measures().in_flight.clone());
-    let stream = Stream::new(layer, permit, Arc::clone(&upgrade));
-    Ok(Link::begin(stream, endpoint, upgrade, service.ceiling(), service.plan().pool, (leavings, pools.random())).await?)
+    match service.plan().protocol {
+        Protocol::Http1 => {
+            let member = pools.lot(endpoint).join();
+            let stream = Stream::new(layer, permit, Arc::clone(&upgrade));
+            Ok(Link::begin(stream, endpoint, upgrade, ceiling, pool, (life, member)).await?)
+        }
+        Protocol::Http2 if !layer.speaks_h2() => Err("the instance did not agree on HTTP/2 in TLS (ALPN `h2`)".into()),
+        Protocol::Http2 => {
+            let shared = Multiplex::begin(Stream::new(layer, permit, upgrade), endpoint, ceiling, pool, life).await?;
+            pools.share(&shared);
+            Ok(Link::shared(shared.sit()))
+        }
+    }
+}
+
+/// Makes one more connection to an instance that serves by several workers, beside the request that saw that there are too few for all of them;
+/// as long as half of the places below the ceiling are free.
+pub(crate) fn widen(pools: &Rc<Pools>, service: &Arc<Service>, endpoint: &Arc<Endpoint>) {
+    let breadth = endpoint.breadth();
+    if breadth < 2 || service.ceiling().open().saturating_mul(2) >= service.plan().pool.connections_max {
+        return;
+    }
+    let lot = pools.lot(endpoint);
+    if !lot.may_widen(breadth, tokio::time::Instant::now()) {
+        return;
+    }
+    let (pools, service, endpoint) = (Rc::downgrade(pools), Arc::clone(service), Arc::clone(endpoint));
+    tokio::task::spawn_local(async move {
+        let made = match (pools.upgrade(), service.ceiling().enter(service.plan().pool.connections_max)) {
+            (Some(pools), Some(permit)) => {
+                let made = tokio::time::timeout(service.plan().timeouts.connect, make(&pools, &service, &endpoint, permit)).await;
+                made.ok().and_then(Result::ok).map(|link| link.finish(&pools)).is_some()
+            }
+            _ => false,
+        };
+        lot.widened(made, tokio::time::Instant::now());
+    });
 }
 
 /// A connected socket to `endpoint`, under TLS where there are terms for it. The caller bounds the time.

@@ -199,6 +199,11 @@ impl Endpoint {
         self.checked.standing()
     }
 
+    /// By how many workers it serves, as it says itself: a connection reaches one of them. 0 when it says nothing.
+    pub(crate) fn breadth(&self) -> usize {
+        self.checked.breadth()
+    }
+
     /// What the active checks have found out.
     pub(crate) fn checked(&self) -> &Checked {
         &self.checked

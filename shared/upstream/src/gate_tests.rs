@@ -23,7 +23,7 @@ fn limits(requests_max: u32, queue_max: u32) -> LimitsPlan {
 
 /// One that asks, and is on the list when this returns.
 async fn ask(gate: &Arc<Gate>, limits: LimitsPlan) -> JoinHandle<Result<Pass, GateFault>> {
-    let task = tokio::spawn({
+    let task = tokio::runtime::Handle::current().spawn({
         let gate = Arc::clone(gate);
         async move { enter(&gate, &limits, LONG).await }
     });

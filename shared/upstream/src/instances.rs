@@ -30,6 +30,7 @@ use crate::plan::ServicePlan;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
 use crate::plan::health::HealthPlan;
 use crate::plan::outliers::OutliersPlan;
+use crate::plan::protocol::Protocol;
 
 /// What a plan asks of those who keep the instances fresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,7 @@ pub(crate) struct Instances {
     pub(crate) name: Arc<str>,
     discover: DiscoverPlan,
     tls: Option<ClientTls>,
+    protocol: Protocol,
     pub(crate) set: Live<EndpointSet>,
     /// The generation of the first answer.
     first: u64,
@@ -109,7 +111,8 @@ impl Instances {
     /// what is known of them, where they are reached in the same way. Generations count on.
     pub(crate) fn succeed(before: &Self, plan: &ServicePlan, clock: &Clock) -> Arc<Self> {
         let known = before.endpoints();
-        let same_way = before.tls == plan.tls && before.terms.borrow().health.is_some() == plan.health.is_some();
+        let same_way =
+            before.tls == plan.tls && before.protocol == plan.protocol && before.terms.borrow().health.is_some() == plan.health.is_some();
         let set = if before.discover == plan.discover {
             known.anew()
         } else if same_way {
@@ -150,6 +153,7 @@ impl Instances {
             name: Arc::clone(&plan.name),
             discover: plan.discover.clone(),
             tls: plan.tls.clone(),
+            protocol: plan.protocol,
             first: if set.endpoints().is_empty() || set.is_handed_down() { number + 1 } else { number },
             set: Live::new(set),
             generation: watch::Sender::new(number),
@@ -176,7 +180,7 @@ impl Instances {
 
     /// Whether `plan` asks for the same instances, found and reached in the same way.
     pub(crate) fn suit(&self, plan: &ServicePlan) -> bool {
-        self.name == plan.name && self.discover == plan.discover && self.tls == plan.tls
+        self.name == plan.name && self.discover == plan.discover && self.tls == plan.tls && self.protocol == plan.protocol
     }
 
     /// The service's name.

@@ -34,6 +34,7 @@ mod connect;
 mod gate;
 mod guard;
 mod link;
+mod multiplex;
 mod outgoing;
 mod patience;
 mod stream;

@@ -1,12 +1,15 @@
-//! One HTTP/1.1 connection to an instance, as its present user holds it.
+//! What one request has of a connection to an instance: the whole of it (HTTP/1.1), or one stream (HTTP/2, `multiplex`).
 //!
-//! In: a connected stream. Out: a sender of one request at a time. Never: is given to two users; outlives its instance's place in the set
-//! for more than the request under way.
+//! In: a connected stream, or a seat. Out: a sender of one request at a time. Never: is given to two users; outlives its instance's place in the
+//! set for more than the request under way.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
@@ -15,9 +18,12 @@ use wire::body::Body;
 
 use crate::ceiling::Ceiling;
 use crate::endpoint::Endpoint;
+use crate::gate::Pass;
 use crate::health::standing::Standing;
+use crate::multiplex::Seat;
 use crate::plan::pool::PoolPlan;
 use crate::pool::Pools;
+use crate::pool::lot::Member;
 use crate::stream::{Stream, Upgrade};
 
 /// The largest head of a response, in bytes.
@@ -29,17 +35,52 @@ const READ_BYTES_MAX: usize = 128 * 1024;
 /// How long a connection whose response has ended may take to finish its request before it is closed.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// A connection in somebody's hands. Dropping it breaks it off; [`Link::close`] ends it in order.
+/// A connection in somebody's hands. Dropping it breaks off the request under way; [`Link::close`] ends it in order.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) sender: SendRequest<Body>,
+    way: Way,
     pub(crate) endpoint: Arc<Endpoint>,
-    pub(crate) upgrade: Arc<Upgrade>,
     pub(crate) ceiling: Arc<Ceiling>,
     pub(crate) pool: PoolPlan,
+}
+
+#[derive(Debug)]
+enum Way {
+    Whole(Box<Whole>),
+    Stream(Seat),
+}
+
+/// A connection of HTTP/1.1.
+#[derive(Debug)]
+struct Whole {
+    sender: SendRequest<Body>,
+    upgrade: Arc<Upgrade>,
+    life: Life,
+    task: Task,
+    _member: Member,
+}
+
+/// How long a connection may be used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Life {
     expires: Instant,
     leavings: u32,
-    task: Task,
+}
+
+impl Life {
+    /// Of a connection that was asked for when the instance had begun to leave `leavings` times, and that is used for `age` and up to a tenth
+    /// less: `random` spreads the ends of connections that were begun together.
+    pub(crate) fn new(age: Duration, leavings: u32, random: u64) -> Self {
+        let spread = 1.0 - (random >> 40) as f64 / f64::from(1 << 24) / 10.0;
+        Self { expires: Instant::now() + age.mul_f64(spread), leavings }
+    }
+
+    /// Whether it may be used for another request. An instance that leaves is sent nothing over what was there before: whoever must use it all
+    /// the same may meet its successor over a new connection, and that one is kept.
+    pub(crate) fn goes_on(&self, endpoint: &Endpoint, now: Instant) -> bool {
+        let is_of_a_former_life = endpoint.standing() == Standing::Draining && self.leavings != endpoint.checked().leavings();
+        !endpoint.is_gone() && !is_of_a_former_life && now < self.expires
+    }
 }
 
 /// The task that moves the connection's bytes; breaks the connection off when dropped.
@@ -55,15 +96,14 @@ impl Drop for Task {
 }
 
 impl Link {
-    /// Begins HTTP on a stream that was asked for when the instance had begun to leave `leavings` times. `random` spreads the ends of connections
-    /// that were begun together.
+    /// Begins HTTP/1.1 on a stream.
     pub(crate) async fn begin(
         stream: Stream,
         endpoint: &Arc<Endpoint>,
         upgrade: Arc<Upgrade>,
         ceiling: &Arc<Ceiling>,
         pool: PoolPlan,
-        (leavings, random): (u32, u64),
+        (life, member): (Life, Member),
     ) -> hyper::Result<Self> {
         let (sender, connection) = http1::Builder::new()
             .max_header_size(RESPONSE_HEAD_BYTES_MAX)
@@ -75,48 +115,93 @@ impl Link {
                 tracing::debug!(%fault, "a connection to an instance ended in an error");
             }
         });
-        let spread = 1.0 - (random >> 40) as f64 / f64::from(1 << 24) / 10.0;
-        Ok(Self {
-            sender,
-            endpoint: Arc::clone(endpoint),
-            upgrade,
-            ceiling: Arc::clone(ceiling),
-            pool,
-            expires: Instant::now() + pool.age.mul_f64(spread),
-            leavings,
-            task: Task(Some(task.abort_handle())),
-        })
+        let whole = Whole { sender, upgrade, life, task: Task(Some(task.abort_handle())), _member: member };
+        Ok(Self { way: Way::Whole(Box::new(whole)), endpoint: Arc::clone(endpoint), ceiling: Arc::clone(ceiling), pool })
+    }
+
+    /// One stream of a shared connection.
+    pub(crate) fn shared(seat: Seat) -> Self {
+        let on = seat.on();
+        let (endpoint, ceiling, pool) = (Arc::clone(on.endpoint()), Arc::clone(on.ceiling()), on.pool());
+        Self { way: Way::Stream(seat), endpoint, ceiling, pool }
+    }
+
+    /// Whether others use the same connection.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.way, Way::Stream(_))
+    }
+
+    /// From now on it is kept by these terms.
+    pub(crate) fn follow(&mut self, pool: PoolPlan) {
+        self.pool = pool;
+        if let Way::Stream(seat) = &self.way {
+            seat.follow(pool);
+        }
     }
 
     /// Whether it may serve another request.
     pub(crate) fn is_fit(&self, now: Instant) -> bool {
-        self.sender.is_ready() && !self.endpoint.is_gone() && !self.is_of_a_former_life() && now < self.expires
+        match &self.way {
+            Way::Whole(whole) => whole.sender.is_ready() && whole.life.goes_on(&self.endpoint, now),
+            Way::Stream(seat) => seat.on().is_fit(now),
+        }
     }
 
-    /// An instance that leaves is sent nothing over what was there before: whoever must use it all the same may meet its successor over a new
-    /// connection, and that one is kept.
-    fn is_of_a_former_life(&self) -> bool {
-        self.endpoint.standing() == Standing::Draining && self.leavings != self.endpoint.checked().leavings()
+    /// Sends a request and waits for the head of its response.
+    ///
+    /// # Errors
+    /// As hyper has them; the request is in it where nothing of it was written.
+    pub(crate) async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+        match &mut self.way {
+            Way::Whole(whole) => whole.sender.try_send_request(request).await,
+            Way::Stream(seat) => seat.send(request).await,
+        }
     }
 
-    /// Ends the connection in order: TLS says goodbye, an upgrade that is being handed over is.
-    pub(crate) fn close(mut self) {
-        self.task.0 = None;
+    /// The request on it has waited in vain.
+    pub(crate) fn suspect(&self) {
+        if let Way::Stream(seat) = &self.way {
+            seat.suspect();
+        }
+    }
+
+    /// The instance has agreed to speak another protocol over it: it counts as one request under way, with its place at the service, until its
+    /// bytes end.
+    pub(crate) fn upgraded(self, pass: Option<Pass>) {
+        if let Way::Whole(whole) = &self.way {
+            whole.upgrade.begin(pass);
+        }
+        self.close();
+    }
+
+    /// Ends the connection in order: TLS says goodbye, an upgrade that is being handed over is. A stream of a shared one only ends itself.
+    pub(crate) fn close(self) {
+        if let Way::Whole(mut whole) = self.way {
+            whole.task.0 = None;
+        }
     }
 
     /// The response has ended: back to the pool, at once or as soon as the request has ended too.
-    pub(crate) fn finish(mut self, pools: &Rc<Pools>) {
-        if self.sender.is_ready() || self.sender.is_closed() {
+    pub(crate) fn finish(self, pools: &Rc<Pools>) {
+        let is_done = match &self.way {
+            Way::Whole(whole) => whole.sender.is_ready() || whole.sender.is_closed(),
+            Way::Stream(_) => true,
+        };
+        if is_done {
             pools.put(self);
             return;
         }
         // An answer that came before the end of the request. Many servers read on and the connection stays good; those that do not
         // must not hold the client's body for ever.
         let pools = Rc::downgrade(pools);
+        let mut link = self;
         tokio::task::spawn_local(async move {
-            let ready = tokio::time::timeout(LINGER, self.sender.ready()).await;
+            let ready = match &mut link.way {
+                Way::Whole(whole) => tokio::time::timeout(LINGER, whole.sender.ready()).await,
+                Way::Stream(_) => Ok(Ok(())),
+            };
             if let (Ok(Ok(())), Some(pools)) = (ready, pools.upgrade()) {
-                pools.put(self);
+                pools.put(link);
             }
         });
     }

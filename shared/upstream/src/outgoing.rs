@@ -1,12 +1,12 @@
 //! A request as it goes out to an instance.
 //!
-//! In: the request as the tier made it. Out: origin-form, HTTP/1.1, framed by its body; and a second one where sending it twice is lawful.
-//! Never: lets a framing field pass that the body does not bear out.
+//! In: the request as the tier made it. Out: origin-form, HTTP/1.1, framed by its body, or the same as HTTP/2 has it; and a second one where
+//! sending it twice is lawful. Never: lets a framing field pass that the body does not bear out.
 //!
-//! Trailers pass only if the request has a `trailer` field that names them: hyper's encoder drops all others.
+//! Over HTTP/1.1 trailers pass only if the request has a `trailer` field that names them: hyper's encoder drops all others. Over HTTP/2 all do.
 
-use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
-use http::uri::PathAndQuery;
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri, Version};
 use http_body::Body as _;
 use wire::body::Body;
@@ -21,15 +21,39 @@ pub(crate) fn copy(request: &Request<Body>) -> Option<Request<Body>> {
     if !is_repeatable(request) {
         return None;
     }
+    Some(twin(request))
+}
+
+/// The request again; in place of a body that streams there is none. It is for whoever is told that nothing was done of this one.
+pub(crate) fn twin(request: &Request<Body>) -> Request<Body> {
     let body = match request.body() {
         Body::Full(bytes) => Body::Full(bytes.clone()),
         Body::Empty | Body::Incoming(_) | Body::Boxed(_) => Body::Empty,
     };
-    let mut copy = Request::new(body);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+    let mut twin = Request::new(body);
+    *twin.method_mut() = request.method().clone();
+    *twin.uri_mut() = request.uri().clone();
+    *twin.headers_mut() = request.headers().clone();
+    twin
+}
+
+/// A prepared request as HTTP/2 has it: the host is part of the target, frames take the place of codings (RFC 9113 §8.2.2, §8.3.1). An upgrade
+/// that was asked for is left out, as a server may that does not offer it (RFC 9110 §7.8). Doing it twice changes nothing.
+pub(crate) fn multiplexed(mut request: Request<Body>, scheme: &Scheme) -> Request<Body> {
+    let host = request.headers_mut().remove(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    if let Some(host) = host {
+        let mut target = std::mem::take(request.uri_mut()).into_parts();
+        target.scheme = Some(scheme.clone());
+        target.authority = Some(host);
+        // All three parts are there.
+        *request.uri_mut() = Uri::from_parts(target).unwrap_or_default();
+    }
+    let map = request.headers_mut();
+    map.remove(TRANSFER_ENCODING);
+    map.remove(UPGRADE);
+    map.remove(http::header::CONNECTION);
+    *request.version_mut() = Version::HTTP_2;
+    request
 }
 
 /// The request as it goes on the wire: origin-form, HTTP/1.1, framed by its body, nothing left of the connection it came over.

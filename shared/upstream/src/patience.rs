@@ -61,6 +61,11 @@ impl Patience {
         self.progress.as_deref()
     }
 
+    /// The same, to send it again.
+    pub(crate) fn upload(&self) -> Option<&Rc<Progress>> {
+        self.progress.as_ref()
+    }
+
     /// The time until the deadline as it stands now, if there is one.
     pub(crate) fn time_left(&self) -> Option<Duration> {
         self.deadline_now().map(|deadline| deadline.saturating_duration_since(Instant::now()))

@@ -16,7 +16,7 @@ use crate::affinity::Affinity;
 use crate::budget::Budget;
 use crate::ceiling::Ceiling;
 use crate::config::balance::Balance;
-use crate::discover::file;
+use crate::discover::file::{self, Place};
 use crate::endpoint::{Address, Endpoint};
 use crate::endpoints::{EndpointSet, Found};
 use crate::guard::Guard;
@@ -284,8 +284,9 @@ fn begin<L: Lookup>(instances: Arc<Instances>, names: &Arc<L>, tasks: &Tasks) ->
         DiscoverPlan::Unix(path) => {
             instances.learn(Ok(vec![Found { address: Address::Unix(path.clone()), host: None, weight: 0, priority: 0 }]));
         }
-        DiscoverPlan::File(path) => {
-            tasks.spawn("discover", file::keep_read(Arc::downgrade(&instances), path.clone(), instances.terms()));
+        DiscoverPlan::File { path, within } => {
+            let place = Place { path: path.clone(), within: within.clone() };
+            tasks.spawn("discover", file::keep_read(Arc::downgrade(&instances), place, instances.terms()));
         }
         DiscoverPlan::Dns { .. } | DiscoverPlan::Srv { .. } => {
             tasks.spawn("discover", discover::keep_fresh(Arc::downgrade(&instances), Arc::clone(names), instances.terms()));

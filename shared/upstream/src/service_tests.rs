@@ -19,7 +19,7 @@ impl Lookup for NoNames {
 }
 
 fn found(port: u16) -> Found {
-    Found { address: Address::Tcp(([127, 0, 0, 1], port).into()), host: None, weight: 0, priority: 0 }
+    Found { address: Address::Tcp(([127, 0, 0, 1], port).into()), host: None, weight: 1, priority: 0 }
 }
 
 fn plan(name: &str, ports: &[u16]) -> ServicePlan {

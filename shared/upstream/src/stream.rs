@@ -31,6 +31,16 @@ pub(crate) enum Layer {
     Tls(Box<TlsStream<Socket>>),
 }
 
+impl Layer {
+    /// Whether HTTP/2 may begin on it: both ends have agreed on it in TLS, or there is no TLS and we know it before (RFC 9113 §3.2, §3.3).
+    pub(crate) fn speaks_h2(&self) -> bool {
+        match self {
+            Plain(_) => true,
+            Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+}
+
 /// A connection to an instance with its place below the ceiling. Whoever owns the bytes, after an upgrade too, holds the place.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -41,6 +51,11 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(layer: Layer, permit: Permit, upgrade: Arc<Upgrade>) -> Self {
         Self { layer, _hold: Hold { _permit: permit, upgrade } }
+    }
+
+    /// Whether it is under TLS.
+    pub(crate) fn is_secured(&self) -> bool {
+        matches!(self.layer, Layer::Tls(_))
     }
 }
 

@@ -21,6 +21,10 @@ pub(crate) struct Progress {
     waiting_since: Cell<Option<Instant>>,
     ended: Cell<bool>,
     fault: RefCell<Option<BoxError>>,
+    /// Whether a frame of it was taken.
+    is_begun: Cell<bool>,
+    /// The body, once it was given up before a frame of it was taken.
+    untouched: RefCell<Option<Body>>,
 }
 
 impl Progress {
@@ -43,6 +47,14 @@ impl Progress {
     /// Whether there may be more to upload.
     pub(crate) fn is_running(&self) -> bool {
         !self.ended.get()
+    }
+
+    /// The body anew, where it was given up before anything of it was taken.
+    pub(crate) fn again(self: &Rc<Self>) -> Option<Body> {
+        let body = self.untouched.borrow_mut().take()?;
+        self.ended.set(false);
+        self.moved();
+        Some(Body::boxed(Upload { body, progress: Rc::clone(self) }))
     }
 
     fn moved(&self) {
@@ -70,6 +82,8 @@ impl Upload {
             waiting_since: Cell::new(None),
             ended: Cell::new(false),
             fault: RefCell::new(None),
+            is_begun: Cell::new(false),
+            untouched: RefCell::new(None),
         });
         (Body::boxed(Self { body, progress: Rc::clone(&progress) }), progress)
     }
@@ -86,6 +100,7 @@ impl http_body::Body for Upload {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.progress.is_begun.set(self.progress.is_begun.get() || polled.is_ready());
         match polled {
             Poll::Pending => {
                 // Whoever is asked again and still has nothing has been silent since the first time.
@@ -122,5 +137,8 @@ impl Drop for Upload {
         // Hyper drops a body once it wants no more of it: from now on we wait for the instance alone.
         self.progress.ended.set(true);
         self.progress.moved();
+        if !self.progress.is_begun.get() {
+            *self.progress.untouched.borrow_mut() = Some(std::mem::take(&mut self.body));
+        }
     }
 }

@@ -5,9 +5,9 @@
 
 use std::rc::Rc;
 
+use contract::grpc_answer;
 use contract::reason::Reason;
 use http::Request;
-use http::header::CONTENT_TYPE;
 use http_body::Body as _;
 
 use crate::body::Body;
@@ -74,7 +74,7 @@ impl Limits {
             return Err(Reason::BodyTooLarge);
         }
         if !request.body().is_empty() {
-            let may_be_slow = may_be_slow || is_grpc(request);
+            let may_be_slow = may_be_slow || grpc_answer::is_grpc(request.headers());
             let body = std::mem::take(request.body_mut());
             let body = Counted::new(body, Rc::clone(count), body_bytes_max).with_trailers_of(line);
             *request.body_mut() = Body::boxed(match self.body_rate {
@@ -87,30 +87,9 @@ impl Limits {
     }
 }
 
-/// Whether it says that it is gRPC (gRPC over HTTP2, "Requests": `application/grpc`, and a suffix).
-fn is_grpc(request: &Request<Body>) -> bool {
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
-    kind.is_some_and(|suffix| matches!(suffix.first(), None | Some(b'+' | b';')))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn grpc_is_known_by_its_content_type() {
-        for (kind, is) in [
-            ("application/grpc", true),
-            ("application/grpc+proto", true),
-            ("application/grpc;charset=utf-8", true),
-            ("application/grpcx", false),
-            ("application/grpc-web", false),
-            ("application/json", false),
-        ] {
-            assert_eq!(is_grpc(&Request::builder().header(CONTENT_TYPE, kind).body(Body::Empty).unwrap()), is, "{kind}");
-        }
-        assert!(!is_grpc(&Request::new(Body::Empty)));
-    }
 
     fn admit(limits: &Limits, body: &'static str) -> Result<Place, Reason> {
         let place = limits.place()?;

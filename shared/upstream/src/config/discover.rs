@@ -100,7 +100,7 @@ impl DiscoverConfig {
                 report.complain(&format!("{key}.path"), "the path is empty", "set the path of the file that lists the instances");
                 None
             }
-            Self::File { path } => Some(DiscoverPlan::File(files.resolve(path))),
+            Self::File { path } => Some(DiscoverPlan::File { path: files.resolve(path), within: None }),
             Self::Unix { path } if path.is_empty() => {
                 report.complain(&format!("{key}.path"), "the path is empty", "set the path of the instance's socket");
                 None

@@ -115,7 +115,7 @@ impl Entries {
                 }
                 _ => report.complain(
                     &place,
-                    format!("{text:?} is no address"),
+                    format!("{text:.80?} is no address"),
                     "write IP:PORT, like 10.0.0.7:8080 or [::1]:8080; for a name use kind: dns",
                 ),
             }

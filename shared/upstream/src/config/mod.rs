@@ -11,6 +11,7 @@ pub mod health;
 pub mod limits;
 pub mod outliers;
 pub mod pool;
+pub mod protocol;
 pub mod retries;
 pub mod service_health;
 pub mod timeouts;
@@ -28,6 +29,7 @@ use crate::config::discover::{DiscoverConfig, TtlConfig};
 use crate::config::limits::LimitsConfig;
 use crate::config::outliers::{OutliersConfig, Whose};
 use crate::config::pool::PoolConfig;
+use crate::config::protocol::ProtocolConfig;
 use crate::config::retries::RetriesConfig;
 use crate::config::service_health::ServiceHealthConfig;
 use crate::config::timeouts::TimeoutsConfig;
@@ -59,6 +61,9 @@ pub struct ServiceConfig {
     /// and all instances used. 0 uses the last usable one, and then refuses.
     #[serde(default = "default_panic_percent")]
     pub panic_percent: u32,
+    /// What is spoken to them.
+    #[serde(default)]
+    pub protocol: ProtocolConfig,
     /// TLS towards the instances; without it they are spoken to in plain HTTP.
     #[serde(default)]
     pub tls: Option<InstanceTlsConfig>,
@@ -99,6 +104,7 @@ impl ServiceConfig {
             sticky: None,
             slow_start: Span::default(),
             panic_percent: default_panic_percent(),
+            protocol: ProtocolConfig::default(),
             tls: None,
             ttl: TtlConfig::default(),
             timeouts: TimeoutsConfig::default(),
@@ -129,7 +135,7 @@ impl ServiceConfig {
         let balance = balance.check(key, files, report);
         let tls = match &self.tls {
             None => Some(None),
-            Some(tls) => tls.check(&format!("{key}.tls"), files, discover.as_ref(), report).map(Some),
+            Some(tls) => tls.check(&format!("{key}.tls"), files, discover.as_ref(), self.protocol, report).map(Some),
         };
         let ttl = self.ttl.check(&format!("{key}.ttl"), report);
         let timeouts = self.timeouts.check(&format!("{key}.timeouts"), report);
@@ -149,6 +155,7 @@ impl ServiceConfig {
             name: name?.into(),
             discover: discover?,
             balance: balance?,
+            protocol: self.protocol.plan(),
             tls: tls?,
             ttl: ttl?,
             timeouts: timeouts?,

@@ -83,8 +83,9 @@ impl OutliersConfig {
     pub fn check(&self, key: &str, whose: Whose, report: &mut Report) -> Option<OutliersPlan> {
         let gateway_errors = self.consecutive_gateway_errors.unwrap_or(if whose == Whose::Link { 0 } else { GATEWAY_ERRORS });
         let mut demands = Demands::of(key, report);
-        let (what, remedy) = ("so many in a row never come together", "set 0 (never) to 1000");
+        let (what, remedy) = ("so many failures in a row never come together", "set 0 (never) to 1000");
         demands.that(self.consecutive_failures <= CONSECUTIVE_MAX, "consecutive_failures", what, remedy);
+        let what = "so many such answers in a row never come together";
         demands.that(gateway_errors <= CONSECUTIVE_MAX, "consecutive_gateway_errors", what, remedy);
         let what = "a replica of routing-gw passes on what a service answered: one broken service would take all replicas out";
         let theirs = whose == Whose::Service || gateway_errors == 0;

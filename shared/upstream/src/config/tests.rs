@@ -10,6 +10,7 @@ use crate::config::outliers::{OutliersConfig, Whose};
 use crate::plan::balance::{BalancePlan, HashOn, HashPlan};
 use crate::plan::discover::{DiscoverPlan, Entry};
 use crate::plan::health::ProbePlan;
+use crate::plan::protocol::Protocol;
 
 fn read(yaml: &str) -> (Option<ServicePlan>, Vec<String>) {
     let mut report = Report::new();
@@ -23,12 +24,29 @@ fn the_short_form_takes_every_default() {
     let (plan, complaints) = read("discover: { kind: srv, name: _http._tcp.Orders.demo. }");
     let plan = plan.unwrap_or_else(|| panic!("{complaints:?}"));
     assert_eq!(&*plan.name, "orders");
-    assert_eq!(plan.discover, DiscoverPlan::Srv { name: "_http._tcp.orders.demo".into() });
+    assert_eq!(plan.discover, DiscoverPlan::Srv { name: "_http._tcp.orders.demo.".into() });
     assert_eq!(plan.balance, BalancePlan::of(Balance::LeastRequest));
     assert_eq!((plan.ttl.min.as_secs(), plan.ttl.max.as_secs(), plan.timeouts.connect.as_secs()), (1, 5, 2));
     assert_eq!(plan.timeouts.upload_idle.as_secs(), 30);
     assert_eq!((plan.pool.idle_max, plan.pool.connections_max, plan.retries.attempts_max), (32, 1024, 3));
     assert_eq!((plan.pool.idle.as_secs(), plan.pool.age.as_secs()), (60, 600));
+    assert_eq!((plan.protocol, plan.pool.streams_max), (Protocol::Http1, 100));
+}
+
+#[test]
+fn http_2_is_asked_for_by_its_name_and_bounds_its_streams() {
+    let (plan, complaints) =
+        read("{ discover: { kind: static, addresses: [\"127.0.0.1:80\"] }, protocol: http2, pool: { streams_max: 7 } }");
+    let plan = plan.unwrap_or_else(|| panic!("{complaints:?}"));
+    assert_eq!((plan.protocol, plan.pool.streams_max), (Protocol::Http2, 7));
+    for (options, key) in [
+        ("pool: { streams_max: 0 }", "services.orders.pool.streams_max"),
+        ("pool: { streams_max: 10001 }", "services.orders.pool.streams_max"),
+        ("protocol: h2c", "protocol"),
+    ] {
+        let (_, complaints) = read(&format!("{{ discover: {{ kind: static, addresses: [\"127.0.0.1:80\"] }}, {options} }}"));
+        assert!(complaints.len() == 1 && complaints[0].starts_with(key), "{options}: {complaints:?}");
+    }
 }
 
 #[test]
@@ -62,12 +80,11 @@ fn what_is_kept_is_kept_for_a_week_at_most() {
     let (plan, _) = read("discover: { kind: dns, name: a.demo, port: 1 }\nttl: { hold: 0s, absent: 0s, unanswered: 168h }");
     let ttl = plan.expect("lawful").ttl;
     assert_eq!((ttl.hold.as_secs(), ttl.absent.as_secs(), ttl.unanswered.map(|span| span.as_secs())), (0, 0, Some(604_800)));
-    let (plan, complaints) = read("discover: { kind: dns, name: a.demo, port: 1 }\nttl: { hold: 169h, absent: 169h, unanswered: 169h }");
-    assert!(plan.is_none());
-    for (part, complaint) in ["hold", "absent", "unanswered"].iter().zip(&complaints) {
-        assert!(complaint.starts_with(&format!("services.orders.ttl.{part} ")), "{complaint}");
+    for part in ["hold", "absent", "unanswered"] {
+        let (plan, complaints) = read(&format!("discover: {{ kind: dns, name: a.demo, port: 1 }}\nttl: {{ {part}: 169h }}"));
+        assert!(plan.is_none() && complaints.len() == 1, "{complaints:?}");
+        assert!(complaints[0].starts_with(&format!("services.orders.ttl.{part} ")), "{complaints:?}");
     }
-    assert_eq!(complaints.len(), 3);
     let (plan, _) = read("discover: { kind: dns, name: a.demo, port: 1 }");
     let ttl = plan.expect("lawful").ttl;
     assert_eq!((ttl.hold.as_secs(), ttl.absent.as_secs(), ttl.unanswered), (5, 60, None));
@@ -93,11 +110,12 @@ fn every_form_of_discovery_is_read() {
             "discover: { kind: static, addresses: [\"127.0.0.1:80\", \"[::1]:81\"] }",
             DiscoverPlan::Static(vec![entry("127.0.0.1:80", 1, 0), entry("[::1]:81", 1, 0)]),
         ),
+        ("discover: { kind: dns, name: Users.demo., port: 9301 }", DiscoverPlan::Dns { name: "users.demo.".into(), port: 9301 }),
         (
             "discover: { kind: static, addresses: [\"127.0.0.1:80\", { address: \"[::1]:81\", weight: 0, priority: 7 }] }",
             DiscoverPlan::Static(vec![entry("127.0.0.1:80", 1, 0), entry("[::1]:81", 0, 7)]),
         ),
-        ("discover: { kind: file, path: run/a.yaml }", DiscoverPlan::File("/etc/gw/run/a.yaml".into())),
+        ("discover: { kind: file, path: run/a.yaml }", DiscoverPlan::File { path: "/etc/gw/run/a.yaml".into(), within: None }),
         ("discover: { kind: dns, name: users.demo, port: 9301 }", DiscoverPlan::Dns { name: "users.demo".into(), port: 9301 }),
         ("discover: { kind: unix, path: run/a.sock }", DiscoverPlan::Unix("/etc/gw/run/a.sock".into())),
     ] {

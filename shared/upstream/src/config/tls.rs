@@ -14,6 +14,7 @@ use wire::tls::peers::{PeerList, SanPattern};
 use wire::tls::provider::TlsMinimum;
 use wire::tls::roots::Roots;
 
+use crate::config::protocol::ProtocolConfig;
 use crate::plan::discover::DiscoverPlan;
 
 /// TLS towards instances.
@@ -38,7 +39,14 @@ pub struct InstanceTlsConfig {
 
 impl InstanceTlsConfig {
     /// Checks the TLS material at `key`; the name to ask for follows from `discover` unless it is written.
-    pub fn check(&self, key: &str, files: &Files, discover: Option<&DiscoverPlan>, report: &mut Report) -> Option<ClientTls> {
+    pub fn check(
+        &self,
+        key: &str,
+        files: &Files,
+        discover: Option<&DiscoverPlan>,
+        protocol: ProtocolConfig,
+        report: &mut Report,
+    ) -> Option<ClientTls> {
         let before = report.complaints().len();
         let roots = self.roots(key, files, report);
         let certificate = self.certificate(key, files, report);
@@ -53,7 +61,7 @@ impl InstanceTlsConfig {
             server_name: server_name?,
             peers,
             minimum: TlsMinimum::default(),
-            alpn: vec![b"http/1.1"],
+            alpn: vec![protocol.alpn()],
         };
         match ClientTls::new(&terms) {
             Ok(tls) => Some(tls),
@@ -117,10 +125,13 @@ impl InstanceTlsConfig {
             return Some(name.clone());
         }
         match discover? {
-            DiscoverPlan::Dns { name, .. } => Some(name.clone()),
+            // No certificate holds the final dot that a name may have here (RFC 6125 §6.4, RFC 6066 §3).
+            DiscoverPlan::Dns { name, .. } => Some(name.trim_end_matches('.').to_owned()),
             // The name that the operator wrote is the one to prove (RFC 6125 §2.3): an SRV target comes from DNS, which proves nothing.
-            DiscoverPlan::Srv { name } => Some(name.split('.').skip_while(|label| label.starts_with('_')).collect::<Vec<_>>().join(".")),
-            DiscoverPlan::Static(_) | DiscoverPlan::File(_) | DiscoverPlan::Unix(_) => {
+            DiscoverPlan::Srv { name } => {
+                Some(name.trim_end_matches('.').split('.').skip_while(|label| label.starts_with('_')).collect::<Vec<_>>().join("."))
+            }
+            DiscoverPlan::Static(_) | DiscoverPlan::File { .. } | DiscoverPlan::Unix(_) => {
                 // A list of peers that names one host names the server as well.
                 if let Some(name) = self.peers.iter().find_map(|peer| peer.strip_prefix("dns:").filter(|name| !name.contains('*'))) {
                     return Some(name.to_owned());

@@ -41,10 +41,26 @@ const UNREADABLE: LookupFault = LookupFault { code: "unreadable", definite: fals
 /// The file is no list of instances.
 const MALFORMED: LookupFault = LookupFault { code: "malformed", definite: false };
 
+/// A file, and the folder that it must lie in where there is one: whoever may write it may not show by it what the gateway may read.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    pub(crate) within: Option<PathBuf>,
+}
+
+impl Place {
+    /// Whether a link leads out of the folder now.
+    fn is_outside(&self) -> bool {
+        let Some(folder) = &self.within else { return false };
+        let (Ok(folder), Ok(target)) = (folder.canonicalize(), self.path.canonicalize()) else { return false };
+        !target.starts_with(folder)
+    }
+}
+
 /// Reads the file now and after every change, until the instances are dropped.
-pub(crate) async fn keep_read(instances: Weak<Instances>, path: PathBuf, mut terms: watch::Receiver<Terms>) {
+pub(crate) async fn keep_read(instances: Weak<Instances>, place: Place, mut terms: watch::Receiver<Terms>) {
     loop {
-        let file = path.clone();
+        let file = place.clone();
         let Some(read) = meanwhile(&instances, &mut terms, spawn_blocking(move || read(&file))).await else { return };
         let Ok((found, sights)) = read else { return };
         match instances.upgrade() {
@@ -84,8 +100,13 @@ async fn meanwhile_changed(instances: &Weak<Instances>, terms: &mut watch::Recei
 type Listed = Result<Vec<Found>, (LookupFault, Vec<String>)>;
 
 /// Reads and checks; it may wait for a disk.
-fn read(path: &Path) -> (Listed, Sights) {
-    let files = Files::of(Path::new(""));
+fn read(place: &Place) -> (Listed, Sights) {
+    let (files, path) = (Files::of(Path::new("")), &place.path);
+    if place.is_outside() {
+        let _ = files.watched(path);
+        let what = format!("{} is a link that leads out of the folder of drop-ins; put the file into the folder", path.display());
+        return (Err((UNREADABLE, vec![what])), files.sights());
+    }
     let listed = match files.read_text(path, FILE_BYTES_MAX) {
         Err(what) => Err((UNREADABLE, vec![format!("{what}; put a list of instances there that this user may read")])),
         Ok(text) => list(&path.display().to_string(), &text),

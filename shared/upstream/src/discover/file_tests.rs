@@ -91,8 +91,8 @@ fn yaml_and_json_are_read_and_mistakes_are_told_with_their_place() {
         ("- orders-1:80\n", r#"orders.yaml:1:3 [0]: "orders-1:80" is no address; write IP:PORT"#),
         ("- 10.0.0.1:80\n- 10.0.0.1:80\n", "orders.yaml:2:3 [1]: 10.0.0.1:80 is listed twice; list each instance once"),
         ("- { address: \"10.0.0.1:0\" }\n", r#"orders.yaml:1:14 [0].address: "10.0.0.1:0" is no address"#),
-        ("- { address: \"10.0.0.1:1\", wieght: 3 }\n", "orders.yaml:1:29 [0].wieght: "),
-        ("- { address: \"10.0.0.1:1\", weight: 65536 }\n", "orders.yaml:1:37 [0].weight: "),
+        ("- { address: \"10.0.0.1:1\", wieght: 3 }\n", "orders.yaml:1:28 [0].wieght: "),
+        ("- { address: \"10.0.0.1:1\", weight: 65536 }\n", "orders.yaml:1:36 [0].weight: "),
         ("- { address: \"${HOME}:1\" }\n", "orders.yaml:1:14 [0].address: "),
         ("instances: []\n", "orders.yaml:1:1"),
         ("- [", "orders.yaml:"),
@@ -166,8 +166,24 @@ fn a_file_beyond_the_ceiling_is_not_read() {
     let folder = std::env::temp_dir().join(format!("upstream-file-large-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("folder");
     std::fs::write(folder.join("large"), vec![b' '; FILE_BYTES_MAX + 1]).expect("written");
-    let (listed, _) = read(&folder.join("large"));
+    let (listed, _) = read(&Place { path: folder.join("large"), within: None });
     std::fs::remove_dir_all(&folder).expect("removed");
     let (fault, complaints) = listed.expect_err("it is too large");
     assert!(fault == UNREADABLE && complaints[0].contains("is larger than"), "{complaints:?}");
+}
+
+#[test]
+fn a_file_of_a_drop_in_is_not_read_where_a_link_leads_out_of_its_folder() {
+    let folder = std::env::temp_dir().join(format!("upstream-file-outside-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(folder.join("team")).expect("folder");
+    std::fs::write(folder.join("secret"), "a secret\n").expect("written");
+    symlink("../secret", folder.join("team/orders.yaml")).expect("link");
+    let place = |within: Option<&str>| Place { path: folder.join("team/orders.yaml"), within: within.map(|name| folder.join(name)) };
+    let (outside, _) = read(&place(Some("team")));
+    let (inside, _) = read(&place(Some("")));
+    std::fs::remove_dir_all(&folder).expect("removed");
+    let (fault, complaints) = outside.expect_err("it leads out");
+    assert!(fault == UNREADABLE && complaints.len() == 1 && !complaints[0].contains("a secret"), "{complaints:?}");
+    assert_eq!(inside.expect_err("it is no list").0, MALFORMED);
 }

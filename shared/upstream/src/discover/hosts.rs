@@ -134,13 +134,14 @@ async fn look_up<L: Lookup>(names: &L, hosts: &[(&str, Duration)], all: Duration
     let begin = Instant::now();
     let end = begin + all;
     let ask = |(place, (host, bound)): (usize, (&str, Duration))| {
-        let host = host.to_owned();
+        // A target is a whole name (RFC 2782): a search list must not lead elsewhere.
+        let name = format!("{host}.");
         Box::pin(async move {
             let now = Instant::now();
             if now >= end {
                 return (place, None);
             }
-            let answer = tokio::time::timeout_at(end.min(now + bound), names.addresses(&host)).await;
+            let answer = tokio::time::timeout_at(end.min(now + bound), names.addresses(&name)).await;
             (place, Some(answer.unwrap_or(Err(LookupFault::TIMEOUT))))
         })
     };
@@ -177,153 +178,5 @@ async fn look_up<L: Lookup>(names: &L, hosts: &[(&str, Duration)], all: Duration
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-    use std::future::pending;
-    use std::sync::Mutex;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-    use crate::lookup::Provenance;
-
-    /// Hosts that answer when all that may be asked at a time have been asked, and hosts that never do.
-    #[derive(Default)]
-    struct Partly {
-        dead: Mutex<BTreeSet<String>>,
-        addresses: Mutex<HashMap<String, IpAddr>>,
-        under_way: AtomicUsize,
-        most: AtomicUsize,
-    }
-
-    impl Lookup for Partly {
-        async fn addresses(&self, name: &str) -> Result<Addresses, LookupFault> {
-            if self.dead.lock().expect("lock").contains(name) {
-                return pending().await;
-            }
-            let now = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
-            self.most.fetch_max(now, Ordering::Relaxed);
-            tokio::task::yield_now().await;
-            self.under_way.fetch_sub(1, Ordering::Relaxed);
-            let address = self.addresses.lock().expect("lock").get(name).copied();
-            address.map(|one| Addresses { addresses: vec![one], ttl: Duration::from_secs(9), said: said() }).ok_or(LookupFault::NO_RECORDS)
-        }
-
-        async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {
-            Err(LookupFault::TIMEOUT)
-        }
-    }
-
-    fn host(index: usize) -> String {
-        format!("h{index:04}.demo")
-    }
-
-    fn setting(hosts: usize) -> (Partly, Vec<Target>) {
-        let names = Partly::default();
-        for index in 0..hosts {
-            let address = IpAddr::from([10, 0, (index / 256) as u8, (index % 256) as u8]);
-            names.addresses.lock().expect("lock").insert(host(index), address);
-        }
-        let target = |index| Target { priority: 0, weight: 1, port: 80, host: host(index) };
-        (names, (0..hosts).map(target).collect())
-    }
-
-    fn run(test: impl Future<Output = ()>) {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime").block_on(test);
-    }
-
-    fn short(one_ms: u64, all_ms: u64) -> Hosts {
-        let bound = Duration::from_millis;
-        Hosts { bounds: Bounds { one: bound(one_ms), again: bound(one_ms), all: bound(all_ms) }, ..Hosts::default() }
-    }
-
-    async fn resolve(hosts: &mut Hosts, names: &Partly, targets: Vec<Target>, ttl_s: u64) -> (Result<Vec<Found>, LookupFault>, Duration) {
-        let answer = Targets { targets, ttl: Duration::from_secs(ttl_s), said: said(), additional: Vec::new() };
-        let Answer { found, ttl, .. } = hosts.resolve(names, answer, |_| {}).await;
-        (found, ttl)
-    }
-
-    fn said() -> Provenance {
-        Provenance { server: "127.0.0.1:53".into(), rcode: "NOERROR" }
-    }
-
-    #[test]
-    fn many_hosts_are_asked_beside_each_other_up_to_a_ceiling() {
-        run(async {
-            let (names, targets) = setting(100);
-            let (found, ttl) = resolve(&mut Hosts::default(), &names, targets, 60).await;
-            assert_eq!((found.expect("all").len(), ttl.as_secs()), (100, 9));
-            assert_eq!(names.most.load(Ordering::Relaxed), LOOKUPS_MAX);
-        });
-    }
-
-    #[test]
-    fn a_dead_host_keeps_its_address_and_the_others_go_on() {
-        run(async {
-            let (names, targets) = setting(3);
-            let mut hosts = short(30, 10_000);
-            names.dead.lock().expect("lock").insert(host(0));
-            let (found, ttl) = resolve(&mut hosts, &names, targets.clone(), 60).await;
-            assert_eq!((found.expect("the others").len(), ttl), (2, Duration::ZERO), "never known, so nothing to keep");
-            names.dead.lock().expect("lock").clear();
-            assert_eq!(resolve(&mut hosts, &names, targets.clone(), 0).await.0.expect("all").len(), 3);
-            names.dead.lock().expect("lock").insert(host(1));
-            names.addresses.lock().expect("lock").insert(host(2), IpAddr::from([10, 9, 9, 9]));
-            let found = resolve(&mut hosts, &names, targets, 0).await.0.expect("all");
-            let addresses: Vec<String> = found.iter().map(|one| one.address.to_string()).collect();
-            assert_eq!(addresses, ["10.0.0.0:80", "10.0.0.1:80", "10.9.9.9:80"]);
-        });
-    }
-
-    #[test]
-    fn more_dead_hosts_than_time_do_not_keep_the_living_from_being_asked_next_time() {
-        run(async {
-            let (names, targets) = setting(LOOKUPS_MAX + 1);
-            names.dead.lock().expect("lock").extend((0..LOOKUPS_MAX).map(host));
-            let mut hosts = short(10_000, 30);
-            // The dead ones come first in the alphabet and take all places until the end.
-            assert_eq!(resolve(&mut hosts, &names, targets.clone(), 0).await.0, Err(LookupFault::TIMEOUT));
-            let found = resolve(&mut hosts, &names, targets, 0).await.0.expect("the living one");
-            assert_eq!(found.len(), 1);
-        });
-    }
-
-    #[test]
-    fn when_all_are_dead_that_is_told() {
-        run(async {
-            let (names, targets) = setting(2);
-            names.dead.lock().expect("lock").extend([host(0), host(1)]);
-            assert_eq!(resolve(&mut short(20, 10_000), &names, targets, 0).await.0, Err(LookupFault::TIMEOUT));
-        });
-    }
-
-    #[test]
-    fn what_the_answer_brought_along_is_not_asked_for() {
-        run(async {
-            let (names, targets) = setting(2);
-            let brought = vec![(format!("{}.", host(0).to_uppercase()), vec![IpAddr::from([10, 7, 7, 7]), IpAddr::from([10, 7, 7, 8])])];
-            names.dead.lock().expect("lock").insert(host(0));
-            let strange = (host(77), vec![IpAddr::from([10, 6, 6, 6])]);
-            let additional = brought.into_iter().chain([strange, (host(1), Vec::new())]).collect();
-            let answer = Targets { targets, ttl: Duration::from_secs(60), said: said(), additional };
-            let found = Hosts::default().resolve(&names, answer, |_| {}).await.found.expect("both");
-            let addresses: Vec<String> = found.iter().map(|one| one.address.to_string()).collect();
-            assert_eq!(addresses, ["10.7.7.7:80", "10.7.7.8:80", "10.0.0.1:80"]);
-        });
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_known_is_told_while_a_dead_host_is_waited_for() {
-        let (names, targets) = setting(20);
-        names.dead.lock().expect("lock").insert(host(0));
-        let mut hosts = Hosts::default();
-        let (begin, mut parts) = (Instant::now(), Vec::new());
-        let answer = Targets { targets, ttl: Duration::from_secs(60), said: said(), additional: Vec::new() };
-        let whole = hosts.resolve(&names, answer.clone(), |part| parts.push((begin.elapsed(), part.len()))).await;
-        assert!(parts.len() == 1 && parts[0].1 == 19 && parts[0].0 < 2 * FIRST_PART, "once, for nothing was new after it: {parts:?}");
-        assert_eq!((whole.found.expect("the others").len(), begin.elapsed().as_secs()), (19, 5));
-        // From now on it is known to be dead, and rounds are short enough for a change to be seen in time.
-        let again = Instant::now();
-        hosts.resolve(&names, answer, |_| {}).await.found.expect("the others");
-        assert_eq!(again.elapsed().as_secs(), 2);
-    }
-}
+#[path = "hosts_tests.rs"]
+mod tests;

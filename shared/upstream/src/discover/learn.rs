@@ -69,7 +69,7 @@ impl Instances {
                 learning.roster.answer(found, now);
                 let why = match self.discover() {
                     DiscoverPlan::Static(_) | DiscoverPlan::Unix(_) => Why::Configuration,
-                    DiscoverPlan::File(_) => Why::File,
+                    DiscoverPlan::File { .. } => Why::File,
                     DiscoverPlan::Dns { .. } | DiscoverPlan::Srv { .. } => Why::Answer,
                 };
                 let ttl = said.is_some().then_some(ttl);

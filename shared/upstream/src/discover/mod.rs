@@ -32,6 +32,8 @@ use crate::plan::discover::DiscoverPlan;
 
 /// The longest time for the look-up of the service's own name; the name service has shorter limits of its own. What SRV leads to: `hosts`.
 const LOOKUP_MAX: Duration = Duration::from_secs(15);
+/// A change of DNS is seen within its time to live, or the clamp, and two seconds: this is half of them, the rest is for the look-up.
+const LATE_MAX: Duration = Duration::from_secs(1);
 
 /// Looks the instances up again and again, until they are dropped.
 pub(crate) async fn keep_fresh<L: Lookup>(instances: Weak<Instances>, names: Arc<L>, mut terms: watch::Receiver<Terms>) {
@@ -92,10 +94,12 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-/// The time until the next look-up: the time to live inside the clamp, and up to a tenth more or less, so that replicas do not ask in step.
+/// The time until the next look-up: the time to live inside the clamp, and up to a tenth more or less, so that replicas do not ask in step, but
+/// never so much more that a change would come late.
 fn pause(ttl: Duration, min: Duration, max: Duration, random: u32) -> Duration {
     let part = f64::from(random) / f64::from(u32::MAX);
-    ttl.clamp(min, max).mul_f64(0.9 + 0.2 * part)
+    let due = ttl.clamp(min, max);
+    due.mul_f64(0.9 + 0.2 * part).min(due + LATE_MAX)
 }
 
 async fn ask<L: Lookup>(discover: &DiscoverPlan, names: &L, hosts: &mut Hosts, instances: &Weak<Instances>) -> Answer {
@@ -116,7 +120,7 @@ async fn ask<L: Lookup>(discover: &DiscoverPlan, names: &L, hosts: &mut Hosts, i
             }
             Err(fault) => Answer::failed(fault),
         },
-        DiscoverPlan::Static(_) | DiscoverPlan::File(_) | DiscoverPlan::Unix(_) => Answer::failed(LookupFault::NO_RECORDS),
+        DiscoverPlan::Static(_) | DiscoverPlan::File { .. } | DiscoverPlan::Unix(_) => Answer::failed(LookupFault::NO_RECORDS),
     }
 }
 

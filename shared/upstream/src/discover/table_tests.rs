@@ -308,6 +308,18 @@ async fn a_change_of_the_terms_holds_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_another_way_has_found_is_kept_as_long_and_no_longer() {
+    let bench = Bench::start(TtlConfig::default()).await;
+    // There is no target.
+    let next = bench.after(plan(DiscoverConfig::Srv { name: "_http._tcp.orders.demo".into() }, TtlConfig::default()));
+    bench.pass(58).await;
+    assert!(known(&next) == both("1 2 3", "") && next.endpoints().is_handed_down());
+    bench.pass(10).await;
+    assert_eq!((known(&next), next.history().generations[0].why), (both("", ""), Why::AbsentOver));
+    assert_eq!(bench.known(), both("1 2 3", ""), "the former configuration may go on");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_history_outlives_every_way_of_finding_the_instances() {
     let bench = Bench::start(TtlConfig::default()).await;
     for turn in 0..40 {

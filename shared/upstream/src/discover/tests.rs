@@ -75,6 +75,8 @@ impl Lookup for Script {
         if name == "users.demo" {
             self.turn().await;
         }
+        // The hosts of SRV records are asked for by their whole names.
+        let name = name.trim_end_matches('.');
         let answer =
             self.hosts.lock().expect("lock").get(name).cloned().unwrap_or(Err(LookupFault { code: "no-such-name", definite: true }));
         answer.map(|addresses| Addresses { addresses, ttl: Duration::ZERO, said: said() })
@@ -208,6 +210,8 @@ fn a_target_that_does_not_resolve_keeps_its_address_unless_it_is_said_not_to_exi
 fn pauses_stay_inside_the_clamp_and_its_tenth() {
     let (min, max) = (Duration::from_secs(1), Duration::from_secs(5));
     let bounds = |ttl| (pause(ttl, min, max, 0), pause(ttl, min, max, u32::MAX));
+    // A tenth of half a minute would be late.
+    assert_eq!(pause(Duration::from_secs(30), min, Duration::from_secs(30), u32::MAX).as_secs(), 31);
     for (ttl, middle) in [(Duration::ZERO, 1_000), (Duration::from_secs(3), 3_000), (Duration::from_secs(3_600), 5_000)] {
         let (low, high) = bounds(ttl);
         assert_eq!((low.as_millis(), high.as_millis()), (middle * 9 / 10, middle * 11 / 10));

@@ -61,8 +61,12 @@ impl LinkProbe {
 }
 
 async fn open(endpoint: &Endpoint, tls: Option<&ClientTls>) -> Option<Kept> {
-    let layer =
-        dial(endpoint, tls).await.map_err(|fault| tracing::debug!(instance = endpoint.name(), %fault, "a check found no way in")).ok()?;
+    // The question is asked over HTTP/1.1, whatever requests travel by.
+    let tls = tls.map(|tls| tls.speaking(&[b"http/1.1"]));
+    let layer = dial(endpoint, tls.as_ref())
+        .await
+        .map_err(|fault| tracing::debug!(instance = endpoint.name(), %fault, "a check found no way in"))
+        .ok()?;
     let (sender, connection) = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(layer)).await.ok()?;
     let mut driver = JoinSet::new();
     driver.spawn(async move {

@@ -12,6 +12,9 @@ use contract::treaty;
 use crate::plan::health::HealthPlan;
 use crate::snapshot::HealthSnapshot;
 
+/// More workers than this are not sought out, however many an instance names.
+const BREADTH_MAX: u32 = 256;
+
 /// What a check came to: what the instance said, if it is of a build that says anything; or a stable code of failure.
 pub(crate) type Outcome = Result<Option<Word>, &'static str>;
 
@@ -59,6 +62,7 @@ impl Standing {
 pub(crate) struct Checked {
     standing: AtomicU8,
     leavings: AtomicU32,
+    breadth: AtomicU32,
     facts: Mutex<Facts>,
 }
 
@@ -93,6 +97,11 @@ impl Checked {
         self.leavings.load(Ordering::Relaxed)
     }
 
+    /// By how many workers the instance serves, as far as it says; [`BREADTH_MAX`] at most.
+    pub(crate) fn breadth(&self) -> usize {
+        self.breadth.load(Ordering::Relaxed) as usize
+    }
+
     /// Whether there was a check at all.
     pub(crate) fn was_checked(&self) -> bool {
         self.facts().checked_at_ms.is_some()
@@ -103,6 +112,9 @@ impl Checked {
         let mut facts = self.facts();
         let was = self.standing();
         let is_first = facts.checked_at_ms.replace(now_ms).is_none();
+        if let Ok(Some(word)) = &outcome {
+            self.breadth.store(word.workers.min(BREADTH_MAX), Ordering::Relaxed);
+        }
         let is = match outcome {
             Ok(word) => facts.passed(word, was, plan),
             Err(code) => facts.failed(code, was, plan),
@@ -117,6 +129,7 @@ impl Checked {
     /// Nobody checks it any more.
     pub(crate) fn forget(&self) {
         *self.facts() = Facts::default();
+        self.breadth.store(0, Ordering::Relaxed);
         self.standing.store(Standing::Unknown as u8, Ordering::Relaxed);
     }
 
@@ -181,7 +194,7 @@ mod tests {
     };
 
     fn word() -> Word {
-        Word { tier: "routing-gw".into(), treaty: 1, build: "1".into(), generation: 1, draining: false, ready: true }
+        Word { tier: "routing-gw".into(), treaty: 1, build: "1".into(), generation: 1, draining: false, ready: true, workers: 4 }
     }
 
     fn course(outcomes: impl IntoIterator<Item = Outcome>) -> Vec<Standing> {

@@ -95,7 +95,6 @@ impl Levels {
         }
     }
 
-
     /// Counts, if the last count is too old.
     pub(crate) fn freshen(&self, now_ms: u64) {
         let due = self.due_ms.load(Ordering::Relaxed);

@@ -131,7 +131,9 @@ fn one_that_was_too_slow_comes_back_when_it_is_fast() {
 #[test]
 fn counts_begin_anew_after_an_ejection() {
     let record = Record::default();
-    (1..3).for_each(|now| drop(record.take(&seen(What::Timeout, now * 1_000, 1), &PLAN)));
+    for now in 1..3 {
+        assert_eq!(record.take(&seen(What::Timeout, now * 1_000, 1), &PLAN), News::Nothing);
+    }
     record.eject(Cause::Failures, 3_000, None, &PLAN);
     record.take_back(5_000);
     assert_eq!(record.take(&seen(What::Timeout, 6_000, 1), &PLAN), News::Nothing);

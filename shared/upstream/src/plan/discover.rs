@@ -1,7 +1,7 @@
 //! How the instances of a service are found.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How the instances of a service are found.
@@ -22,12 +22,26 @@ pub enum DiscoverPlan {
         name: String,
     },
     /// Those that a file lists, which is read again when it has changed.
-    File(PathBuf),
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// The folder that it must lie in whenever it is read, through all links: that of those who may write it.
+        within: Option<PathBuf>,
+    },
     /// One Unix socket on this host.
     Unix(PathBuf),
 }
 
 impl DiscoverPlan {
+    /// The same where a file must lie in `folder` whenever it is read.
+    #[must_use]
+    pub fn confined(self, folder: &Path) -> Self {
+        match self {
+            Self::File { path, .. } => Self::File { path, within: Some(folder.to_owned()) },
+            other => other,
+        }
+    }
+
     /// Whether an answer that leaves an instance out may be a whim of who answers. What an operator has written down is meant.
     #[must_use]
     pub(crate) fn may_flap(&self) -> bool {

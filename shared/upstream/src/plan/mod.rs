@@ -7,6 +7,7 @@ pub mod health;
 pub mod limits;
 pub mod outliers;
 pub mod pool;
+pub mod protocol;
 pub mod retries;
 pub mod timeouts;
 
@@ -21,6 +22,7 @@ use crate::plan::health::HealthPlan;
 use crate::plan::limits::LimitsPlan;
 use crate::plan::outliers::OutliersPlan;
 use crate::plan::pool::PoolPlan;
+use crate::plan::protocol::Protocol;
 use crate::plan::retries::RetriesPlan;
 use crate::plan::timeouts::TimeoutsPlan;
 
@@ -35,6 +37,8 @@ pub struct ServicePlan {
     pub ttl: TtlPlan,
     /// How one of them is picked.
     pub balance: BalancePlan,
+    /// What is spoken to them.
+    pub protocol: Protocol,
     /// How connections to them are secured; `None` is plain HTTP.
     pub tls: Option<ClientTls>,
     /// How long things may take.

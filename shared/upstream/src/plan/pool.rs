@@ -9,6 +9,8 @@ pub struct PoolPlan {
     pub idle_max: usize,
     /// Connections to all instances, over all workers of the process.
     pub connections_max: usize,
+    /// Requests at once on one connection of HTTP/2.
+    pub streams_max: usize,
     /// How long an idle connection is kept.
     pub idle: Duration,
     /// How long a connection is used before it is replaced.

@@ -14,14 +14,18 @@ use hyper::body::Incoming;
 use wire::body::Body;
 
 use crate::answer::{self, Bounds, Held};
-use crate::connect::{ConnectFault, Reached, connect};
+use crate::connect::{ConnectFault, Reached, connect, widen};
 use crate::endpoint::{Endpoint, Flight};
 use crate::fault::SendFault;
 use crate::link::Link;
-use crate::outgoing::{copy, is_repeatable};
+use crate::multiplex;
+use crate::outgoing::{self, copy, is_repeatable, twin};
 use crate::patience::Over;
 use crate::pool::FRESH_ENOUGH;
 use crate::send::journey::{Failed, Journey};
+
+/// How often a body is looked for that was not begun: what would have sent it gives it up on the next turns of the runtime.
+const TURNS_FOR_A_BODY: usize = 4;
 
 type TrySend = hyper::client::conn::TrySendError<Request<Body>>;
 
@@ -35,12 +39,15 @@ impl Journey<'_> {
         let (mut link, mut request) = self.link(endpoint, request).await?;
         self.tell_time(&mut request);
         let copy = copy(&request);
+        // Over HTTP/2 an instance can say that it has done nothing, and then any request may be sent again.
+        let spare = (copy.is_none() && link.is_shared()).then(|| twin(&request));
         let upgrade_asked = request.headers().contains_key(UPGRADE);
         let waited = self.head(&mut link, request).await;
         match waited {
             Err(over) => {
                 self.trip.sent = true;
-                // Here the connection is broken off: the instance hears that nobody waits any more.
+                link.suspect();
+                // Here the connection, or the stream, is broken off: the instance hears that nobody waits any more.
                 Err(match over {
                     Over::Request(fault) => Failed::Final(fault),
                     Over::Try => Failed::Late(copy),
@@ -55,6 +62,11 @@ impl Journey<'_> {
                 // A connection that was made and ended before anything was written on it.
                 Some(unsent) => Err(Failed::Unsent(unsent, SendFault::ConnectFailed)),
                 None => {
+                    if multiplex::is_unprocessed(fault.error())
+                        && let Some(again) = self.unprocessed(copy.as_ref().or(spare.as_ref())).await
+                    {
+                        return Err(Failed::Unprocessed(again));
+                    }
                     self.trip.sent = true;
                     Err(self.broken(fault.error(), copy))
                 }
@@ -84,8 +96,9 @@ impl Journey<'_> {
             && let Some(mut link) = self.pooled(endpoint, &request).await
         {
             // The terms of today, also where the connection was made under those of a former configuration.
-            link.pool = self.service.plan().pool;
+            link.follow(self.service.plan().pool);
             self.trip.reused = true;
+            widen(self.pools, self.service, endpoint);
             return Ok((link, request));
         }
         self.trip.reused = false;
@@ -134,7 +147,7 @@ impl Journey<'_> {
 
     /// Sends the request and waits for the head; the outer fault is the limit that has passed.
     async fn head(&self, link: &mut Link, request: Request<Body>) -> Result<Result<Response<Incoming>, TrySend>, Over> {
-        let mut answer = std::pin::pin!(link.sender.try_send_request(request));
+        let mut answer = std::pin::pin!(link.send(request));
         let begun = Instant::now();
         loop {
             let Some(until) = self.patience.look_at(begun) else { return Ok(answer.await) };
@@ -162,9 +175,8 @@ impl Journey<'_> {
             if !upgrade_asked {
                 return Err(SendFault::Protocol);
             }
-            link.upgrade.begin(self.pass.take());
+            link.upgraded(self.pass.take());
             drop(flight);
-            link.close();
             return Ok(Response::from_parts(head, Body::Empty));
         }
         flight.hold(self.pass.take());
@@ -173,13 +185,30 @@ impl Journey<'_> {
         Ok(Response::from_parts(head, answer::body(incoming, held, bounds)))
     }
 
+    /// The request again, where the instance has done nothing of it; `None` when a body that streams is gone.
+    async fn unprocessed(&self, twin: Option<&Request<Body>>) -> Option<Request<Body>> {
+        let mut again = outgoing::twin(twin?);
+        if let Some(progress) = self.patience.upload() {
+            let mut body = progress.again();
+            for _ in 0..TURNS_FOR_A_BODY {
+                if body.is_some() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+                body = progress.again();
+            }
+            *again.body_mut() = body?;
+        }
+        Some(again)
+    }
+
     /// What a failure means after a byte may have been written.
     fn broken(&self, fault: &hyper::Error, copy: Option<Request<Body>>) -> Failed {
         if let Some(cause) = self.patience.progress().and_then(|progress| progress.take_fault()) {
             return Failed::Final(SendFault::RequestBody(cause));
         }
         tracing::debug!(service = self.service.name(), %fault, "an instance did not answer");
-        if fault.is_parse() {
+        if fault.is_parse() || multiplex::is_unlawful(fault) {
             return Failed::Final(SendFault::Protocol);
         }
         Failed::Broken(copy)

@@ -49,6 +49,8 @@ pub(super) enum Failed {
     Unsent(Request<Body>, SendFault),
     /// A pooled connection was dead before anything was written.
     Stale(Request<Body>),
+    /// The instance says that it has done nothing of it (RFC 9113 §8.7).
+    Unprocessed(Request<Body>),
     /// The connection ended before the head of a response; the copy is there where it may be sent again.
     Broken(Option<Request<Body>>),
     /// The service's `per_try` has passed; the copy as above.
@@ -97,6 +99,7 @@ impl Journey<'_> {
                     continue;
                 }
                 Err(Failed::Unsent(unsent, fault)) => (Some(unsent), fault, true),
+                Err(Failed::Unprocessed(unsent)) => (Some(unsent), SendFault::Reset, true),
                 Err(Failed::Broken(copy)) => (copy, SendFault::Reset, false),
                 Err(Failed::Late(copy)) => (copy, SendFault::Timeout, false),
                 Err(Failed::Final(fault)) => (None, fault, false),

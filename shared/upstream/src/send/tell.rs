@@ -28,7 +28,8 @@ impl Journey<'_> {
             Err(Failed::Final(SendFault::Protocol)) => Some(What::Protocol),
             Err(Failed::Late(_) | Failed::Final(SendFault::Timeout)) => Some(What::Timeout),
             Err(Failed::Final(SendFault::Deadline)) => What::deadline(took),
-            Err(Failed::Stale(_) | Failed::Final(_)) => None,
+            // An instance that refuses what it has not looked at does as it should.
+            Err(Failed::Stale(_) | Failed::Unprocessed(_) | Failed::Final(_)) => None,
         };
         if let Some(what) = what {
             let observed = Observed { begun_ms: moment::of(begun), now_ms: moment::of(now), took, what };

@@ -3,7 +3,11 @@
 mod budget;
 mod health;
 mod instance;
+mod limits;
+mod multiplexed;
+mod outliers;
 mod pools;
+mod probes;
 mod repeat;
 mod streams;
 mod tls;

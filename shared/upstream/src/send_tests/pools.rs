@@ -456,3 +456,99 @@ fn connections_of_before_a_reload_go_on_under_its_terms() {
         until("the shorter idle time closes it", || bench.open() == 0).await;
     });
 }
+
+/// Tells the one instance's number of workers, as its answer about its health would.
+fn serves_by(bench: &Bench, workers: u32) {
+    let plan = crate::plan::health::HealthPlan {
+        probe: crate::plan::health::ProbePlan::Link,
+        every: LONG,
+        timeout: LONG,
+        unhealthy_threshold: 1,
+        healthy_threshold: 1,
+    };
+    let word = contract::health::Word {
+        tier: "routing-gw".into(),
+        treaty: u64::from(contract::TREATY),
+        build: "1".into(),
+        generation: 1,
+        draining: false,
+        ready: true,
+        workers,
+    };
+    bench.service.endpoints().endpoints()[0].checked().learn(Ok(Some(word)), &plan, 1);
+}
+
+#[test]
+fn an_instance_of_several_workers_gets_a_connection_for_each_and_all_are_used_in_turn() {
+    run(async {
+        // Each connection counts its own requests.
+        let counts: Rc<std::cell::RefCell<Vec<usize>>> = Rc::default();
+        let seen = Rc::clone(&counts);
+        let instance = Instance::accepting(move |mut socket, _| {
+            let seen = Rc::clone(&seen);
+            async move {
+                use tokio::io::AsyncWriteExt;
+                let place = seen.borrow().len();
+                seen.borrow_mut().push(0);
+                while super::instance::read_request(&mut socket).await.is_some() {
+                    seen.borrow_mut()[place] += 1;
+                    let said = socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+                    if said.is_err() {
+                        return;
+                    }
+                }
+            }
+        })
+        .await;
+        let bench = Bench::at(&[&instance.address]);
+        serves_by(&bench, 4);
+        while bench.pools.idle() < 4 {
+            bench.get().await;
+        }
+        counts.borrow_mut().fill(0);
+        for _ in 0..40 {
+            assert!(bench.get().await.2.reused);
+        }
+        assert_eq!(*counts.borrow(), [10, 10, 10, 10], "one after the other, and no connection more");
+        // By one worker the one used last is used again.
+        serves_by(&bench, 1);
+        counts.borrow_mut().fill(0);
+        for _ in 0..40 {
+            bench.get().await;
+        }
+        assert_eq!(counts.borrow().iter().filter(|count| **count == 40).count(), 1);
+    });
+}
+
+#[test]
+fn breadth_takes_no_more_than_half_of_the_places() {
+    run(async {
+        let instance = Instance::always(OK).await;
+        let bench = Bench::with(&[&instance.address], |config| config.pool.connections_max = 4);
+        serves_by(&bench, 100);
+        for _ in 0..100 {
+            bench.get().await;
+        }
+        assert_eq!((bench.open(), instance.ledger.connections.get()), (2, 2));
+    });
+}
+
+#[test]
+fn connections_beyond_those_in_turn_end_by_their_idle_time_under_load() {
+    run(async {
+        let instance = Instance::always(OK).await;
+        let bench = Bench::with(&[&instance.address], |config| config.pool.idle = Span::millis(300));
+        serves_by(&bench, 2);
+        let one = || async { read(bench.send(request(Method::GET, Body::Empty)).await.0.expect("an answer")).await };
+        tokio::join!(one(), one(), one(), one(), one(), one());
+        assert_eq!(bench.pools.idle(), 6);
+        // What was busy at once is forgotten after two windows, and load goes on all the while.
+        let begun = tokio::time::Instant::now();
+        while bench.pools.idle() > 2 {
+            bench.get().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            assert!(begun.elapsed() < LONG * 2, "{} are kept", bench.pools.idle());
+        }
+        assert_eq!(bench.pools.idle(), 2);
+    });
+}

@@ -112,6 +112,9 @@ impl ClientTls {
     /// The same in every way, but offering these protocols by ALPN, the preferred one first.
     #[must_use]
     pub fn speaking(&self, alpn: &[&[u8]]) -> Self {
+        if self.config.alpn_protocols.iter().map(Vec::as_slice).eq(alpn.iter().copied()) {
+            return self.clone();
+        }
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         Self { config: Arc::new(config), ..self.clone() }

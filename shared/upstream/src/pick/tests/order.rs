@@ -89,6 +89,7 @@ fn make(endpoint: &Endpoint, known: Known) {
         generation: 1,
         draining: known == Draining,
         ready: known != NotReady,
+        workers: 1,
     };
     match known {
         Nothing => {}

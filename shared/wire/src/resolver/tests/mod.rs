@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
-use scripted_dns::records::{address, alias, many, service};
-use scripted_dns::reply::{Reply, Script};
+use scripted_dns::records::{address, alias, service};
+use scripted_dns::reply::Reply;
 use scripted_dns::server::ScriptedDns;
 use tokio::runtime::Handle;
 
 use crate::resolver::fault::NameFault;
 use crate::resolver::source::Source;
-use crate::resolver::{Answer, ITEMS_MAX, Names, SrvTarget};
+use crate::resolver::{Answer, Names, SrvTarget};
 use crate::tasks::Tasks;
 
 /// Long enough for a loopback answer on a busy machine.

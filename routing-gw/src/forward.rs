@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use contract::trail::Trail;
 use contract::{attempt, deadline, grpc, grpc_answer, headers};
-use http::header::HeaderName;
+use http::header::{HeaderName, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::Value;
 use upstream::errand::Errand;
@@ -45,7 +45,12 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Introduced>, trail: &mut
         upgrade::name(map, protocol);
     }
 
-    let errand = errand(request.headers_mut(), known.arrived().stamp().at, route);
+    let stamp = known.arrived().stamp();
+    let now_s = stamp.at_ms / 1_000;
+    let subject = Some(&*known.caller().subject).filter(|_| !known.caller().is_anonymous());
+    let affinity = route.service.affinity(request.headers(), subject, stamp.client, now_s);
+    route.service.hide_cookie(request.headers_mut());
+    let errand = Errand { affinity, ..errand(request.headers_mut(), stamp.at, route) };
     let mut trip = Trip::default();
     let answer = send::send(pools, &route.service, request, errand, &mut trip).await;
     tell(trail, &trip);
@@ -56,6 +61,9 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Introduced>, trail: &mut
 
     let granted = hop_by_hop::strip(response.headers_mut());
     headers::scrub(response.headers_mut());
+    if let Some(cookie) = route.service.stick(&trip, affinity, now_s) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
     // The link may be of HTTP/1.1.
     grpc_answer::announce_trailers(response.headers_mut());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test that calls them")]
 
 mod abuse;
+mod balance;
 mod breaker;
 mod chaos;
 mod check;

@@ -33,6 +33,7 @@ fn the_configurations_of_the_readme_are_lawful() {
     let [tier1, tier2, drop_in] = blocks.as_slice() else { panic!("three configurations, not {}", blocks.len()) };
     std::fs::create_dir(rig.folder.file("routes.d")).expect("a folder");
     rig.folder.write("routes.d/billing.yaml", drop_in);
+    rig.folder.write("sticky.secret", "a secret of forty-eight bytes, as openssl makes\n");
     for (binary, block) in [(BINARIES.security, tier1.clone()), (BINARIES.routing, format!("{tier2}drop_ins: routes.d\n"))] {
         rig.folder.write("readme.yaml", &block);
         let output = Command::new(binary).args(["check", "--config"]).arg(rig.folder.file("readme.yaml")).output().expect("it runs");

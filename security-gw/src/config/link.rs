@@ -12,7 +12,7 @@ use settings::files::Files;
 use settings::report::Report;
 use settings::units::Span;
 use upstream::config::ServiceConfig;
-use upstream::config::balance::Balance;
+use upstream::config::balance::{Balance, default_panic_percent};
 use upstream::config::breaker::BreakerConfig;
 use upstream::config::discover::{DiscoverConfig, TtlConfig};
 use upstream::config::health::HealthConfig;
@@ -38,6 +38,12 @@ pub struct LinkConfig {
     /// How one of them is picked for a request.
     #[serde(default)]
     pub balance: Balance,
+    /// How long a replica that comes beside others, or comes back, is spared; 0s for not at all.
+    #[serde(default)]
+    pub slow_start: Span,
+    /// Below so many percent of usable replicas a priority passes its requests to the next one; where all are below, failing checks are doubted.
+    #[serde(default = "default_panic_percent")]
+    pub panic_percent: u32,
     /// What is spoken to the replicas. HTTP/1.1 spreads requests over all workers of a replica; HTTP/2 lets every trailer pass.
     #[serde(default)]
     pub protocol: ProtocolConfig,
@@ -129,9 +135,18 @@ impl LinkConfig {
                 "set `certificate`, `key` and `peers`, so that both ends are",
             );
         }
+        let by_key = self.balance == Balance::ConsistentHash;
+        if by_key {
+            let what = "replicas of routing-gw are all the same to every request: there is no key to pick one by";
+            report.complain("link.balance", what, "set least_request, round_robin, weighted or peak_ewma");
+        }
         let service = ServiceConfig {
             discover: self.discover.clone(),
-            balance: self.balance,
+            balance: if by_key { Balance::default() } else { self.balance },
+            hash: None,
+            sticky: None,
+            slow_start: self.slow_start,
+            panic_percent: self.panic_percent,
             protocol: self.protocol,
             tls: self.tls.clone(),
             ttl: self.ttl,
@@ -150,6 +165,9 @@ impl LinkConfig {
         let keys = self.signing_key.check("link.signing_key", files, report);
         if self.timeout == Span::default() {
             report.complain("link.timeout", "tier 2 answers nothing in no time", "set a time above 0");
+        }
+        if by_key {
+            return None;
         }
         let service = service?;
         let breaker = service.breaker.map(|breaker| BreakerPlan { connections_only: true, ..breaker });

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
 use telemetry::histogram::Histogram;
@@ -17,12 +18,20 @@ use crate::health::standing::{Checked, Standing};
 use crate::moment;
 use crate::outlier::cause::Cause;
 use crate::outlier::record::Record;
+use crate::speed::Speed;
+use crate::stable_hash::hash_of;
 
 /// The first time an instance is left alone after a failed connection, in milliseconds; it doubles with each further failure.
 pub const AVOID_MS_FIRST: u64 = 1_000;
 
 /// The longest time an instance is left alone, in milliseconds.
 pub const AVOID_MS_MAX: u64 = 30_000;
+
+/// What [`Endpoint::ramp`] says of an instance that takes its whole part.
+pub(crate) const RAMP_WHOLE: u64 = 1_000;
+
+/// The part, in thousandths, that an instance takes at the moment at which it comes or comes back.
+const RAMP_FIRST: u64 = 100;
 
 /// Numbers endpoints over the life of the process, from 1.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -52,6 +61,8 @@ pub struct Endpoint {
     address: Address,
     host: Option<Box<str>>,
     name: Box<str>,
+    /// Of the address alone: the same in all replicas.
+    hash: u64,
     in_flight: AtomicU32,
     failures: AtomicU32,
     failed_at_ms: AtomicU64,
@@ -61,6 +72,9 @@ pub struct Endpoint {
     held: AtomicBool,
     farewell: Farewell,
     checked: Checked,
+    /// When it came beside others or came back; 0 for one that has been here from the beginning.
+    since_ms: AtomicU64,
+    speed: Speed,
     record: Record,
 }
 
@@ -70,6 +84,7 @@ impl Endpoint {
     pub fn new(address: Address, host: Option<Box<str>>) -> Self {
         let name = address.to_string().into_boxed_str();
         Self {
+            hash: hash_of(name.as_bytes()),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             address,
             host,
@@ -82,6 +97,8 @@ impl Endpoint {
             held: AtomicBool::new(false),
             farewell: Farewell::default(),
             checked: Checked::default(),
+            since_ms: AtomicU64::new(0),
+            speed: Speed::default(),
             record: Record::default(),
         }
     }
@@ -110,6 +127,32 @@ impl Endpoint {
         &self.name
     }
 
+    /// A hash of its address, the same in every process.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// How fast it answers lately.
+    pub(crate) fn speed(&self) -> &Speed {
+        &self.speed
+    }
+
+    /// It comes beside others, or comes back from a time in which it was not used: from now on its part rises ([`Endpoint::ramp`]).
+    pub(crate) fn began(&self, now_ms: u64) {
+        self.since_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// The part of its share that it takes at `now_ms`, in thousandths: from a tenth to all over `window`.
+    pub(crate) fn ramp(&self, now_ms: u64, window: Duration) -> u64 {
+        let since = self.since_ms.load(Ordering::Relaxed);
+        let window = window.as_millis() as u64;
+        let age = now_ms.saturating_sub(since);
+        if since == 0 || age >= window {
+            return RAMP_WHOLE;
+        }
+        RAMP_FIRST + (RAMP_WHOLE - RAMP_FIRST) * age / window
+    }
+
     /// Requests that this process has under way there, upgraded connections included.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
@@ -132,6 +175,11 @@ impl Endpoint {
     #[must_use]
     pub fn is_left_alone(&self, now_ms: u64, may_try: bool) -> bool {
         now_ms < self.avoid_until_ms.load(Ordering::Relaxed) || self.record.is_left_alone(now_ms, may_try)
+    }
+
+    /// Whether connections to it failed lately, so that it should be left alone at `now_ms`.
+    pub(crate) fn is_unreachable(&self, now_ms: u64) -> bool {
+        now_ms < self.avoid_until_ms.load(Ordering::Relaxed)
     }
 
     /// Why it is left alone, and until when ([`crate::moment`]), at `now_ms`; `None` while it is not.
@@ -325,6 +373,17 @@ mod tests {
         assert!(!endpoint.claim_trial(over), "one is enough");
         assert!(endpoint.is_avoided(over));
         assert!(!endpoint.is_avoided(over + AVOID_MS_FIRST));
+    }
+
+    #[test]
+    fn one_that_has_come_lately_takes_a_part_that_rises_evenly() {
+        let (endpoint, window) = (endpoint(), Duration::from_secs(10));
+        assert_eq!(endpoint.ramp(5_000, window), RAMP_WHOLE, "one that was there from the beginning");
+        endpoint.began(5_000);
+        let parts: Vec<u64> = [0, 2_500, 5_000, 9_999, 10_000, 99_000].iter().map(|age| endpoint.ramp(5_000 + age, window)).collect();
+        assert_eq!(parts, [100, 325, 550, 999, 1_000, 1_000]);
+        assert_eq!(endpoint.ramp(5_000, Duration::ZERO), RAMP_WHOLE, "slow start is off");
+        assert_eq!(endpoint.ramp(4_000, window), 100, "a moment that was read earlier elsewhere");
     }
 
     #[test]

@@ -1,19 +1,17 @@
 //! The instances of a service at one moment: one numbered, immutable generation.
 //!
-//! In: what discovery found and the generation before. Out: a set that a pick reads without locks, by weight.
+//! In: what discovery found and the generation before. Out: a set that a pick reads without locks, by priority and weight.
 //! Never: changes after it was made; an instance named before and after keeps its `Endpoint` and so its counters.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::endpoint::{Address, Endpoint};
+use crate::levels::Levels;
 use crate::plan::discover::Entry;
 
 /// The most instances of one service; what discovery names beyond them is left out, and said so.
 pub const ENDPOINTS_MAX: usize = 1_024;
-
-/// What an instance of weight 0 gets when others have a weight: a very small share (RFC 2782), this fraction of weight 1.
-const SHARE_OF_ZERO: u64 = 100;
 
 /// One instance as discovery found it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,12 +40,9 @@ pub struct EndpointSet {
     found: Vec<Found>,
     /// Those of them that no answer names any more.
     held: Vec<Found>,
-    /// The running sums of the shares; empty when all are equal.
-    sums: Vec<u64>,
+    levels: Arc<Levels>,
     /// Whether another way of discovery has found these, and this one has not answered yet.
     handed_down: bool,
-    /// The step by which turns walk over the shares, so that a heavy instance does not get its share in one burst.
-    stride: u64,
 }
 
 impl EndpointSet {
@@ -75,9 +70,8 @@ impl EndpointSet {
             endpoints: self.endpoints.clone(),
             found: self.found.clone(),
             held: self.held.clone(),
-            sums: self.sums.clone(),
+            levels: Arc::clone(&self.levels),
             handed_down: self.handed_down,
-            stride: self.stride,
         }
     }
 
@@ -120,9 +114,8 @@ impl EndpointSet {
                 None => Arc::new(Endpoint::new(one.address.clone(), one.host.clone())),
             })
             .collect();
-        let sums = sums(&found);
-        let stride = stride(sums.last().copied().unwrap_or(0));
-        Some(Self { generation: before.generation + 1, endpoints, found, held, sums, handed_down: false, stride })
+        let levels = Arc::new(Levels::of(&found, &endpoints));
+        Some(Self { generation: before.generation + 1, endpoints, found, held, levels, handed_down: false })
     }
 
     /// The same under another number.
@@ -161,74 +154,21 @@ impl EndpointSet {
         self.endpoints.iter().filter(move |endpoint| !ids.contains(&endpoint.id()))
     }
 
-    /// The share of the instance at `index` against the others; at least 1.
+    /// The instances by their tiers of failover.
     #[must_use]
-    pub(crate) fn share(&self, index: usize) -> u64 {
-        match self.sums.get(index) {
-            Some(sum) => sum - if index == 0 { 0 } else { self.sums.get(index - 1).copied().unwrap_or(0) },
-            None => 1,
-        }
+    pub(crate) fn levels(&self) -> &Levels {
+        &self.levels
     }
 
-    /// The place that a random number falls on, each in proportion to its share. The set must not be empty.
-    #[must_use]
-    pub(crate) fn place_at_random(&self, random: u64) -> usize {
-        let scaled = |total: u64| ((u128::from(random) * u128::from(total)) >> 64) as u64;
-        match self.sums.last() {
-            None => scaled(self.endpoints.len() as u64) as usize,
-            Some(total) => self.place_of(scaled(*total)),
-        }
+    /// Counts the usable instances of every level; `now_ms` is a [`crate::moment`].
+    pub fn recount(&self, now_ms: u64) {
+        self.levels.recount(now_ms);
     }
 
-    /// The place whose turn it is, each as often as its share in every full round. The set must not be empty.
-    #[must_use]
-    pub(crate) fn place_in_turn(&self, turn: usize) -> usize {
-        match self.sums.last() {
-            None => turn % self.endpoints.len().max(1),
-            Some(total) => {
-                let slot = (turn as u64 % total) as u128 * u128::from(self.stride) % u128::from(*total);
-                self.place_of(slot as u64)
-            }
-        }
+    /// Makes what `consistent_hash` looks keys up in, where it is not made yet. This takes milliseconds: it is for the control runtime.
+    pub fn tabulate(&self) {
+        self.levels.tabulate();
     }
-
-    fn place_of(&self, slot: u64) -> usize {
-        self.sums.partition_point(|sum| *sum <= slot)
-    }
-}
-
-/// Running sums of the shares, or nothing when all instances have the same.
-fn sums(found: &[Found]) -> Vec<u64> {
-    let Some(first) = found.first() else { return Vec::new() };
-    if found.iter().all(|one| one.weight == first.weight) {
-        return Vec::new();
-    }
-    let zero = found.iter().any(|one| one.weight == 0);
-    let mut sum = 0;
-    found
-        .iter()
-        .map(|one| {
-            sum += match (one.weight, zero) {
-                (0, _) => 1,
-                (weight, true) => u64::from(weight) * SHARE_OF_ZERO,
-                (weight, false) => u64::from(weight),
-            };
-            sum
-        })
-        .collect()
-}
-
-/// A step near the golden section of `total` that has no factor in common with it, so that `total` steps visit every slot once.
-fn stride(total: u64) -> u64 {
-    let mut step = (total as f64 * 0.618_033_988_75) as u64;
-    while step > 1 && gcd(step, total) != 1 {
-        step -= 1;
-    }
-    step.max(1)
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]
@@ -254,33 +194,6 @@ mod tests {
         let first = EndpointSet::after(&EndpointSet::default(), vec![found(1, 1), found(2, 1)]).expect("first");
         assert!(EndpointSet::after(&first, vec![found(2, 1), found(1, 1), found(1, 1)]).is_none());
         assert!(EndpointSet::after(&first, vec![found(2, 2), found(1, 1)]).is_some(), "another weight is a change");
-    }
-
-    #[test]
-    fn turns_give_every_share_exactly_and_without_bursts() {
-        let set = EndpointSet::after(&EndpointSet::default(), vec![found(1, 5), found(2, 1), found(3, 2)]).expect("set");
-        let turns: Vec<usize> = (0..8).map(|turn| set.place_in_turn(turn)).collect();
-        let count = |place| turns.iter().filter(|one| **one == place).count();
-        assert_eq!((count(0), count(1), count(2)), (5, 1, 2));
-        assert!(turns.windows(4).all(|four| four.iter().any(|one| *one != 0)), "{turns:?}");
-        assert_eq!((set.share(0), set.share(1), set.share(2)), (5, 1, 2));
-    }
-
-    #[test]
-    fn weight_zero_gets_little_but_not_nothing() {
-        let set = EndpointSet::after(&EndpointSet::default(), vec![found(1, 0), found(2, 1)]).expect("set");
-        let total = 101;
-        let zero = (0..total).filter(|turn| set.place_in_turn(*turn) == 0).count();
-        assert_eq!(zero, 1);
-    }
-
-    #[test]
-    fn random_numbers_fall_inside_at_both_ends() {
-        for weights in [[1, 1], [3, 9]] {
-            let set = EndpointSet::after(&EndpointSet::default(), vec![found(1, weights[0]), found(2, weights[1])]).expect("set");
-            assert_eq!(set.place_at_random(0), 0);
-            assert_eq!(set.place_at_random(u64::MAX), 1);
-        }
     }
 
     #[test]

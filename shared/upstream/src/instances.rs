@@ -38,6 +38,8 @@ pub(crate) struct Terms {
     pub(crate) ttl: TtlPlan,
     pub(crate) health: Option<HealthPlan>,
     pub(crate) outliers: OutliersPlan,
+    /// Whether requests are picked by their keys, so that each generation needs its tables.
+    pub(crate) by_key: bool,
 }
 
 /// The instances of one service.
@@ -90,7 +92,7 @@ struct Leases {
 impl Terms {
     /// Those of `plan`.
     pub(crate) fn of(plan: &ServicePlan) -> Self {
-        Self { ttl: plan.ttl, health: plan.health.clone(), outliers: plan.outliers }
+        Self { ttl: plan.ttl, health: plan.health.clone(), outliers: plan.outliers, by_key: plan.balance.hash.is_some() }
     }
 }
 
@@ -271,6 +273,11 @@ impl Instances {
         !self.is_checked.swap(true, Ordering::Relaxed)
     }
 
+    /// Whether any service that holds a lease picks by key.
+    pub(crate) fn is_by_key(&self) -> bool {
+        self.leases().all.iter().any(|(_, terms)| terms.by_key)
+    }
+
     /// Takes in the outcome of one check of one instance.
     pub(crate) fn learn_health(&self, endpoint: &Endpoint, outcome: Outcome, plan: &HealthPlan) {
         self.measures.check(outcome.as_ref().err().copied().unwrap_or("ok"));
@@ -278,6 +285,7 @@ impl Instances {
         let code = outcome.as_ref().err().copied();
         let Learnt { is_first, was, is } = endpoint.checked().learn(outcome, plan, self.clock.now_ms());
         if was != is {
+            let is_back = was == Standing::Unhealthy;
             let (service, instance, was, state) = (&*self.name, endpoint.name(), was.word(), is.word());
             match is {
                 Standing::Foreign => tracing::warn!(
@@ -293,6 +301,9 @@ impl Instances {
                 _ => tracing::info!(service, instance, was, state, "the standing of an instance has changed"),
             }
             self.count_standings();
+            if is_back {
+                endpoint.began(moment::now_ms());
+            }
         }
         if is_first || was != is {
             self.recount();
@@ -302,6 +313,7 @@ impl Instances {
     /// Something has happened by which the rank of an instance may have changed: what is counted of ranks is counted anew, and whoever waits
     /// for such news is told. Never per request.
     pub(crate) fn recount(&self) {
+        self.set.load().recount(moment::now_ms());
         self.count_ejected();
         self.checks.send_modify(|count| *count += 1);
     }
@@ -380,9 +392,14 @@ impl Lease {
         let mut leases = instances.leases();
         let number = leases.next;
         leases.next += 1;
+        let by_key = terms.by_key;
         leases.all.push((number, terms));
         instances.follow_youngest(&leases);
         drop(leases);
+        if by_key {
+            // A generation that is published from now on has its tables.
+            instances.endpoints().tabulate();
+        }
         Self { instances, number }
     }
 }

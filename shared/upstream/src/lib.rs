@@ -10,6 +10,7 @@ pub mod discover;
 pub mod endpoint;
 pub mod endpoints;
 mod instances;
+mod levels;
 pub mod lookup;
 pub mod measures;
 pub mod moment;
@@ -22,6 +23,8 @@ pub mod snapshot;
 pub mod health;
 pub mod outlier;
 pub mod pick;
+mod speed;
+mod stable_hash;
 
 mod answer;
 mod breaker;
@@ -38,8 +41,10 @@ mod stream;
 mod upload;
 
 pub mod affinity;
+mod cookies;
 pub mod errand;
 pub mod fault;
 pub mod pool;
 pub mod send;
+mod sticky;
 pub mod trip;

@@ -3,13 +3,16 @@
 //! In: a plan, and what served before it. Out: an instance for each attempt, and a snapshot for operators.
 //! Never: asks a name service itself, or makes a request wait.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderValue};
 use settings::clock::Clock;
 use telemetry::metrics::Metrics;
 use wire::tasks::Tasks;
 
+use crate::affinity::Affinity;
 use crate::budget::Budget;
 use crate::ceiling::Ceiling;
 use crate::config::balance::Balance;
@@ -18,14 +21,17 @@ use crate::endpoint::{Address, Endpoint};
 use crate::endpoints::{EndpointSet, Found};
 use crate::guard::Guard;
 use crate::instances::{Instances, Lease, Terms};
+use crate::levels::Level;
 use crate::lookup::Lookup;
 use crate::measures::Measures;
 use crate::observed::Observed;
-use crate::pick::{self, Asked, Tried};
+use crate::pick::tried::Tried;
+use crate::pick::{self, Asked, PickFault};
 use crate::plan::ServicePlan;
 use crate::plan::discover::DiscoverPlan;
-use crate::snapshot::{EjectionSnapshot, EndpointSnapshot, FailureSnapshot, HistorySnapshot, ServiceSnapshot};
-use crate::{discover, health, moment, outlier};
+use crate::snapshot::{EjectionSnapshot, EndpointSnapshot, FailureSnapshot, HistorySnapshot, LevelSnapshot, ServiceSnapshot};
+use crate::trip::Trip;
+use crate::{cookies, discover, health, moment, outlier, sticky};
 
 /// A service that runs. Dropping the last handle ends its discovery and retires its instances, unless a later configuration of the service goes on
 /// with them.
@@ -150,12 +156,16 @@ impl Service {
             }),
             connections: self.ceiling().open(),
             handed_down: set.is_handed_down(),
+            levels: level_snapshots(&set, self.plan.balance.panic_percent, now_ms),
             endpoints: set
                 .endpoints()
                 .iter()
-                .map(|endpoint| EndpointSnapshot {
+                .zip(set.found())
+                .map(|(endpoint, found)| EndpointSnapshot {
                     address: endpoint.name().to_owned(),
                     host: endpoint.host().map(str::to_owned),
+                    weight: found.weight,
+                    priority: found.priority,
                     in_flight: endpoint.in_flight(),
                     consecutive_failures: endpoint.consecutive_failures(),
                     ejected: endpoint.is_avoided(now_ms),
@@ -175,21 +185,48 @@ impl Service {
         HistorySnapshot { name: self.plan.name.to_string(), generation, generations: self.instances.history().all() }
     }
 
-    /// The instance for the next attempt of a request that has tried `tried` and `may_try` an instance whose ejection is over.
-    pub(crate) fn pick(&self, random: impl FnMut() -> u64, tried: &Tried, may_try: bool) -> Option<Picked> {
+    /// Where a request with these headers would rather go; `now_s` is Unix time in seconds. Nothing is allocated.
+    #[must_use]
+    pub fn affinity(&self, headers: &HeaderMap, caller: Option<&str>, client: Option<IpAddr>, now_s: u64) -> Affinity {
+        Affinity::of(&self.plan.balance, self.name(), headers, caller, client, now_s)
+    }
+
+    /// Takes the sticky cookie out of a request: it is the gateway's, and no business of an instance.
+    pub fn hide_cookie(&self, headers: &mut HeaderMap) {
+        if let Some(plan) = &self.plan.balance.sticky {
+            cookies::remove(headers, &plan.cookie);
+        }
+    }
+
+    /// The `Set-Cookie` field for the answer to a request that went to where `trip` says: where clients are sent back to their instance, and this one
+    /// had no cookie for it, or one whose life is half over.
+    #[must_use]
+    pub fn stick(&self, trip: &Trip, affinity: Affinity, now_s: u64) -> Option<HeaderValue> {
+        let plan = self.plan.balance.sticky.as_ref()?;
+        let instance = trip.instance.as_ref()?.hash();
+        if affinity.wanted == Some(instance) && !affinity.is_aging {
+            return None;
+        }
+        sticky::write(plan, self.name(), instance, now_s)
+    }
+
+    /// The instance for the next attempt of a request that has tried `tried`, would rather go where `affinity` says, and `may_try` an instance whose
+    /// ejection is over.
+    pub(crate) fn pick(&self, random: impl FnMut() -> u64, tried: &Tried, affinity: Affinity, may_try: bool) -> Result<Picked, PickFault> {
         let set = self.instances.set().load();
         let now_ms = moment::now_ms();
-        let asked = Asked { tried, checked: self.plan.health.is_some(), may_try, now_ms };
-        let endpoint = match self.plan.balance {
-            Balance::LeastRequest => pick::least_request(&set, random, asked),
-            Balance::RoundRobin => pick::round_robin(&set, self.instances.next_turn(), asked),
-        }?;
+        let in_flight = u64::try_from(self.measures().in_flight.get()).unwrap_or(0);
+        let asked = Asked { tried, affinity, checked: self.plan.health.is_some(), may_try, in_flight, now_ms };
+        let endpoint = pick::choose(&set, &self.plan.balance, || self.instances.next_turn(), random, asked)?;
         let is_trial = endpoint.claim_trial(now_ms);
-        Some(Picked { endpoint: Arc::clone(endpoint), generation: set.generation(), is_trial })
+        Ok(Picked { endpoint: Arc::clone(endpoint), generation: set.generation(), is_trial })
     }
 
     /// Takes in what an attempt has shown of `endpoint`.
     pub(crate) fn observe(&self, endpoint: &Arc<Endpoint>, observed: &Observed) {
+        if self.plan.balance.picker == Balance::PeakEwma {
+            endpoint.speed().observe(observed);
+        }
         self.instances.observe(endpoint, observed, &self.plan.outliers);
     }
 
@@ -224,6 +261,20 @@ impl Service {
     pub(crate) fn instances(&self) -> &Arc<Instances> {
         &self.instances
     }
+}
+
+/// The levels, counted for whoever looks.
+fn level_snapshots(set: &EndpointSet, panic_percent: u32, now_ms: u64) -> Vec<LevelSnapshot> {
+    set.recount(now_ms);
+    let chosen = set.levels().choose(panic_percent);
+    let level = |(place, level): (usize, &Level)| LevelSnapshot {
+        priority: level.priority(),
+        instances: level.members().len(),
+        usable: level.usable() as usize,
+        is_in_use: place == chosen.place,
+        is_panic: place == chosen.place && chosen.is_panic,
+    };
+    set.levels().all().iter().enumerate().map(level).collect()
 }
 
 /// Finds the instances for the first time, and from then on again and again where they may change.

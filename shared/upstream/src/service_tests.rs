@@ -104,7 +104,7 @@ fn what_does_not_concern_the_instances_leaves_them_as_they_are() {
     let mut changed = base.clone();
     (changed.timeouts.connect, changed.timeouts.idle) = (Duration::from_secs(9), Duration::from_secs(9));
     changed.retries.attempts_max = 1;
-    changed.balance = Balance::RoundRobin;
+    changed.balance.picker = Balance::RoundRobin;
     changed.pool.connections_max = 7;
     changed.retries.budget.percent = 5;
     let next = after(Some(&before), changed.clone(), &metrics);

@@ -26,6 +26,8 @@ pub struct ServiceSnapshot {
     /// Whether a former way of discovery has found its instances, which stay in use until the present one answers; absent if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub handed_down: bool,
+    /// The tiers of failover, in their order.
+    pub levels: Vec<LevelSnapshot>,
     /// Its instances, ordered by address.
     pub endpoints: Vec<EndpointSnapshot>,
 }
@@ -63,6 +65,10 @@ pub struct EndpointSnapshot {
     pub address: String,
     /// The name that led to it.
     pub host: Option<String>,
+    /// Its share against the others of its priority.
+    pub weight: u16,
+    /// The lowest number is used first.
+    pub priority: u16,
     /// Requests under way.
     pub in_flight: u32,
     /// Failed connection attempts since the last good one.
@@ -80,6 +86,23 @@ pub struct EndpointSnapshot {
     /// What the active checks say of it; absent where there are none, or none yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthSnapshot>,
+}
+
+/// The instances of one priority at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LevelSnapshot {
+    /// Their number in SRV records.
+    pub priority: u16,
+    /// How many there are.
+    pub instances: usize,
+    /// How many of them may be used.
+    pub usable: usize,
+    /// Whether requests go there now.
+    #[serde(rename = "in_use")]
+    pub is_in_use: bool,
+    /// Whether too few are usable everywhere, so that failing checks are doubted.
+    #[serde(rename = "panic")]
+    pub is_panic: bool,
 }
 
 /// Why one instance is left alone at one moment.

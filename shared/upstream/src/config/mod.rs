@@ -21,8 +21,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::files::Files;
 use settings::report::Report;
+use settings::units::Span;
 
-use crate::config::balance::Balance;
+use crate::config::balance::{Balance, HashConfig, StickyConfig, Written, default_panic_percent};
 use crate::config::breaker::BreakerConfig;
 use crate::config::discover::{DiscoverConfig, TtlConfig};
 use crate::config::limits::LimitsConfig;
@@ -47,6 +48,19 @@ pub struct ServiceConfig {
     /// How one of them is picked for a request.
     #[serde(default)]
     pub balance: Balance,
+    /// What `consistent_hash` goes by.
+    #[serde(default)]
+    pub hash: Option<HashConfig>,
+    /// A cookie that brings a client back to the instance that has served it.
+    #[serde(default)]
+    pub sticky: Option<StickyConfig>,
+    /// How long an instance that comes beside others, or comes back, is spared: its part rises from a tenth to all of its share; 0s for not at all.
+    #[serde(default)]
+    pub slow_start: Span,
+    /// Below so many percent of usable instances a priority passes its requests to the next one; where all are below, failing checks are doubted
+    /// and all instances used. 0 uses the last usable one, and then refuses.
+    #[serde(default = "default_panic_percent")]
+    pub panic_percent: u32,
     /// What is spoken to them.
     #[serde(default)]
     pub protocol: ProtocolConfig,
@@ -86,6 +100,10 @@ impl ServiceConfig {
         Self {
             discover,
             balance: Balance::default(),
+            hash: None,
+            sticky: None,
+            slow_start: Span::default(),
+            panic_percent: default_panic_percent(),
             protocol: ProtocolConfig::default(),
             tls: None,
             ttl: TtlConfig::default(),
@@ -107,6 +125,14 @@ impl ServiceConfig {
         let name = key.split_once('.').map_or(key, |(_, name)| name);
         let name = lawful_name(name, key, report);
         let discover = self.discover.check(&format!("{key}.discover"), files, report);
+        let balance = Written {
+            balance: self.balance,
+            hash: self.hash.as_ref(),
+            sticky: self.sticky.as_ref(),
+            slow_start: self.slow_start,
+            panic_percent: self.panic_percent,
+        };
+        let balance = balance.check(key, files, report);
         let tls = match &self.tls {
             None => Some(None),
             Some(tls) => tls.check(&format!("{key}.tls"), files, discover.as_ref(), self.protocol, report).map(Some),
@@ -128,7 +154,7 @@ impl ServiceConfig {
         Some(ServicePlan {
             name: name?.into(),
             discover: discover?,
-            balance: self.balance,
+            balance: balance?,
             protocol: self.protocol.plan(),
             tls: tls?,
             ttl: ttl?,

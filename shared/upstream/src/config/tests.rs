@@ -7,6 +7,7 @@ use settings::units::Span;
 use super::*;
 use crate::config::health::HealthConfig;
 use crate::config::outliers::{OutliersConfig, Whose};
+use crate::plan::balance::{BalancePlan, HashOn, HashPlan};
 use crate::plan::discover::{DiscoverPlan, Entry};
 use crate::plan::health::ProbePlan;
 use crate::plan::protocol::Protocol;
@@ -24,7 +25,7 @@ fn the_short_form_takes_every_default() {
     let plan = plan.unwrap_or_else(|| panic!("{complaints:?}"));
     assert_eq!(&*plan.name, "orders");
     assert_eq!(plan.discover, DiscoverPlan::Srv { name: "_http._tcp.orders.demo.".into() });
-    assert_eq!(plan.balance, Balance::LeastRequest);
+    assert_eq!(plan.balance, BalancePlan::of(Balance::LeastRequest));
     assert_eq!((plan.ttl.min.as_secs(), plan.ttl.max.as_secs(), plan.timeouts.connect.as_secs()), (1, 5, 2));
     assert_eq!(plan.timeouts.upload_idle.as_secs(), 30);
     assert_eq!((plan.pool.idle_max, plan.pool.connections_max, plan.retries.attempts_max), (32, 1024, 3));
@@ -224,9 +225,72 @@ fn names_that_dns_would_refuse_are_refused() {
 #[test]
 fn the_schema_names_every_kind() {
     let schema = serde_json::to_string(&schemars::schema_for!(ServiceConfig)).expect("json");
-    for kind in ["static", "dns", "srv", "unix", "least_request", "round_robin"] {
+    for kind in ["static", "dns", "srv", "unix", "least_request", "round_robin", "weighted", "peak_ewma", "consistent_hash", "caller"] {
         assert!(schema.contains(&format!("\"{kind}\"")), "{kind}");
     }
+}
+
+#[test]
+fn a_rule_and_its_key_come_together() {
+    const HERE: &str = "discover: { kind: dns, name: a.demo, port: 1 }";
+    let lawful = |rest: &str| match read(&format!("{HERE}\n{rest}")) {
+        (Some(plan), _) => plan.balance,
+        (None, complaints) => panic!("{rest}: {complaints:?}"),
+    };
+    for (rest, on) in [
+        ("{ on: header, name: X-Tenant }", HashOn::Header("x-tenant".parse().expect("a name"))),
+        ("{ on: cookie, name: id }", HashOn::Cookie("id".into())),
+        ("{ on: caller }", HashOn::Caller),
+        ("{ on: address }", HashOn::Address),
+    ] {
+        let hash = lawful(&format!("balance: consistent_hash\nhash: {rest}")).hash;
+        assert_eq!(hash, Some(HashPlan { on, load_max_percent: 125 }));
+    }
+    let more = lawful("balance: peak_ewma\nslow_start: 10s\npanic_percent: 0");
+    assert_eq!((more.picker, more.slow_start.as_secs(), more.panic_percent, more.hash), (Balance::PeakEwma, 10, 0, None));
+    for (rest, key) in [
+        ("balance: consistent_hash", "hash"),
+        ("hash: { on: caller }", "hash"),
+        ("balance: consistent_hash\nhash: { on: header }", "hash.name"),
+        ("balance: consistent_hash\nhash: { on: header, name: \"x y\" }", "hash.name"),
+        ("balance: consistent_hash\nhash: { on: cookie, name: \"a=b\" }", "hash.name"),
+        ("balance: consistent_hash\nhash: { on: address, name: x }", "hash.name"),
+        ("balance: consistent_hash\nhash: { on: caller, load_max_percent: 99 }", "hash.load_max_percent"),
+        ("balance: consistent_hash\nhash: { on: caller, load_max_percent: 1001 }", "hash.load_max_percent"),
+        ("slow_start: 61m", "slow_start"),
+        ("panic_percent: 101", "panic_percent"),
+        ("sticky: { key: missing.secret }", "sticky.key"),
+    ] {
+        let (plan, complaints) = read(&format!("{HERE}\n{rest}"));
+        assert!(plan.is_none(), "{rest}");
+        assert!(complaints.len() == 1 && complaints[0].starts_with(&format!("services.orders.{key} ")), "{rest}: {complaints:?}");
+    }
+}
+
+#[test]
+fn a_sticky_secret_is_one_of_32_bytes_and_equal_only_to_itself() {
+    let folder = std::env::temp_dir().join(format!("upstream-sticky-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("folder");
+    let sticky = |secret: &str, rest: &str| {
+        std::fs::write(folder.join("secret"), secret).expect("written");
+        let yaml = format!("discover: {{ kind: dns, name: a.demo, port: 1 }}\nsticky: {{ key: secret{rest} }}\n");
+        let mut report = Report::new();
+        let config: Option<ServiceConfig> = settings::read::read("gw.yaml", &yaml, &|_| None, &mut report);
+        let plan = config.and_then(|config| config.check("services.orders", &Files::of(&folder), &mut report));
+        let keys: Vec<String> = report.complaints().iter().map(|complaint| complaint.key.clone()).collect();
+        (plan.and_then(|plan| plan.balance.sticky), keys)
+    };
+    let (one, other) = ("one secret of thirty-two bytes...", "another secret of thirty-two bytes");
+    let plan = sticky(one, "").0.expect("a plan");
+    assert_eq!((&*plan.cookie, plan.life.as_secs()), ("gw-instance", 3_600));
+    assert!(!format!("{plan:?}").contains("secret of"), "{plan:?}");
+    assert_eq!(sticky(&format!("{one}\n"), "").0.as_ref(), Some(&plan), "an editor's line break is not the secret's");
+    assert_ne!(sticky(other, "").0, Some(plan));
+    assert_eq!(sticky("too short", "").1, ["services.orders.sticky.key"]);
+    assert_eq!(sticky(one, ", cookie: \"a b\"").1, ["services.orders.sticky.cookie"]);
+    assert_eq!(sticky(one, ", life: 999ms").1, ["services.orders.sticky.life"]);
+    assert_eq!(sticky(one, ", life: 9601h").1, ["services.orders.sticky.life"]);
+    std::fs::remove_dir_all(&folder).expect("removed");
 }
 
 #[test]

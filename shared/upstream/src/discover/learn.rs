@@ -151,6 +151,15 @@ impl Instances {
         let (number, leaving) = (generation.generation, before.missing_in(&next).cloned().collect::<Vec<Arc<Endpoint>>>());
         self.history.keep(generation);
         self.measures.generations.inc();
+        let now_ms = moment::now_ms();
+        if !before.endpoints().is_empty() {
+            // Not the first ones of all: nobody is there to spare them.
+            next.missing_in(&before).for_each(|endpoint| endpoint.began(now_ms));
+        }
+        next.recount(now_ms);
+        if self.is_by_key() {
+            next.tabulate();
+        }
         // First the new set, then the farewell: nobody may pick from a set of which all are gone.
         self.set.store(next);
         for endpoint in leaving {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::endpoint::Endpoint;
 use crate::endpoints::EndpointSet;
 use crate::instances::Instances;
+use crate::moment;
 use crate::observed::Observed;
 use crate::outlier::cause::Cause;
 use crate::outlier::latency::slow;
@@ -115,6 +116,7 @@ impl Instances {
     }
 
     fn tell_back(&self, endpoint: &Endpoint, cause: Cause, out: Option<Duration>) {
+        endpoint.began(moment::now_ms());
         let (service, instance, out_ms) = (self.name(), endpoint.name(), out.map(|out| out.as_millis() as u64));
         tracing::info!(service, instance, cause = cause.word(), out_ms, "an instance that was left alone is well again");
         self.recount();

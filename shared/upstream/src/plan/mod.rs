@@ -1,5 +1,6 @@
 //! A service as meant: everything resolved, nothing optional that means "default".
 
+pub mod balance;
 pub mod breaker;
 pub mod discover;
 pub mod health;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use wire::tls::client::ClientTls;
 
-use crate::config::balance::Balance;
+use crate::plan::balance::BalancePlan;
 use crate::plan::breaker::BreakerPlan;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
 use crate::plan::health::HealthPlan;
@@ -35,7 +36,7 @@ pub struct ServicePlan {
     /// The clamp around the time to live of answers.
     pub ttl: TtlPlan,
     /// How one of them is picked.
-    pub balance: Balance,
+    pub balance: BalancePlan,
     /// What is spoken to them.
     pub protocol: Protocol,
     /// How connections to them are secured; `None` is plain HTTP.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use wire::body::Body;
 
+use crate::affinity::Affinity;
 use crate::endpoint::Endpoint;
 use crate::fault::SendFault;
 use crate::gate::Pass;
@@ -17,7 +18,7 @@ use crate::measures::Outcome;
 use crate::moment;
 use crate::outgoing::is_repeatable;
 use crate::patience::Patience;
-use crate::pick::Tried;
+use crate::pick::tried::Tried;
 use crate::pool::Pools;
 use crate::service::{Picked, Service};
 use crate::trip::Trip;
@@ -30,6 +31,8 @@ pub(super) struct Journey<'a> {
     pub(super) patience: Patience,
     /// The most attempts, by the service's options and by what others have left.
     pub(super) attempts_max: u32,
+    /// Where the request would rather go.
+    pub(super) affinity: Affinity,
     /// Whether each attempt tells its number.
     pub(super) tells_attempt: bool,
     /// The place at the service, until an answer holds it.
@@ -126,10 +129,9 @@ impl Journey<'_> {
         if pauses {
             last = self.pause(last).await?;
         }
-        let Some(Picked { endpoint, generation, is_trial }) = self.service.pick(|| self.pools.random(), &self.tried, may_try) else {
-            self.service.measures().attempt(Outcome::NoInstances);
-            return Err(SendFault::NoInstances);
-        };
+        let picked = self.service.pick(|| self.pools.random(), &self.tried, self.affinity, may_try);
+        let picked = picked.map_err(SendFault::from).inspect_err(|fault| self.service.measures().attempt(outcome(fault)));
+        let Picked { endpoint, generation, is_trial } = picked?;
         if !pauses && last.is_some() && self.tried.contains(&endpoint) {
             // Nobody else is left to ask.
             self.pause(last).await?;

@@ -26,7 +26,7 @@ use crate::guard::{self, Admitted};
 use crate::moment;
 use crate::outgoing::prepare;
 use crate::patience::Patience;
-use crate::pick::Tried;
+use crate::pick::tried::Tried;
 use crate::pool::Pools;
 use crate::send::journey::Journey;
 use crate::service::Service;
@@ -66,6 +66,7 @@ pub async fn send(
         service,
         patience,
         attempts_max: service.plan().retries.attempts_max.min(errand.attempts_max.unwrap_or(u32::MAX)),
+        affinity: errand.affinity,
         tells_attempt: errand.tells_attempt,
         pass: Some(pass),
         trip,

@@ -14,7 +14,7 @@ const TOO_MANY: &str = "HTTP/1.1 429 X\r\ncontent-length: 0\r\n\r\n";
 fn bench(instances: &[&Instance]) -> Bench {
     let addresses: Vec<&String> = instances.iter().map(|instance| &instance.address).collect();
     // The breaker would refuse what the ejection lets through.
-    Bench::planned(&addresses, |config| config.breaker = None, |plan| plan.balance = Balance::RoundRobin)
+    Bench::planned(&addresses, |config| config.breaker = None, |plan| plan.balance.picker = Balance::RoundRobin)
 }
 
 fn cause(bench: &Bench, place: usize) -> Option<Cause> {

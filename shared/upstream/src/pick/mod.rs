@@ -1,0 +1,134 @@
+//! Which instance a request goes to: pure functions over one set of endpoints.
+//!
+//! In: the set, a turn or random numbers, what is known of the request, the time. Out: one endpoint, or why there is none. Never: loops over the
+//! set unless most of it is no good; picks a tried one while one that may answer is left.
+//!
+//! First the instance that the request's sticky cookie names, if it is well. Then the level that takes requests now (`levels`), and in it an open
+//! instance by the service's rule. Where the rule finds none, the best of all by the truth table (`health::verdict`), level by level: those that
+//! nothing speaks against, the same of those that this request has tried, and last the poor ones, which are left alone, fail their checks or say
+//! that they are not ready. A poor one's refusal would be final, so that a request is rather sent again where it broke.
+//!
+//! When too few are well in every level, what the checks and the answers say is doubted (`rank`): it may be wrong, and must not take the whole service down.
+
+mod consistent_hash;
+mod least_request;
+mod peak_ewma;
+pub(crate) mod rank;
+mod round_robin;
+pub mod tried;
+mod view;
+mod weighted;
+
+use std::sync::Arc;
+
+use crate::affinity::Affinity;
+use crate::config::balance::Balance;
+use crate::endpoint::Endpoint;
+use crate::endpoints::EndpointSet;
+use crate::fault::SendFault;
+use crate::health::verdict::Rank;
+use crate::levels::Levels;
+use crate::pick::tried::Tried;
+use crate::pick::view::View;
+use crate::plan::balance::BalancePlan;
+
+/// What a pick knows of a request and its service.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'t> {
+    /// The instances that it has tried.
+    pub tried: &'t Tried,
+    /// Where it would rather go.
+    pub affinity: Affinity,
+    /// Whether the service's instances are checked, so that one of which nothing is known yet waits for its first check.
+    pub checked: bool,
+    /// Whether it may try an instance whose ejection is over: it may be sent again, or is refused without harm.
+    pub may_try: bool,
+    /// Requests that the service has under way at all instances.
+    pub in_flight: u64,
+    /// The time ([`crate::moment`]).
+    pub now_ms: u64,
+}
+
+/// Why there is no instance for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PickFault {
+    /// None is known, or none that speaks a treaty that is understood here.
+    NoInstances,
+    /// All are poor, and the service wants none of those (`panic_percent: 0`).
+    AllEjected,
+}
+
+impl From<PickFault> for SendFault {
+    fn from(fault: PickFault) -> Self {
+        match fault {
+            PickFault::NoInstances => Self::NoInstances,
+            PickFault::AllEjected => Self::AllEjected,
+        }
+    }
+}
+
+/// The instance for the next attempt. `turn` gives a number that counts up by one for every call in the process; `random` gives random ones.
+///
+/// # Errors
+/// There is none.
+pub fn choose<'a>(
+    set: &'a EndpointSet,
+    plan: &BalancePlan,
+    turn: impl FnOnce() -> usize,
+    mut random: impl FnMut() -> u64,
+    asked: Asked<'_>,
+) -> Result<&'a Arc<Endpoint>, PickFault> {
+    let levels = set.levels();
+    if let Some(wanted) = asked.affinity.wanted.and_then(|hash| levels.named(hash))
+        && rank::rank(wanted, &asked).is_some_and(|rank| rank <= Rank::Unchecked)
+        && !asked.tried.contains(wanted)
+    {
+        return Ok(wanted);
+    }
+    levels.freshen(asked.now_ms);
+    let chosen = levels.choose(plan.panic_percent);
+    let Some(level) = levels.all().get(chosen.place) else { return Err(PickFault::NoInstances) };
+    let view = View { level, asked, slow_start: plan.slow_start, is_panic: chosen.is_panic };
+    if let Some(endpoint) = by_rule(&view, plan, turn, &mut random) {
+        return Ok(endpoint);
+    }
+    match best(levels, chosen.place, &view, random() as usize) {
+        None => Err(PickFault::NoInstances),
+        Some((_, rank)) if rank.is_poor() && plan.panic_percent == 0 => Err(PickFault::AllEjected),
+        Some((endpoint, _)) => Ok(endpoint),
+    }
+}
+
+/// An open instance of the level, by the service's rule.
+fn by_rule<'a>(
+    view: &View<'a, '_>,
+    plan: &BalancePlan,
+    turn: impl FnOnce() -> usize,
+    random: &mut impl FnMut() -> u64,
+) -> Option<&'a Arc<Endpoint>> {
+    match plan.picker {
+        Balance::LeastRequest => least_request::pick(view, random),
+        Balance::RoundRobin => round_robin::pick(view, turn()),
+        Balance::Weighted => weighted::pick(view, random),
+        Balance::PeakEwma => peak_ewma::pick(view, random),
+        Balance::ConsistentHash => match (view.level.table(), view.asked.affinity.hash, &plan.hash) {
+            (Some(table), Some(key), Some(hash)) => consistent_hash::pick(view, table, key, hash.load_max_percent),
+            _ => least_request::pick(view, random),
+        },
+    }
+}
+
+/// The best of all, those of the level at `chosen` before their equals of the others; in one level the next one from `start`.
+fn best<'a>(levels: &'a Levels, chosen: usize, view: &View<'a, '_>, start: usize) -> Option<(&'a Arc<Endpoint>, Rank)> {
+    let order = std::iter::once(chosen).chain((0..levels.all().len()).filter(|place| *place != chosen));
+    let members = order.filter_map(|place| levels.all().get(place)).flat_map(|level| {
+        let members = level.members();
+        let from = start % members.len().max(1);
+        members.iter().skip(from).chain(members.iter().take(from))
+    });
+    let usable = members.filter_map(|endpoint| Some((endpoint, view.rank(endpoint)?)));
+    usable.min_by_key(|(endpoint, rank)| (rank.is_poor(), view.asked.tried.contains(endpoint), *rank))
+}
+
+#[cfg(test)]
+mod tests;

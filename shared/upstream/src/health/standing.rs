@@ -126,6 +126,18 @@ impl Checked {
         Learnt { is_first, was, is }
     }
 
+    /// A connection could not be made: whoever is there next is another process, of which the checks have said nothing yet. `true` when the
+    /// standing has changed.
+    pub(crate) fn doubt(&self) -> bool {
+        // The lock keeps a check that ends just now from being doubted unread.
+        let _facts = self.facts();
+        let is_doubted = self.standing() == Standing::Healthy;
+        if is_doubted {
+            self.standing.store(Standing::Unknown as u8, Ordering::Relaxed);
+        }
+        is_doubted
+    }
+
     /// Nobody checks it any more.
     pub(crate) fn forget(&self) {
         *self.facts() = Facts::default();
@@ -200,6 +212,21 @@ mod tests {
     fn course(outcomes: impl IntoIterator<Item = Outcome>) -> Vec<Standing> {
         let checked = Checked::default();
         outcomes.into_iter().map(|outcome| checked.learn(outcome, &PLAN, 1).is).collect()
+    }
+
+    #[test]
+    fn who_refused_a_connection_is_believed_to_be_well_after_the_next_check_alone() {
+        let checked = Checked::default();
+        assert!(!checked.doubt(), "nothing was known");
+        checked.learn(Ok(Some(word())), &PLAN, 1);
+        assert!(checked.doubt());
+        assert_eq!(checked.standing(), Standing::Unknown);
+        assert!(!checked.doubt());
+        // Another process in its place, which has found no instances yet.
+        checked.learn(Ok(Some(Word { ready: false, ..word() })), &PLAN, 2);
+        assert!(!checked.doubt() && checked.standing() == Standing::NotReady, "what is worse stays");
+        checked.learn(Ok(Some(word())), &PLAN, 3);
+        assert_eq!(checked.standing(), Standing::Healthy);
     }
 
     #[test]

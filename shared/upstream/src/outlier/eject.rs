@@ -34,6 +34,9 @@ impl Instances {
             endpoint.record().count_ejection();
             self.tell_ejected(endpoint, Cause::ConnectFailed, Duration::from_millis(crate::endpoint::AVOID_MS_FIRST));
         }
+        if endpoint.checked().doubt() {
+            self.count_standings();
+        }
     }
 
     /// A connection to `endpoint` was made.

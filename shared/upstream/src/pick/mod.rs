@@ -89,10 +89,11 @@ pub fn choose<'a>(
     let chosen = levels.choose(plan.panic_percent);
     let Some(level) = levels.all().get(chosen.place) else { return Err(PickFault::NoInstances) };
     let view = View { level, asked, slow_start: plan.slow_start, is_panic: chosen.is_panic };
-    if let Some(endpoint) = by_rule(&view, plan, turn, &mut random) {
+    let turn = (plan.picker == Balance::RoundRobin).then(turn);
+    if let Some(endpoint) = by_rule(&view, plan, turn.unwrap_or_default(), &mut random) {
         return Ok(endpoint);
     }
-    match best(levels, chosen.place, &view, random() as usize) {
+    match best(levels, chosen.place, &view, turn.unwrap_or_else(|| random() as usize)) {
         None => Err(PickFault::NoInstances),
         Some((_, rank)) if rank.is_poor() && plan.panic_percent == 0 => Err(PickFault::AllEjected),
         Some((endpoint, _)) => Ok(endpoint),
@@ -100,15 +101,10 @@ pub fn choose<'a>(
 }
 
 /// An open instance of the level, by the service's rule.
-fn by_rule<'a>(
-    view: &View<'a, '_>,
-    plan: &BalancePlan,
-    turn: impl FnOnce() -> usize,
-    random: &mut impl FnMut() -> u64,
-) -> Option<&'a Arc<Endpoint>> {
+fn by_rule<'a>(view: &View<'a, '_>, plan: &BalancePlan, turn: usize, random: &mut impl FnMut() -> u64) -> Option<&'a Arc<Endpoint>> {
     match plan.picker {
         Balance::LeastRequest => least_request::pick(view, random),
-        Balance::RoundRobin => round_robin::pick(view, turn()),
+        Balance::RoundRobin => round_robin::pick(view, turn),
         Balance::Weighted => weighted::pick(view, random),
         Balance::PeakEwma => peak_ewma::pick(view, random),
         Balance::ConsistentHash => match (view.level.table(), view.asked.affinity.hash, &plan.hash) {

@@ -14,6 +14,16 @@ fn an_empty_set_has_nobody() {
 }
 
 #[test]
+fn those_that_are_all_equally_poor_take_turns_too() {
+    let set = set(&[0; 3]);
+    for endpoint in set.endpoints() {
+        endpoint.connect_failed(5, 5);
+    }
+    let picked = |turn| place(&set, choose(&set, &plan(Balance::RoundRobin), || turn, numbers(1), fresh(6)).expect("one"));
+    assert_eq!([0, 1, 2, 3].map(picked), [0, 1, 2, 0]);
+}
+
+#[test]
 fn more_attempts_than_memory_forget_the_oldest() {
     let set = set(&[0; 10]);
     let mut tried = Tried::default();

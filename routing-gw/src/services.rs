@@ -14,6 +14,13 @@ use crate::health;
 /// How long the start waits for first answers of discovery; a service without any is told by `/readyz`, not by a start that never ends.
 const FIRST_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
+/// How long a process that knows nothing of any service keeps its doors shut. While they are, tier 1 asks another replica free of charge; behind
+/// open ones each request would get a final "no instances".
+const ANY_ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// The pause between two looks at whether there is an answer.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Starts the services in the order of their plans, and waits for first answers of those that are new.
 pub(crate) async fn start(plans: &[ServicePlan], before: &[Arc<Service>], control: &Control) -> Vec<Arc<Service>> {
     let before: HashMap<&str, &Arc<Service>> = before.iter().map(|service| (service.name(), service)).collect();
@@ -28,6 +35,15 @@ pub(crate) async fn start(plans: &[ServicePlan], before: &[Arc<Service>], contro
         if !before.get(service.name()).is_some_and(|former| former.plan().discover == service.plan().discover) {
             service.wait_first(until.saturating_duration_since(Instant::now())).await;
         }
+    }
+    if before.is_empty() {
+        // Nothing is known when nobody could be asked, which passes; a certain "no" is an answer to serve by.
+        let any = async {
+            while !services.is_empty() && !services.iter().any(|service| is_answered(&service.snapshot())) {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let _ = tokio::time::timeout(ANY_ANSWER_WITHIN, any).await;
     }
     services
 }

@@ -1,6 +1,6 @@
 //! What one pick costs, by each rule, among few instances and among many.
 //!
-//! In: a level of instances of unequal weight, some under load. Out: time per pick. Run with `cargo bench -p upstream --bench pick`, on a quiet
+//! In: a level of idle instances of unequal weight, and a key for each request. Out: time per pick. Run with `cargo bench -p upstream --bench pick`, on a quiet
 //! machine, and take the lowest of several runs.
 
 use std::hint::black_box;

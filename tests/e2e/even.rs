@@ -30,7 +30,7 @@ fn ask(rig: &Rig, clients: usize, streams: usize) {
         for _ in 0..clients {
             let io = TokioIo::new(handshake(door, &identity, &[b"h2"]).await.expect("a connection"));
             let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("h2");
-            tokio::spawn(connection);
+            tokio::runtime::Handle::current().spawn(connection);
             for _ in 0..streams {
                 let (mut sender, editor) = (sender.clone(), editor.clone());
                 tasks.spawn(async move {

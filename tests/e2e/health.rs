@@ -51,7 +51,7 @@ impl Scripted {
     async fn serve(listener: TcpListener, says: Arc<Says>) {
         while let Ok((stream, _)) = listener.accept().await {
             let says = Arc::clone(&says);
-            tokio::spawn(async move {
+            tokio::runtime::Handle::current().spawn(async move {
                 let service = service_fn(move |request: Request<Incoming>| {
                     let status = if request.uri().path() == "/healthz" {
                         &says.check
@@ -171,7 +171,7 @@ fn grpc_health(runtime: &Runtime, serving: &Arc<AtomicU16>) -> SocketAddr {
     runtime.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let serving = Arc::clone(&serving);
-            tokio::spawn(async move {
+            tokio::runtime::Handle::current().spawn(async move {
                 let Ok(mut connection) = h2::server::handshake(stream).await else { return };
                 while let Some(Ok((request, mut respond))) = connection.accept().await {
                     assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");

@@ -43,7 +43,7 @@ async fn instance(listener: TcpListener, tls: Option<TlsAcceptor>, seen: Arc<See
     loop {
         let Ok((socket, _)) = listener.accept().await else { return };
         let (tls, seen) = (tls.clone(), Arc::clone(&seen));
-        tokio::spawn(async move {
+        tokio::runtime::Handle::current().spawn(async move {
             match tls {
                 None => converse(socket, seen).await,
                 Some(tls) => {
@@ -63,7 +63,7 @@ async fn converse(io: impl AsyncRead + AsyncWrite + Unpin, seen: Arc<Seen>) {
     let Ok(mut connection) = h2::server::handshake(io).await else { return };
     let (mut calls, mut has_left) = (0, false);
     while let Some(Ok((request, respond))) = connection.accept().await {
-        tokio::spawn(call(Arc::clone(&seen), request, respond));
+        tokio::runtime::Handle::current().spawn(call(Arc::clone(&seen), request, respond));
         calls += 1;
         if seen.leaves.load(Ordering::Relaxed) && calls >= CALLS_BEFORE_LEAVING && !has_left {
             has_left = true;
@@ -184,7 +184,7 @@ fn client<T>(rig: &Rig, work: impl AsyncFnOnce(SendRequest<Bytes>) -> T) -> T {
     runtime.block_on(async {
         let io = handshake(rig.door(), &rig.identity(), &[b"h2"]).await.expect("a connection");
         let (sender, connection) = h2::client::handshake(io).await.expect("h2");
-        tokio::spawn(connection);
+        tokio::runtime::Handle::current().spawn(connection);
         tokio::time::timeout(EXCHANGE_MAX * 2, work(sender)).await.expect("the calls hang")
     })
 }

@@ -12,6 +12,9 @@ use crate::plan::balance::{BalancePlan, HashOn};
 use crate::stable_hash::hash_of;
 use crate::sticky;
 
+/// Cookies of the sticky name that are looked at, of one request: each costs a client next to nothing and us a MAC.
+const COOKIES_MAX: usize = 4;
+
 /// The wish of one request; by default none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Affinity {
@@ -46,10 +49,9 @@ impl Affinity {
                 }),
             }
         });
-        let ticket = plan
-            .sticky
-            .as_ref()
-            .and_then(|plan| cookies::values(headers, &plan.cookie).find_map(|value| sticky::read(plan, service, value, now_s)));
+        let ticket = plan.sticky.as_ref().and_then(|plan| {
+            cookies::values(headers, &plan.cookie).take(COOKIES_MAX).find_map(|value| sticky::read(plan, service, value, now_s))
+        });
         let is_aging = |expires_s: u64| {
             let left = expires_s.saturating_sub(now_s);
             plan.sticky.as_ref().is_some_and(|plan| left < plan.life.as_secs() / 2)
@@ -110,6 +112,11 @@ mod tests {
             let affinity = Affinity::of(&plan, "orders", &fields, None, None, now_s);
             (affinity.wanted, affinity.is_aging)
         };
+        let after = |others: usize| {
+            let fields = headers(&[("cookie", &format!("{}{pair}", "gw=forged; ".repeat(others)))]);
+            Affinity::of(&plan, "orders", &fields, None, None, 1_000).wanted
+        };
+        assert_eq!((after(COOKIES_MAX - 1), after(COOKIES_MAX)), (Some(42), None), "no more than a few are looked at");
         assert_eq!([at(1_000), at(1_050), at(1_051), at(1_100)], [(Some(42), false), (Some(42), false), (Some(42), true), (None, false)]);
     }
 }

@@ -251,21 +251,25 @@ impl Endpoint {
         }
     }
 
-    /// Claims the trial after a penalty has run out: others go on avoiding it until this one has told how it went. `true` when this is one.
-    pub(crate) fn claim_trial(&self, now_ms: u64) -> bool {
+    /// Claims the trial after a penalty has run out: others go on avoiding it until this one has told how it went, which takes up to `connect`
+    /// where nobody answers. `true` when this is one.
+    pub(crate) fn claim_trial(&self, now_ms: u64, connect: Duration) -> bool {
         let until = self.avoid_until_ms.load(Ordering::Relaxed);
         let is_trial = until != 0 && until <= now_ms;
         if is_trial {
+            let reserved_ms = (connect.as_millis() as u64).clamp(AVOID_MS_FIRST, AVOID_MS_MAX);
             // Whoever loses the race tries as well; that costs one more attempt and nothing else.
-            let _ = self.avoid_until_ms.compare_exchange(until, now_ms + AVOID_MS_FIRST, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = self.avoid_until_ms.compare_exchange(until, now_ms + reserved_ms, Ordering::Relaxed, Ordering::Relaxed);
         }
         is_trial | self.record.claim_trial(now_ms)
     }
 
     /// A connection that was begun at `begun_ms` could not be made; `false` when that was no news.
     pub(crate) fn connect_failed(&self, begun_ms: u64, now_ms: u64) -> bool {
-        // A hundred requests that ran into the same closed port are one piece of news, not a hundred.
-        if self.failed_at_ms.swap(now_ms, Ordering::Relaxed) >= begun_ms {
+        // A hundred requests that ran into the same closed port are one piece of news, not a hundred. What is no news moves nothing, or attempts
+        // that overlap would hide each other for ever.
+        let next = |failed_at_ms| (failed_at_ms < begun_ms).then_some(now_ms);
+        if self.failed_at_ms.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_err() {
             return false;
         }
         let failures = self.failures.fetch_add(1, Ordering::Relaxed);
@@ -369,10 +373,31 @@ mod tests {
         endpoint.connect_failed(10, 10);
         let over = 10 + AVOID_MS_FIRST;
         assert!(!endpoint.is_avoided(over));
-        assert!(endpoint.claim_trial(over));
-        assert!(!endpoint.claim_trial(over), "one is enough");
+        assert!(endpoint.claim_trial(over, Duration::ZERO));
+        assert!(!endpoint.claim_trial(over, Duration::ZERO), "one is enough");
         assert!(endpoint.is_avoided(over));
         assert!(!endpoint.is_avoided(over + AVOID_MS_FIRST));
+    }
+
+    #[test]
+    fn a_host_that_swallows_connections_is_left_alone_ever_longer() {
+        const CONNECT: Duration = Duration::from_secs(2);
+        let endpoint = endpoint();
+        // Attempts that were begun every half second until the first one had failed, and all take two seconds.
+        for begun in [1_000, 1_500, 2_000, 2_500] {
+            assert_eq!(endpoint.connect_failed(begun, begun + 2_000), begun == 1_000);
+        }
+        let mut now = 3_000 + AVOID_MS_FIRST;
+        for pause in [2_000, 4_000, 8_000] {
+            assert!(!endpoint.is_avoided(now) && endpoint.claim_trial(now, CONNECT));
+            assert!(endpoint.is_avoided(now + 1_999), "nobody else waits beside the trial");
+            // Begun before the penalty, and ended only now.
+            assert!(!endpoint.connect_failed(3_000, now + 1_000));
+            assert!(endpoint.connect_failed(now, now + 2_000));
+            now += 2_000;
+            assert!(endpoint.is_avoided(now + pause - 1), "{pause}");
+            now += pause;
+        }
     }
 
     #[test]

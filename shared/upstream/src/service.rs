@@ -218,7 +218,7 @@ impl Service {
         let in_flight = u64::try_from(self.measures().in_flight.get()).unwrap_or(0);
         let asked = Asked { tried, affinity, checked: self.plan.health.is_some(), may_try, in_flight, now_ms };
         let endpoint = pick::choose(&set, &self.plan.balance, || self.instances.next_turn(), random, asked)?;
-        let is_trial = endpoint.claim_trial(now_ms);
+        let is_trial = endpoint.claim_trial(now_ms, self.plan.timeouts.connect);
         Ok(Picked { endpoint: Arc::clone(endpoint), generation: set.generation(), is_trial })
     }
 

@@ -81,9 +81,9 @@ impl Speed {
     }
 }
 
-/// 429 (RESOURCE_EXHAUSTED of gRPC too), 502, 503, 504.
+/// 429 (RESOURCE_EXHAUSTED of gRPC too), and all of 5xx but 501: who cannot do a thing says so at once and in good health.
 fn is_failure(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 429 | 502..=504)
+    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
 }
 
 fn pack(us: f64, now_ms: u64) -> u64 {
@@ -144,6 +144,18 @@ mod tests {
         let slow = Speed::default();
         slow.failed(Duration::from_secs(8), None, 9);
         assert!((slow.expected_us(9) - 8e6).abs() < 1.0);
+    }
+
+    #[test]
+    fn every_server_error_but_501_is_a_failure_and_so_is_429() {
+        for status in 100..600 {
+            let speed = Speed::default();
+            let status = StatusCode::from_u16(status).expect("a status");
+            let what = What::Answered { status, pushback: None };
+            speed.observe(&Observed { begun_ms: 8, now_ms: 9, took: MS, what });
+            let is_failure = status == 429 || status.as_u16() >= 500 && status != 501;
+            assert_eq!(speed.expected_us(9) > 1e6, is_failure, "{status}");
+        }
     }
 
     #[test]

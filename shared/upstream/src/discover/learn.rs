@@ -25,6 +25,8 @@ pub(crate) struct Learning {
     roster: Roster,
     keeping: Keeping,
     news: News,
+    /// Whether all of an answer is in use, and not only the first parts of one.
+    is_whole: bool,
 }
 
 /// What discovery last heard.
@@ -41,7 +43,7 @@ pub(crate) struct News {
 impl Learning {
     /// Who is known now, for those who find the same instances and reach them in another way.
     pub(crate) fn same_instances(&self) -> Self {
-        Self { roster: self.roster.clone(), ..Self::default() }
+        Self { roster: self.roster.clone(), is_whole: self.is_whole, ..Self::default() }
     }
 }
 
@@ -74,6 +76,7 @@ impl Instances {
                 };
                 let ttl = said.is_some().then_some(ttl);
                 self.publish(&mut learning, now, Word { why, said, ttl });
+                learning.is_whole = true;
             }
             Err(fault) => self.failed(&mut learning, fault, now),
         }
@@ -120,6 +123,7 @@ impl Instances {
             "the last good answer is too old; the service has no instances until discovery answers"
         );
         learning.roster.clear();
+        learning.is_whole = false;
         self.publish(learning, now, Word::own(why));
     }
 
@@ -152,8 +156,8 @@ impl Instances {
         self.history.keep(generation);
         self.measures.generations.inc();
         let now_ms = moment::now_ms();
-        if !before.endpoints().is_empty() {
-            // Not the first ones of all: nobody is there to spare them.
+        if !before.endpoints().is_empty() && (learning.is_whole || before.is_handed_down()) {
+            // Not those of the first answer, though it may come in parts: nobody is there to spare them.
             next.missing_in(&before).for_each(|endpoint| endpoint.began(now_ms));
         }
         next.recount(now_ms);

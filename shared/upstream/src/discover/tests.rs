@@ -274,3 +274,28 @@ fn a_dropped_service_is_looked_up_no_more() {
         assert_eq!(script.asked.available_permits(), 0, "one look-up was under way, none followed");
     });
 }
+
+#[test]
+fn a_first_answer_in_parts_begins_no_slow_start_and_whoever_comes_after_it_does() {
+    let config = ServiceConfig::new(DiscoverConfig::Dns { name: "orders.demo".into(), port: 80 });
+    let plan = config.check("services.orders", &settings::files::Files::of(std::path::Path::new("/")), &mut Report::new()).expect("plan");
+    let (clock, _) = Clock::manual(1);
+    let instances = Instances::new(&plan, crate::measures::Measures::of("orders", &Metrics::new()), &clock);
+    let found = |ports: &[u16]| -> Vec<Found> {
+        let one = |port: &u16| Found { address: Address::Tcp(([10, 0, 0, 1], *port).into()), host: None, weight: 0, priority: 0 };
+        ports.iter().map(one).collect()
+    };
+    let spared = || {
+        let is_spared = |endpoint: &Arc<crate::endpoint::Endpoint>| {
+            endpoint.ramp(crate::moment::now_ms(), Duration::from_secs(3_600)) < crate::endpoint::RAMP_WHOLE
+        };
+        instances.endpoints().endpoints().iter().map(is_spared).collect::<Vec<_>>()
+    };
+    instances.learn_part(found(&[1]), said());
+    instances.learn_part(found(&[1, 2]), said());
+    instances.learn(Ok(found(&[1, 2, 3])));
+    assert_eq!(spared(), [false; 3]);
+    instances.learn_part(found(&[4]), said());
+    instances.learn(Ok(found(&[1, 2, 3, 4, 5])));
+    assert_eq!(spared(), [false, false, false, true, true]);
+}

@@ -12,9 +12,12 @@
 //! | nothing yet | no | 2 unchecked | 4 held |
 //! | leaving | no | 3 draining | 4 held |
 //! | healthy, nothing yet or leaving | yes | 5 doubtful | 6 doubtful, held |
-//! | unhealthy or not ready | no | 5 doubtful | 6 doubtful, held |
-//! | unhealthy or not ready | yes | 7 bad | 8 bad, held |
+//! | unhealthy | no | 5 doubtful | 6 doubtful, held |
+//! | unhealthy | yes | 7 bad | 8 bad, held |
+//! | not ready | either | 7 bad | 8 bad, held |
 //! | another treaty | either | never | never |
+//!
+//! One that says itself that it is not ready comes after one whose checks merely fail: these may be wrong, and its refusal would be final.
 
 use crate::health::standing::Standing;
 
@@ -33,7 +36,7 @@ pub enum Rank {
     Doubtful,
     /// The same of one that discovery names no more.
     DoubtfulHeld,
-    /// Both the checks and the requests speak against it.
+    /// Both the checks and the requests speak against it, or it does so itself.
     Bad,
     /// The same of one that discovery names no more.
     BadHeld,
@@ -44,6 +47,15 @@ impl Rank {
     #[must_use]
     pub fn is_poor(self) -> bool {
         self >= Self::Doubtful
+    }
+
+    /// How much trust it has, best first: whoever has less comes after those that were tried and have more.
+    pub(crate) fn trust(self) -> u8 {
+        match self {
+            Self::Good | Self::Unchecked | Self::Draining | Self::Held => 0,
+            Self::Doubtful | Self::DoubtfulHeld => 1,
+            Self::Bad | Self::BadHeld => 2,
+        }
     }
 }
 
@@ -66,7 +78,8 @@ pub fn rank(evidence: Evidence) -> Option<Rank> {
     let Evidence { held, standing, checked, left_alone } = evidence;
     let works = match standing {
         Standing::Foreign => return None,
-        Standing::NotReady | Standing::Unhealthy => None,
+        Standing::NotReady => return Some(if held { Rank::BadHeld } else { Rank::Bad }),
+        Standing::Unhealthy => None,
         Standing::Draining => Some(Rank::Draining),
         Standing::Unknown if checked => Some(Rank::Unchecked),
         Standing::Unknown | Standing::Healthy => Some(Rank::Good),

@@ -22,6 +22,7 @@ const TABLE: [(Standing, bool, [Option<Rank>; 4]); 12] = {
     use Rank::{Bad, BadHeld, Doubtful, DoubtfulHeld, Draining, Good, Held, Unchecked};
     const WELL: [Option<Rank>; 4] = [Some(Good), Some(Doubtful), Some(Held), Some(DoubtfulHeld)];
     const LEAVES: [Option<Rank>; 4] = [Some(Draining), Some(Doubtful), Some(Held), Some(DoubtfulHeld)];
+    const NOT_READY: [Option<Rank>; 4] = [Some(Bad), Some(Bad), Some(BadHeld), Some(BadHeld)];
     const ILL: [Option<Rank>; 4] = [Some(Doubtful), Some(Bad), Some(DoubtfulHeld), Some(BadHeld)];
     [
         (Standing::Unknown, true, [Some(Unchecked), Some(Doubtful), Some(Held), Some(DoubtfulHeld)]),
@@ -30,8 +31,8 @@ const TABLE: [(Standing, bool, [Option<Rank>; 4]); 12] = {
         (Standing::Healthy, false, WELL),
         (Standing::Draining, true, LEAVES),
         (Standing::Draining, false, LEAVES),
-        (Standing::NotReady, true, ILL),
-        (Standing::NotReady, false, ILL),
+        (Standing::NotReady, true, NOT_READY),
+        (Standing::NotReady, false, NOT_READY),
         (Standing::Unhealthy, true, ILL),
         (Standing::Unhealthy, false, ILL),
         (Standing::Foreign, true, [None; 4]),
@@ -63,7 +64,8 @@ fn a_witness_against_it_never_makes_it_better() {
         Standing::Healthy => Some(0),
         Standing::Unknown => Some(if evidence.checked { 1 } else { 0 }),
         Standing::Draining => Some(2),
-        Standing::NotReady | Standing::Unhealthy => Some(3),
+        Standing::Unhealthy => Some(3),
+        Standing::NotReady => Some(4),
         Standing::Foreign => None,
     };
     for one in all() {
@@ -84,6 +86,18 @@ fn one_witness_is_as_good_as_the_other_and_two_are_worse() {
     let held = rank(Evidence { held: true, standing: Standing::Healthy, checked: true, left_alone: false });
     assert!(held < named(Standing::Healthy, true), "an instance that works goes before one that does not, also when its name is gone");
     assert!(held.is_some_and(|rank| !rank.is_poor()) && named(Standing::Unhealthy, false).is_some_and(Rank::is_poor));
+}
+
+#[test]
+fn whoever_says_that_it_is_not_ready_comes_after_one_whose_checks_merely_fail() {
+    for held in BOTH {
+        let of = |standing, left_alone| rank(Evidence { held, standing, checked: true, left_alone });
+        for left_alone in BOTH {
+            assert!(of(Standing::Unhealthy, false) < of(Standing::NotReady, left_alone));
+            assert!(of(Standing::Healthy, true) < of(Standing::NotReady, left_alone));
+            assert!(of(Standing::Unhealthy, true) <= of(Standing::NotReady, left_alone));
+        }
+    }
 }
 
 #[test]

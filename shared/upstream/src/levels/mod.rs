@@ -14,7 +14,7 @@ use crate::endpoint::Endpoint;
 use crate::endpoints::Found;
 use crate::levels::maglev::Maglev;
 use crate::levels::shares::Shares;
-use crate::pick::rank::is_usable;
+use crate::pick::rank::{is_usable, is_willing};
 
 /// The longest time in milliseconds for which a count is believed.
 pub(crate) const RECOUNT_MS: u64 = 1_000;
@@ -37,8 +37,12 @@ pub(crate) struct Level {
     shares: Shares,
     /// How many members may be used, when they were last counted.
     usable: AtomicU32,
+    /// The sum of their shares.
+    usable_share: AtomicU64,
     /// How many of them discovery names, and does not only hold.
     named: AtomicU32,
+    /// How many of these do not say themselves that they are not to be used.
+    willing: AtomicU32,
     table: OnceLock<Option<Maglev>>,
 }
 
@@ -63,7 +67,9 @@ impl Levels {
         let level = |(priority, (members, weights)): (u16, (Vec<Arc<Endpoint>>, Vec<u16>))| Level {
             priority,
             usable: AtomicU32::new(0),
+            usable_share: AtomicU64::new(0),
             named: AtomicU32::new(0),
+            willing: AtomicU32::new(0),
             shares: Shares::of(&weights),
             members,
             table: OnceLock::new(),
@@ -88,10 +94,19 @@ impl Levels {
     pub(crate) fn recount(&self, now_ms: u64) {
         self.due_ms.store(now_ms + RECOUNT_MS, Ordering::Relaxed);
         for level in &self.all {
-            let usable = level.members.iter().filter(|endpoint| is_usable(endpoint, now_ms)).count();
-            let named = level.members.iter().filter(|endpoint| !endpoint.is_held()).count();
-            level.usable.store(usable as u32, Ordering::Relaxed);
-            level.named.store(named as u32, Ordering::Relaxed);
+            let (mut usable, mut usable_share, mut named, mut willing) = (0, 0, 0, 0);
+            for (place, endpoint) in level.members.iter().enumerate().filter(|(_, endpoint)| !endpoint.is_held()) {
+                named += 1;
+                willing += u32::from(is_willing(endpoint));
+                if is_usable(endpoint, now_ms) {
+                    usable += 1;
+                    usable_share += level.shares.share(place);
+                }
+            }
+            level.usable.store(usable, Ordering::Relaxed);
+            level.usable_share.store(usable_share, Ordering::Relaxed);
+            level.named.store(named, Ordering::Relaxed);
+            level.willing.store(willing, Ordering::Relaxed);
         }
     }
 
@@ -105,14 +120,15 @@ impl Levels {
     }
 
     /// The first level of which at least `panic_percent` of the instances may be used (at 0: any); where there is none, the one with the largest
-    /// usable part, in panic.
+    /// usable part. That is panic where too few may be used of those that say nothing against themselves: their own word is not to be doubted.
     pub(crate) fn choose(&self, panic_percent: u32) -> Chosen {
         if let Some(place) = self.all.iter().position(|level| level.holds(panic_percent)) {
             return Chosen { place, is_panic: false };
         }
         let part = |level: &Level| u64::from(level.usable()) * 1_000_000 / u64::from(level.named.load(Ordering::Relaxed)).max(1);
         let best = self.all.iter().enumerate().max_by_key(|(place, level)| (part(level), std::cmp::Reverse(*place)));
-        Chosen { place: best.map_or(0, |(place, _)| place), is_panic: panic_percent > 0 }
+        let is_panic = panic_percent > 0 && best.is_none_or(|(_, level)| !level.holds_of(&level.willing, panic_percent));
+        Chosen { place: best.map_or(0, |(place, _)| place), is_panic }
     }
 
     /// Makes the tables of `consistent_hash`, where they are not made yet. This takes milliseconds: it is for the control runtime.
@@ -147,13 +163,23 @@ impl Level {
         self.usable.load(Ordering::Relaxed)
     }
 
+    /// The sum of the shares of those, when they were last counted.
+    pub(crate) fn usable_share(&self) -> u64 {
+        self.usable_share.load(Ordering::Relaxed)
+    }
+
     /// Where keys belong; `None` unless [`Levels::tabulate`] was called.
     pub(crate) fn table(&self) -> Option<&Maglev> {
         self.table.get().and_then(Option::as_ref)
     }
 
     fn holds(&self, panic_percent: u32) -> bool {
+        self.holds_of(&self.named, panic_percent)
+    }
+
+    /// Whether at least `panic_percent` of so many may be used.
+    fn holds_of(&self, all: &AtomicU32, panic_percent: u32) -> bool {
         let usable = u64::from(self.usable());
-        usable > 0 && usable * 100 >= u64::from(panic_percent) * u64::from(self.named.load(Ordering::Relaxed))
+        usable > 0 && usable * 100 >= u64::from(panic_percent) * u64::from(all.load(Ordering::Relaxed))
     }
 }

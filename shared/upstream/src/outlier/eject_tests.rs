@@ -90,13 +90,13 @@ fn an_ejection_is_counted_told_and_ended_by_one_good_answer() {
     bench.attempt(1, What::Timeout, 5_500, 1_000, &PLAN);
     assert_eq!(bench.endpoint(1).ejection(5_500), Some((Cause::Failures, 6_000)));
 
-    assert!(bench.endpoint(1).claim_trial(6_000));
+    assert!(bench.endpoint(1).claim_trial(6_000, Duration::ZERO));
     bench.attempt(1, What::Timeout, 6_100, 50, &PLAN);
     assert_eq!(bench.endpoint(1).ejection(6_100), Some((Cause::Failures, 8_100)), "twice as long");
     // The second one of two that were begun after the trial is no second piece of news.
     bench.attempt(1, What::Timeout, 6_150, 60, &PLAN);
     assert_eq!(bench.endpoint(1).ejection(6_150), Some((Cause::Failures, 8_100)));
-    assert!(bench.endpoint(1).claim_trial(8_100));
+    assert!(bench.endpoint(1).claim_trial(8_100, Duration::ZERO));
     told.borrow_and_update();
     bench.attempt(1, OK, 8_200, 50, &PLAN);
     assert!(bench.out().is_empty() && told.has_changed().expect("there"));
@@ -152,10 +152,10 @@ fn an_instance_that_is_slow_beside_the_others_is_taken_out() {
     bench.instances.judge(11_000, 12_000, &PLAN);
     assert_eq!(bench.out(), [2]);
     assert_eq!(bench.endpoint(2).ejection(12_000), Some((Cause::Latency, 13_000)));
-    assert!(bench.endpoint(2).claim_trial(13_000));
+    assert!(bench.endpoint(2).claim_trial(13_000, Duration::ZERO));
     bench.attempt(2, OK, 14_000, 900, &PLAN);
     assert_eq!(bench.endpoint(2).ejection(14_000), Some((Cause::Latency, 16_000)), "as slow as ever");
-    assert!(bench.endpoint(2).claim_trial(16_000));
+    assert!(bench.endpoint(2).claim_trial(16_000, Duration::ZERO));
     bench.attempt(2, OK, 16_050, 20, &PLAN);
     assert!(bench.out().is_empty());
     // Nothing of before speaks against it.
@@ -198,7 +198,7 @@ proptest! {
         for (place, well, pause) in events {
             let place = place % usize::from(count);
             now += pause;
-            bench.endpoint(place).claim_trial(now);
+            bench.endpoint(place).claim_trial(now, Duration::ZERO);
             if well { bench.attempt(place, OK, now, 0, &plan) } else { bench.attempt(place, What::Timeout, now, 0, &plan) }
             prop_assert!(bench.out().len() <= most);
         }

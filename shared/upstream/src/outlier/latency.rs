@@ -53,8 +53,8 @@ impl Times {
     /// Forgets an eighth of everything: called once a second, what is older than some ten seconds counts for little.
     pub(crate) fn fade(&self) {
         for bucket in &self.0 {
-            let count = bucket.load(Ordering::Relaxed);
-            bucket.fetch_sub(count.div_ceil(8), Ordering::Relaxed);
+            // It never gives up: the closure always has an answer. What was cleared meanwhile stays at nothing.
+            let _ = bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| Some(count.saturating_sub(count.div_ceil(8))));
         }
     }
 
@@ -158,6 +158,23 @@ mod tests {
         times.add(ms(3));
         times.clear();
         assert_eq!(times.median(1), None);
+    }
+
+    #[test]
+    fn what_is_cleared_while_it_fades_stays_cleared() {
+        let times = Times::default();
+        std::thread::scope(|scope| {
+            let fading = scope.spawn(|| (0..20_000).for_each(|_| times.fade()));
+            while !fading.is_finished() {
+                times.add(ms(100));
+                times.clear();
+            }
+        });
+        times.clear();
+        times.add(ms(100));
+        // A count that had gone below zero would be a count of thousands of millions.
+        assert!(times.0.iter().all(|bucket| bucket.load(Ordering::Relaxed) <= 1));
+        assert_eq!(times.median(2), None);
     }
 
     proptest! {

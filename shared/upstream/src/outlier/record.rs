@@ -47,7 +47,7 @@ pub(crate) struct Record {
     since_ms: AtomicU64,
     /// Until when it is left alone; 0 while it is not ejected.
     until_ms: AtomicU64,
-    /// When it was picked to be tried again; 0 while it is not.
+    /// When it was first picked to be tried again since it was ejected; 0 while it was not.
     trial_ms: AtomicU64,
     cause: AtomicU8,
     times: Times,
@@ -107,7 +107,8 @@ impl Record {
         let is_over = until != 0 && until <= now_ms;
         let claimed = is_over && self.until_ms.compare_exchange(until, now_ms + TRIAL_MS, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         if claimed {
-            self.trial_ms.store(now_ms, Ordering::Relaxed);
+            // The first trial stays the mark: one that is followed by another before it has ended counts all the same.
+            let _ = self.trial_ms.compare_exchange(0, now_ms, Ordering::Relaxed, Ordering::Relaxed);
         }
         claimed
     }
@@ -133,14 +134,18 @@ impl Record {
                 }
                 News::Nothing
             }
-            // What broke a hundred requests that were under way is one piece of news.
-            What::ConnectFailed | What::Reset if self.failed_at_ms.fetch_max(observed.now_ms, Ordering::Relaxed) > observed.begun_ms => {
-                News::Nothing
-            }
+            What::ConnectFailed | What::Reset if !self.is_news(observed) => News::Nothing,
             What::ConnectFailed | What::Reset | What::Protocol | What::Timeout => {
                 reached(&self.failures, plan.consecutive_failures, Cause::Failures)
             }
         }
+    }
+
+    /// Whether a connection that broke is news: what broke a hundred requests that were under way counts once. What is not counted moves nothing,
+    /// or requests that overlap would hide each other for ever.
+    fn is_news(&self, observed: &Observed) -> bool {
+        let next = |failed_at_ms| (failed_at_ms <= observed.begun_ms).then_some(observed.now_ms);
+        self.failed_at_ms.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
     }
 
     /// What was begun before the trial says what is known already.

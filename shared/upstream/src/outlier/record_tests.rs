@@ -69,6 +69,29 @@ fn what_broke_many_requests_at_once_counts_once() {
 }
 
 #[test]
+fn breaks_that_overlap_without_end_count_once_for_each_time_that_they_take() {
+    let record = Record::default();
+    // One every 20 ms, each 100 ms long: there is always one under way when another one breaks.
+    let breaks = (0..11).map(|number| record.take(&seen(What::Reset, 1_100 + number * 20, 100), &PLAN));
+    let news: Vec<News> = breaks.collect();
+    assert!(news[..10].iter().all(|one| *one == News::Nothing), "{news:?}");
+    assert_eq!(news[10], News::Guilty(Cause::Failures), "the third after 200 ms");
+}
+
+#[test]
+fn a_trial_counts_also_when_the_next_one_is_claimed_before_it_has_ended() {
+    for (what, wanted) in [(answered(200), News::Well), (What::Timeout, News::Again(Cause::Failures))] {
+        let record = Record::default();
+        record.eject(Cause::Failures, 1_000, None, &PLAN);
+        assert!(record.claim_trial(2_000) && record.claim_trial(2_000 + TRIAL_MS));
+        assert_eq!(record.take(&seen(what, 4_500, 2_501), &PLAN), News::Nothing, "begun before the first trial");
+        assert_eq!(record.take(&seen(what, 4_500, 2_500), &PLAN), wanted, "the first trial, after the second was claimed");
+        record.eject(Cause::Failures, 4_500, None, &PLAN);
+        assert!(!record.is_on_trial());
+    }
+}
+
+#[test]
 fn ejections_double_up_to_a_ceiling_and_are_forgotten_step_by_step() {
     let record = Record::default();
     let mut now = 1_000;

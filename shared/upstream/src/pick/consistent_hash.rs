@@ -36,15 +36,16 @@ pub(crate) fn pick<'a>(view: &View<'a, '_>, table: &Maglev, key: u64, load_max_p
 struct Bound {
     /// Percent times requests.
     whole: u128,
+    /// What they are divided by: the shares of those that may have them.
     shares: u64,
 }
 
 impl Bound {
     fn of(view: &View<'_, '_>, load_max_percent: u32) -> Self {
-        let (members, usable) = (view.level.members().len() as u128, u128::from(view.level.usable().max(1)));
-        // Those that are well take what the others cannot.
-        let whole = u128::from(load_max_percent) * (u128::from(view.asked.in_flight) + 1) * members / usable;
-        Self { whole, shares: view.level.shares().total().max(1) }
+        let whole = u128::from(load_max_percent) * (u128::from(view.asked.in_flight) + 1);
+        // Those that are well take what the others cannot. In panic all are used.
+        let usable = if view.is_panic { 0 } else { view.level.usable_share() };
+        Self { whole, shares: if usable == 0 { view.level.shares().total().max(1) } else { usable } }
     }
 
     fn holds(&self, view: &View<'_, '_>, place: usize, endpoint: &Endpoint) -> bool {

@@ -15,7 +15,7 @@ pub(crate) fn pick<'a>(view: &View<'a, '_>, random: &mut impl FnMut() -> u64) ->
 }
 
 /// Whether one more request would load the first of them less, for its share. Two that are idle are even: they were drawn by their shares already.
-fn is_less_busy(view: &View<'_, '_>, one: usize, other: usize) -> bool {
+pub(crate) fn is_less_busy(view: &View<'_, '_>, one: usize, other: usize) -> bool {
     let busy = |place: usize| u64::from(view.at(place).map_or(u32::MAX, |endpoint| endpoint.in_flight()));
     let (busy_one, busy_other) = (busy(one), busy(other));
     let shares = view.level.shares();

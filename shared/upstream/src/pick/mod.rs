@@ -6,7 +6,8 @@
 //! First the instance that the request's sticky cookie names, if it is well. Then the level that takes requests now (`levels`), and in it an open
 //! instance by the service's rule. Where the rule finds none, the best of all by the truth table (`health::verdict`), level by level: those that
 //! nothing speaks against, the same of those that this request has tried, and last the poor ones, which are left alone, fail their checks or say
-//! that they are not ready. A poor one's refusal would be final, so that a request is rather sent again where it broke.
+//! that they are not ready. A poor one's refusal would be final, so that a request is rather sent again where it broke. Among equals the shares and
+//! the load decide.
 //!
 //! When too few are well in every level, what the checks and the answers say is doubted (`rank`): it may be wrong, and must not take the whole service down.
 
@@ -93,7 +94,7 @@ pub fn choose<'a>(
     if let Some(endpoint) = by_rule(&view, plan, turn.unwrap_or_default(), &mut random) {
         return Ok(endpoint);
     }
-    match best(levels, chosen.place, &view, turn.unwrap_or_else(|| random() as usize)) {
+    match best(levels, chosen.place, &view, turn, &mut random) {
         None => Err(PickFault::NoInstances),
         Some((_, rank)) if rank.is_poor() && plan.panic_percent == 0 => Err(PickFault::AllEjected),
         Some((endpoint, _)) => Ok(endpoint),
@@ -114,16 +115,42 @@ fn by_rule<'a>(view: &View<'a, '_>, plan: &BalancePlan, turn: usize, random: &mu
     }
 }
 
-/// The best of all, those of the level at `chosen` before their equals of the others; in one level the next one from `start`.
-fn best<'a>(levels: &'a Levels, chosen: usize, view: &View<'a, '_>, start: usize) -> Option<(&'a Arc<Endpoint>, Rank)> {
+/// The best of all, those of the level at `chosen` before their equals of the others. Among equals of one level the one whose `turn` it is, or of two
+/// that are drawn by their shares the less busy one: the best one must not be whoever follows a long row of others.
+fn best<'a>(
+    levels: &'a Levels,
+    chosen: usize,
+    view: &View<'a, '_>,
+    turn: Option<usize>,
+    random: &mut impl FnMut() -> u64,
+) -> Option<(&'a Arc<Endpoint>, Rank)> {
     let order = std::iter::once(chosen).chain((0..levels.all().len()).filter(|place| *place != chosen));
-    let members = order.filter_map(|place| levels.all().get(place)).flat_map(|level| {
-        let members = level.members();
-        let from = start % members.len().max(1);
-        members.iter().skip(from).chain(members.iter().take(from))
-    });
-    let usable = members.filter_map(|endpoint| Some((endpoint, view.rank(endpoint)?)));
-    usable.min_by_key(|(endpoint, rank)| (rank.is_poor(), view.asked.tried.contains(endpoint), *rank))
+    let all =
+        order.filter_map(|place| levels.all().get(place)).flat_map(|level| level.members().iter().map(move |endpoint| (level, endpoint)));
+    let judged = all.filter_map(|(level, endpoint)| Some((level, endpoint, view.rank(endpoint)?)));
+    let worth = |endpoint: &Endpoint, rank: Rank| (rank.trust(), view.asked.tried.contains(endpoint), rank);
+    // The first one of several equals.
+    let (level, first, rank) = judged.min_by_key(|(_, endpoint, rank)| worth(endpoint, *rank))?;
+    let best = worth(first, rank);
+    let view = View { level, ..*view };
+    let equals = || level.members().iter().enumerate().filter(|(_, one)| view.rank(one).is_some_and(|rank| worth(one, rank) == best));
+    let total: u64 = equals().map(|(place, _)| level.shares().share(place)).sum();
+    let at = |mut slot: u64| {
+        let is_there = |(place, _): &(usize, &Arc<Endpoint>)| {
+            let share = level.shares().share(*place);
+            let is_there = slot < share;
+            slot = slot.saturating_sub(share);
+            is_there
+        };
+        equals().find(is_there).map(|(place, _)| place)
+    };
+    let mut draw = || at(((u128::from(random()) * u128::from(total)) >> 64) as u64);
+    let place = match turn {
+        Some(turn) => at(turn as u64 % total.max(1)),
+        None => draw().map(|one| draw().filter(|other| least_request::is_less_busy(&view, *other, one)).unwrap_or(one)),
+    };
+    // What is known may change between two looks.
+    Some((place.and_then(|place| view.at(place)).unwrap_or(first), rank))
 }
 
 #[cfg(test)]

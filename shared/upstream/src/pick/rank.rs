@@ -29,6 +29,11 @@ pub(crate) fn rank_in_panic(endpoint: &Endpoint, asked: &Asked<'_>) -> Option<Ra
     verdict::rank(Evidence { held: endpoint.is_held(), standing, checked: asked.checked, left_alone })
 }
 
+/// Whether it says nothing against itself: its own word is no reason to doubt what is said of others.
+pub(crate) fn is_willing(endpoint: &Endpoint) -> bool {
+    !matches!(endpoint.standing(), Standing::Draining | Standing::NotReady | Standing::Foreign)
+}
+
 /// Whether it counts for its level as one that may be used.
 pub(crate) fn is_usable(endpoint: &Endpoint, now_ms: u64) -> bool {
     let left_alone = endpoint.is_left_alone(now_ms, true);

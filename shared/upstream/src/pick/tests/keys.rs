@@ -48,6 +48,25 @@ fn only_the_keys_of_an_unwell_instance_move_and_they_come_back() {
 }
 
 #[test]
+fn the_bound_of_those_that_are_left_is_their_part_of_what_is_left() {
+    let set = set(&[80, 10, 10]);
+    set.endpoints()[0].connect_failed(10, 10);
+    set.recount(10);
+    // One that the heavy instance does not have anyway.
+    let key = (0..).find(|key| owner(&set, *key, 10) == set.endpoints()[1].name()).expect("a key");
+    let begin = |place: usize, requests: usize| (0..requests).for_each(|_| set.endpoints()[place].begin());
+    begin(1, 5);
+    begin(2, 4);
+    let at = |in_flight| {
+        let asked = Asked { in_flight, ..keyed(key, 10) };
+        place(&set, choose(&set, &plan(Balance::ConsistentHash), || 0, numbers(1), asked).expect("one"))
+    };
+    assert_eq!(at(9), 1, "5 of 9: the bound is 125 % of half of 10");
+    begin(1, 3);
+    assert_eq!(at(11), 2, "8 of 11: the bound is 125 % of half of 12, rounded up");
+}
+
+#[test]
 fn without_a_key_the_less_busy_one_is_picked() {
     let set = set(&[0; 2]);
     (0..5).for_each(|_| set.endpoints()[0].begin());

@@ -51,37 +51,43 @@ const KNOWN: [Known; 7] = [Nothing, Healthy, Draining, NotReady, Unhealthy, Avoi
 
 /// The whole truth, best first: what is known of an instance and whether the request has tried it. What stands in one line is as good. What does
 /// not stand here is never picked.
-const ORDER_CHECKED: [&[(Known, bool)]; 8] = [
+const ORDER_CHECKED: [&[(Known, bool)]; 10] = [
     &[(Healthy, false)],
     &[(Nothing, false)],
     &[(Draining, false)],
     &[(Healthy, true)],
     &[(Nothing, true)],
     &[(Draining, true)],
-    &[(NotReady, false), (Unhealthy, false), (Avoided, false)],
-    &[(NotReady, true), (Unhealthy, true), (Avoided, true)],
+    &[(Unhealthy, false), (Avoided, false)],
+    &[(Unhealthy, true), (Avoided, true)],
+    &[(NotReady, false)],
+    &[(NotReady, true)],
 ];
 
 /// The same where nothing is checked: what is not known is taken for good.
-const ORDER_UNCHECKED: [&[(Known, bool)]; 6] = [
+const ORDER_UNCHECKED: [&[(Known, bool)]; 8] = [
     &[(Healthy, false), (Nothing, false)],
     &[(Draining, false)],
     &[(Healthy, true), (Nothing, true)],
     &[(Draining, true)],
-    &[(NotReady, false), (Unhealthy, false), (Avoided, false)],
-    &[(NotReady, true), (Unhealthy, true), (Avoided, true)],
+    &[(Unhealthy, false), (Avoided, false)],
+    &[(Unhealthy, true), (Avoided, true)],
+    &[(NotReady, false)],
+    &[(NotReady, true)],
 ];
 
 /// In panic, with checks: those that fail them are used like those that pass them.
-const ORDER_PANIC: [&[(Known, bool)]; 8] = [
+const ORDER_PANIC: [&[(Known, bool)]; 10] = [
     &[(Healthy, false), (Unhealthy, false)],
     &[(Nothing, false)],
     &[(Draining, false)],
     &[(Healthy, true), (Unhealthy, true)],
     &[(Nothing, true)],
     &[(Draining, true)],
-    &[(NotReady, false), (Avoided, false)],
-    &[(NotReady, true), (Avoided, true)],
+    &[(Avoided, false)],
+    &[(Avoided, true)],
+    &[(NotReady, false)],
+    &[(NotReady, true)],
 ];
 
 fn make(endpoint: &Endpoint, known: Known) {
@@ -153,7 +159,7 @@ fn every_combination_is_picked_by_the_table() {
                 let told = format!("{picker:?}: {picked:?} of {states:?}, checked: {checked}");
                 match best {
                     None => assert_eq!(picked, Err(PickFault::NoInstances), "{told}"),
-                    Some(line) if order[order.len() - 2..].contains(&line) => assert_eq!(picked, Err(PickFault::AllEjected), "{told}"),
+                    Some(line) if order[order.len() - 4..].contains(&line) => assert_eq!(picked, Err(PickFault::AllEjected), "{told}"),
                     Some(line) => assert!(picked.is_ok_and(|picked| line.contains(&picked)), "{told}"),
                 }
             }
@@ -165,9 +171,10 @@ fn every_combination_is_picked_by_the_table() {
 fn below_the_threshold_failing_checks_are_doubted_and_nothing_else() {
     let mut random = numbers(8);
     every_combination(|set, states, tried| {
-        // Two of three are more than half.
+        // What they say of themselves is no reason to doubt what is said of the others.
+        let willing = states.iter().filter(|(known, _)| !matches!(known, Draining | NotReady | Foreign)).count();
         let usable = states.iter().filter(|(known, _)| matches!(known, Nothing | Healthy)).count();
-        let order = if usable >= 2 { &ORDER_CHECKED } else { &ORDER_PANIC };
+        let order = if usable > 0 && usable * 2 >= willing { &ORDER_CHECKED } else { &ORDER_PANIC };
         let best = best_of(order, states);
         let asked = Asked { tried, checked: true, ..fresh(6) };
         for picker in WITHOUT_TABLES {
@@ -179,6 +186,50 @@ fn below_the_threshold_failing_checks_are_doubted_and_nothing_else() {
             }
         }
     });
+}
+
+/// Ejects it for its answers at `now_ms`, for a second.
+fn eject(endpoint: &Endpoint, now_ms: u64) {
+    let second = std::time::Duration::from_secs(1);
+    let plan = crate::plan::outliers::OutliersPlan {
+        consecutive_failures: 1,
+        consecutive_gateway_errors: 1,
+        latency: None,
+        base: second,
+        max: second,
+        share_max_percent: 100,
+    };
+    endpoint.record().eject(crate::outlier::cause::Cause::Failures, now_ms, None, &plan);
+}
+
+#[test]
+fn those_that_leave_do_not_bring_back_whom_answers_have_ejected() {
+    for own_word in [Draining, NotReady, Foreign] {
+        let set = set(&[0; 5]);
+        let states = [own_word, own_word, own_word, Healthy, Healthy];
+        set.endpoints().iter().zip(states).for_each(|(endpoint, known)| make(endpoint, known));
+        eject(&set.endpoints()[3], 5);
+        set.recount(6);
+        for picker in PICKERS {
+            let (plan, mut random) = (plan(picker), numbers(9));
+            for turn in 0..1_000 {
+                let asked = Asked { checked: true, ..keyed(turn as u64, 6) };
+                let picked = choose(&set, &plan, || turn, &mut random, asked).expect("one");
+                assert_eq!(place(&set, picked), 4, "{picker:?}: one of two that say nothing against themselves is enough");
+            }
+        }
+        // One of three is not.
+        let beside = found(5, 0, 0);
+        let set = EndpointSet::after(&set, set.found().iter().cloned().chain([beside]).collect()).expect("a change");
+        set.tabulate();
+        eject(&set.endpoints()[5], 5);
+        set.recount(6);
+        let back = (0..1_000).filter(|turn| {
+            let picked = choose(&set, &plan(Balance::RoundRobin), || *turn, numbers(1), fresh(6)).expect("one");
+            place(&set, picked) == 3
+        });
+        assert!(back.count() > 200, "{own_word:?}: that many are doubted");
+    }
 }
 
 proptest! {

@@ -63,7 +63,7 @@ fn a_slow_instance_is_drained_by_its_peaks_and_comes_back_when_it_is_fast_again(
 
 #[test]
 fn an_instance_that_refuses_at_once_does_not_draw_the_requests() {
-    for status in [429, 502, 503, 504] {
+    for status in [429, 500, 502, 503, 504, 599] {
         let set = set(&[0; 5]);
         let status = StatusCode::from_u16(status).expect("a status");
         let counts = run(&set, Balance::PeakEwma, 1_000, 20_000, |place| if place == 3 { (0, status) } else { (20, OK) });

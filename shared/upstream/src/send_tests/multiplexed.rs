@@ -24,7 +24,16 @@ enum Act {
     Reset,
     /// Never answers.
     Nothing,
+    /// Answers with more than fits any window.
+    Much,
+    /// Answers 413 at once and takes nothing of the body, until it is told that nobody sends any more.
+    Early,
+    /// Answers with half of a body, and says that all is well.
+    Half,
 }
+
+/// More bytes than an instance may send before any was read.
+const MUCH: usize = 2 << 20;
 
 /// An instance that speaks h2c.
 struct Shared {
@@ -106,6 +115,12 @@ async fn serve(seen: Rc<Seen>, act: Act, request: Request<RecvStream>, mut respo
     if let Act::Refuse = act {
         respond.send_reset(Reason::REFUSED_STREAM);
         seen.refused.set(seen.refused.get() + 1);
+    } else if let Act::Early = act {
+        seen.requests.borrow_mut().push((Request::from_parts(head, ()), String::new()));
+        let answer = Response::builder().status(413).body(()).expect("a head");
+        let mut sending = respond.send_response(answer, false).expect("a head");
+        sending.send_data(Bytes::from_static(b"no"), true).expect("data");
+        let _ = std::future::poll_fn(|cx| sending.poll_reset(cx)).await;
     } else {
         let mut text = String::new();
         while let Some(Ok(data)) = body.data().await {
@@ -118,7 +133,18 @@ async fn serve(seen: Rc<Seen>, act: Act, request: Request<RecvStream>, mut respo
             Act::Nothing => {
                 let _ = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
             }
-            Act::Ok | Act::Later | Act::Refuse => {
+            Act::Much => {
+                let mut sending = respond.send_response(Response::new(()), false).expect("a head");
+                sending.send_data(Bytes::from(vec![b'x'; MUCH]), true).expect("data");
+                let _ = std::future::poll_fn(|cx| sending.poll_reset(cx)).await;
+            }
+            Act::Half => {
+                let mut sending = respond.send_response(Response::new(()), false).expect("a head");
+                sending.send_data(Bytes::from_static(b"half"), false).expect("data");
+                seen.go_on.notified().await;
+                sending.send_reset(Reason::NO_ERROR);
+            }
+            Act::Ok | Act::Later | Act::Refuse | Act::Early => {
                 if let Act::Later = act {
                     seen.go_on.notified().await;
                 }
@@ -371,5 +397,88 @@ fn an_upgrade_is_not_asked_for_over_http_2() {
         assert_eq!(read(bench.send(asked).await.0.expect("an answer")).await.0, 200);
         let requests = instance.seen.requests.borrow();
         assert!(!requests[0].0.headers().contains_key("upgrade") && !requests[0].0.headers().contains_key("connection"));
+    });
+}
+
+#[test]
+fn answers_that_nobody_reads_stop_no_other_on_their_connection() {
+    const UNREAD: usize = 50;
+    run(async {
+        let instance = Shared::start(1000, |_| Act::Much).await;
+        let bench = instance.bench();
+        let mut unread = Vec::new();
+        for _ in 0..UNREAD {
+            unread.push(bench.send(request(Method::GET, Body::Empty)).await.0.expect("a head"));
+        }
+        let (status, text, _) = bench.get().await;
+        assert_eq!((status, text.len(), instance.seen.connections.get()), (200, MUCH, 1));
+        assert_eq!(read(unread.swap_remove(0)).await.1.len(), MUCH);
+    });
+}
+
+#[test]
+fn an_upload_that_outlives_its_answer_is_ended_and_nothing_else_is() {
+    // The client goes on for ever, or it says nothing more; the instance takes none of it.
+    for floods in [true, false] {
+        run(async {
+            let instance = Shared::start(100, |number| if number == 0 { Act::Early } else { Act::Later }).await;
+            let bench = instance.bench_with(|config| config.pool.streams_max = 2);
+            let (feed, body) = fed();
+            let client = tokio::task::spawn_local(async move {
+                let piece = Bytes::from(vec![0; 1 << 20]);
+                while floods && feed.send(Ok(Frame::data(piece.clone()))).await.is_ok() {}
+                feed.closed().await;
+            });
+            let (sent, _) = bench.send(request(Method::POST, body)).await;
+            let (status, text, _) = read(sent.expect("an answer")).await;
+            assert_eq!((status, text.as_str()), (413, "no"));
+            // While it goes on it has its place among the streams.
+            let one = || async { read(bench.send(post("pay")).await.0.expect("an answer")).await.0 };
+            let go_on = async {
+                until("both were read", || instance.seen.count() == 3).await;
+                assert_eq!(instance.seen.connections.get(), 2, "its stream is not free");
+                client.await.expect("the client's body is let go");
+                until("the instance hears of it", || instance.seen.under_way.get() == 2).await;
+                (0..2).for_each(|_| instance.seen.go_on.notify_one());
+                until("they are answered", || {
+                    bench.in_flight() == 0 || {
+                        instance.seen.go_on.notify_one();
+                        false
+                    }
+                })
+                .await;
+            };
+            assert_eq!(tokio::join!(one(), one(), go_on), (200, 200, ()));
+            assert_eq!(bench.open(), 2, "no connection was given up for it");
+        });
+    }
+}
+
+#[test]
+fn a_client_that_leaves_an_answer_ends_its_upload_too() {
+    run(async {
+        let instance = Shared::start(100, |_| Act::Early).await;
+        let bench = instance.bench();
+        let (feed, body) = fed();
+        let (sent, _) = bench.send(request(Method::POST, body)).await;
+        drop(sent.expect("an answer"));
+        feed.closed().await;
+        until("the instance hears of it", || instance.seen.under_way.get() == 0).await;
+        assert_eq!((bench.in_flight(), bench.pools.idle()), (0, 1));
+    });
+}
+
+#[test]
+fn an_answer_that_is_reset_before_its_end_is_not_taken_for_a_whole_one() {
+    run(async {
+        let instance = Shared::start(100, |_| Act::Half).await;
+        let bench = instance.bench();
+        let (sent, _) = bench.send(request(Method::GET, Body::Empty)).await;
+        let mut body = sent.expect("a head").into_body();
+        let first = body.frame().await.expect("a frame").expect("data").into_data().expect("data");
+        assert_eq!(first, "half");
+        instance.seen.go_on.notify_one();
+        assert!(matches!(body.frame().await, Some(Err(_))));
+        assert_eq!((bench.in_flight(), bench.pools.idle()), (0, 1));
     });
 }

@@ -15,7 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -37,6 +37,7 @@ use crate::endpoint::Endpoint;
 use crate::link::Life;
 use crate::outgoing;
 use crate::plan::pool::PoolPlan;
+use crate::pool::lot::Lot;
 use crate::stream::Stream;
 
 /// What an instance may send on one stream before it was read, in bytes; as much as is read ahead over HTTP/1.1.
@@ -87,6 +88,10 @@ pub(crate) struct Multiplex {
     answered_at: Cell<Instant>,
     /// It takes no more requests.
     is_spent: Cell<bool>,
+    /// Whether its place was wanted at the last look.
+    was_wanted: Cell<bool>,
+    /// Where requests wait for a stream of it.
+    lot: RefCell<Weak<Lot>>,
     task: AbortHandle,
 }
 
@@ -156,6 +161,8 @@ impl Multiplex {
             rests_since: Cell::new(now),
             answered_at: Cell::new(now),
             is_spent: Cell::new(false),
+            was_wanted: Cell::new(false),
+            lot: RefCell::default(),
             task: task.abort_handle(),
         }))
     }
@@ -191,6 +198,23 @@ impl Multiplex {
     /// Whether it has been without a stream for as long as it is kept so.
     pub(crate) fn has_rested(&self, now: Instant) -> bool {
         now.duration_since(self.rests_since.get()) >= self.pool.get().idle
+    }
+
+    /// From now on the requests that wait in `lot` are given the streams that come free.
+    pub(crate) fn belongs_to(&self, lot: &Rc<Lot>) {
+        *self.lot.borrow_mut() = Rc::downgrade(lot);
+    }
+
+    /// Whether its place is wanted so badly that it should make way though it is in use: at this look and at the one before somebody has waited for a
+    /// place beside the `own` requests that wait for streams of it. Connections at rest make way at the first look.
+    pub(crate) fn is_wanted(&self, own: usize) -> bool {
+        let is_wanted = self.ceiling.waiting() > own;
+        self.was_wanted.replace(is_wanted) && is_wanted
+    }
+
+    /// It ends with the last of its streams.
+    pub(crate) fn retire(&self) {
+        self.is_spent.set(true);
     }
 
     /// Ends it at once, to make a place.
@@ -277,6 +301,11 @@ impl Drop for Seat {
         if left == 0 {
             self.on.rests_since.set(Instant::now());
         }
+        if self.on.is_fit(Instant::now())
+            && let Some(lot) = self.on.lot.borrow().upgrade()
+        {
+            lot.offer(&self.on);
+        }
     }
 }
 
@@ -323,11 +352,8 @@ where
 {
     fn execute(&self, future: F) {
         let upload = self.asked.take();
-        let task = if self.greeting.is_over.get() {
-            tokio::task::spawn_local(future)
-        } else {
-            tokio::task::spawn_local(self.greet(future))
-        };
+        let task =
+            if self.greeting.is_over.get() { tokio::task::spawn_local(future) } else { tokio::task::spawn_local(self.greet(future)) };
         if let Some(upload) = upload {
             upload.goes_on_in(task.abort_handle());
         }

@@ -243,6 +243,7 @@ fn what_is_refused_unseen_is_sent_again_also_a_post_and_costs_no_budget() {
             let ((sent, trip), instance) = tokio::join!(bench.send(asked), feeding);
             assert_eq!((read(sent.expect("an answer")).await.0, trip.attempts), (200, 2));
             assert_eq!(instance.seen.requests.borrow().iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["pay"]);
+            assert_eq!((instance.seen.connections.get(), trip.reused), (1, true), "the connection has done no wrong");
             assert_eq!(bench.service.measures().retries_unsent.get(), 1);
             assert_eq!(bench.service.measures().retries_idempotent.get(), 0);
         });
@@ -480,5 +481,124 @@ fn an_answer_that_is_reset_before_its_end_is_not_taken_for_a_whole_one() {
         instance.seen.go_on.notify_one();
         assert!(matches!(body.frame().await, Some(Err(_))));
         assert_eq!((bench.in_flight(), bench.pools.idle()), (0, 1));
+    });
+}
+
+/// Sends with a deadline.
+async fn send_by(bench: &Bench, within: Duration) -> Result<Response<Body>, SendFault> {
+    let errand = Errand { deadline: Some(std::time::Instant::now() + within), ..Errand::default() };
+    send(&bench.pools, &bench.service, post("soon"), errand, &mut Trip::default()).await
+}
+
+#[test]
+fn at_the_ceiling_every_stream_that_comes_free_is_used_at_once() {
+    run(async {
+        let instance = Shared::start(100, |_| Act::Later).await;
+        let bench = instance.bench_with(|config| {
+            config.pool.connections_max = 1;
+            config.pool.streams_max = 2;
+        });
+        let one = || async { read(bench.send(post("pay")).await.0.expect("a stream in time")).await.0 };
+        let late = || async {
+            until("both streams are taken", || instance.seen.count() == 2).await;
+            one().await
+        };
+        let go_on = async {
+            until("one waits, and one for what that one finds", || bench.in_flight() == 4 && instance.seen.count() == 2).await;
+            instance.seen.go_on.notify_waiters();
+            until("both are used again", || instance.seen.count() == 4).await;
+            instance.seen.go_on.notify_waiters();
+        };
+        assert_eq!(tokio::join!(one(), one(), late(), late(), go_on), (200, 200, 200, 200, ()));
+        assert_eq!((instance.seen.connections.get(), instance.seen.most.get()), (1, 2));
+    });
+}
+
+#[test]
+fn a_request_that_finds_no_place_in_its_time_takes_none_from_those_that_have_more() {
+    run(async {
+        let instance = Shared::start(100, |number| if number < 2 { Act::Later } else { Act::Ok }).await;
+        let bench = instance.bench_with(|config| {
+            config.pool.connections_max = 1;
+            config.pool.streams_max = 2;
+        });
+        let first = || async { read(bench.send(post("first")).await.0.expect("an answer")).await.0 };
+        let hasty = async {
+            until("the streams are taken", || instance.seen.count() == 2).await;
+            let sent = send_by(&bench, Duration::from_millis(50)).await;
+            assert!(matches!(sent, Err(SendFault::Overloaded)), "{sent:?}");
+            instance.seen.go_on.notify_waiters();
+        };
+        let patient = async {
+            until("the hasty one waits", || bench.in_flight() == 3).await;
+            read(bench.send(post("patient")).await.0.expect("a stream in time")).await.0
+        };
+        assert_eq!(tokio::join!(first(), first(), hasty, patient), (200, 200, (), 200));
+        assert_eq!(instance.seen.connections.get(), 1);
+    });
+}
+
+#[test]
+fn a_stream_that_a_client_leaves_goes_to_the_one_that_waits() {
+    run(async {
+        let instance = Shared::start(100, |number| if number == 0 { Act::Nothing } else { Act::Ok }).await;
+        let bench = instance.bench_with(|config| {
+            config.pool.connections_max = 1;
+            config.pool.streams_max = 1;
+        });
+        let mut left = Box::pin(bench.send(post("left")));
+        tokio::select! {
+            _ = &mut left => panic!("no answer can come"),
+            () = until("it was read", || instance.seen.count() == 1) => {}
+        }
+        let waiting = async { read(bench.send(post("waits")).await.0.expect("a stream")).await.0 };
+        let leaving = async {
+            until("the other one waits", || bench.in_flight() == 2 && bench.service.ceiling().waiting() == 1).await;
+            drop(left);
+        };
+        assert_eq!(tokio::join!(waiting, leaving).0, 200);
+        assert_eq!((instance.seen.connections.get(), bench.in_flight()), (1, 0), "no connection was closed to make a place");
+    });
+}
+
+#[test]
+fn a_worker_whose_connection_is_never_at_rest_makes_way_for_another_one() {
+    run(async {
+        let instance = Shared::start(100, |number| if number == 0 { Act::Later } else { Act::Ok }).await;
+        let bench = instance.bench_with(|config| config.pool.connections_max = 1);
+        let other = Bench { pools: Pools::new(), service: Arc::clone(&bench.service) };
+        let busy = async { read(bench.send(post("long")).await.0.expect("an answer")).await.0 };
+        let starved = async {
+            until("the one place is taken", || instance.seen.count() == 1).await;
+            loop {
+                match other.send(post("pay")).await.0 {
+                    Ok(answer) => break read(answer).await.0,
+                    Err(fault) => assert!(matches!(fault, SendFault::Overloaded), "{fault}"),
+                }
+            }
+        };
+        let go_on = async {
+            until("the one in use takes nothing new", || instance.seen.count() == 1 && bench.pools.shared() == 0).await;
+            instance.seen.go_on.notify_one();
+        };
+        assert_eq!(tokio::join!(busy, starved, go_on), (200, 200, ()));
+        assert_eq!((instance.seen.connections.get(), bench.pools.shared(), other.pools.shared()), (2, 0, 1));
+    });
+}
+
+#[test]
+fn neither_a_client_in_haste_nor_one_that_stalls_casts_doubt_on_a_connection() {
+    run(async {
+        let instance = Shared::start(100, |number| if number == 1 { Act::Nothing } else { Act::Ok }).await;
+        let bench = instance.bench_with(|config| config.timeouts.upload_idle = Span::millis(50));
+        bench.get().await;
+        let sent = send_by(&bench, Duration::from_millis(50)).await;
+        assert!(matches!(sent, Err(SendFault::Deadline)), "{sent:?}");
+        let (feed, body) = fed();
+        feed.send(data("half")).await.expect("room");
+        let (sent, _) = bench.send(request(Method::POST, body)).await;
+        assert!(matches!(sent, Err(SendFault::ClientStalled)), "{sent:?}");
+        assert!(bench.get().await.2.reused);
+        assert_eq!(instance.seen.connections.get(), 1);
     });
 }

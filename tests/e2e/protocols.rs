@@ -105,12 +105,20 @@ async fn call(seen: Arc<Seen>, request: Request<RecvStream>, mut respond: SendRe
                 let _ = body.flow_control().release_capacity(data.len());
                 said.extend_from_slice(&data);
             }
-            let mut sending = respond.send_response(head(), false).ok()?;
+            let mut head = head();
+            if kind == Some("sum") {
+                head.headers_mut().insert("trailer", HeaderValue::from_static("x-sum"));
+            }
+            let mut sending = respond.send_response(head, false).ok()?;
             for _ in 0..if kind == Some("many") { 3 } else { 1 } {
                 sending.send_data(Bytes::from(said.clone()), false).ok()?;
             }
             let (status, message) = if kind == Some("fail") { ("7", "not yours") } else { ("0", "") };
-            sending.send_trailers(trailers(status, message)).ok()?;
+            let mut trailers = trailers(status, message);
+            if kind == Some("sum") {
+                trailers.insert("x-sum", HeaderValue::from_static("7"));
+            }
+            sending.send_trailers(trailers).ok()?;
         }
     }
     seen.calls.lock().expect("calls").push(path);
@@ -227,6 +235,9 @@ fn speaks_grpc(rig: &Rig, seen: &Seen) {
         assert_eq!((said.body.as_str(), said.grpc().0), ("hellohellohello", "0"));
         let said = unary(&sender, "/public/calls/fail", "hello").await;
         assert_eq!(said.grpc(), ("7", "not yours"));
+        // One that names a trailer of its own, and does not name those of gRPC.
+        let said = unary(&sender, "/public/calls/sum", "hello").await;
+        assert_eq!((said.grpc().0, &said.trailers.as_ref().expect("trailers")["x-sum"]), ("0", &HeaderValue::from_static("7")), "{said:?}");
         let said = unary(&sender, "/public/calls/none", "hello").await;
         assert_eq!((said.status, said.grpc()), (200, ("5", "not there")));
 

@@ -24,10 +24,10 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
     kind.is_some_and(|suffix| matches!(suffix.first(), None | Some(b'+' | b';')))
 }
 
-/// Names gRPC's trailers in the head of its answer, unless that names trailers itself or has the status already.
+/// Names gRPC's trailers in the head of its answer, beside those that it names itself; unless it has the status already.
 pub fn announce_trailers(answer: &mut HeaderMap) {
-    if is_grpc(answer) && !answer.contains_key(STATUS) && !answer.contains_key(TRAILER) {
-        answer.insert(TRAILER, TRAILERS);
+    if is_grpc(answer) && !answer.contains_key(STATUS) {
+        answer.append(TRAILER, TRAILERS);
     }
 }
 
@@ -42,7 +42,9 @@ pub fn refusal<B: Default>(answer: Response<B>, reason: Reason) -> Response<B> {
     Response::from_parts(head, B::default())
 }
 
-/// The status of gRPC for a reason: that which gRPC has for its status of HTTP (`http-grpc-status-mapping.md`), or a closer one where there is one.
+/// The status of gRPC for a reason: that which gRPC has for its status of HTTP (`http-grpc-status-mapping.md`), which is UNKNOWN for most. Closer is
+/// UNIMPLEMENTED for a method, DEADLINE_EXCEEDED for time that ran out, RESOURCE_EXHAUSTED for what is too large or too long, CANCELLED for a caller
+/// that left, and INTERNAL for a fault of ours.
 #[must_use]
 pub fn status(reason: Reason) -> u16 {
     match reason.status().as_u16() {
@@ -50,10 +52,10 @@ pub fn status(reason: Reason) -> u16 {
         403 => PERMISSION_DENIED,
         404 | 405 => UNIMPLEMENTED,
         408 | 504 => DEADLINE_EXCEEDED,
-        413 | 431 => RESOURCE_EXHAUSTED,
+        413 | 414 | 431 => RESOURCE_EXHAUSTED,
         429 | 502 | 503 => UNAVAILABLE,
         499 => CANCELLED,
-        400..=500 => INTERNAL,
+        400 | 500 => INTERNAL,
         _ => UNKNOWN,
     }
 }
@@ -95,13 +97,14 @@ mod tests {
     fn trailers_are_named_where_they_are_to_come() {
         let announced = |mut headers: HeaderMap| {
             announce_trailers(&mut headers);
-            headers.get(TRAILER).map(|value| value.to_str().expect("text").to_owned())
+            let names: Vec<_> = headers.get_all(TRAILER).iter().map(|value| value.to_str().expect("text").to_owned()).collect();
+            (!names.is_empty()).then(|| names.join(", "))
         };
         assert_eq!(announced(of("application/grpc")).as_deref(), Some("grpc-status, grpc-message, grpc-status-details-bin"));
         assert_eq!(announced(of("text/plain")), None);
         let mut own = of("application/grpc");
         own.insert(TRAILER, HeaderValue::from_static("x-sum"));
-        assert_eq!(announced(own).as_deref(), Some("x-sum"));
+        assert_eq!(announced(own).as_deref(), Some("x-sum, grpc-status, grpc-message, grpc-status-details-bin"));
         let mut ended = of("application/grpc");
         ended.insert(STATUS, HeaderValue::from_static("5"));
         assert_eq!(announced(ended), None);
@@ -117,6 +120,10 @@ mod tests {
             (Reason::BodyTooLarge, "8"),
             (Reason::NoInstances, "14"),
             (Reason::InternalError, "13"),
+            (Reason::FramingInvalid, "13"),
+            (Reason::TargetTooLong, "8"),
+            (Reason::Misdirected, "2"),
+            (Reason::VersionNotSupported, "2"),
         ] {
             let answer = Response::builder().status(reason.status()).header("retry-after", "1").body(vec![1_u8]).expect("an answer");
             let told = refusal(answer, reason);

@@ -29,6 +29,11 @@ pub(crate) struct Silent;
 #[error("the time for the whole exchange ran out in the middle of the answer")]
 pub(crate) struct Late;
 
+/// A stream was reset before the end of its answer, as if all were well.
+#[derive(Debug, thiserror::Error)]
+#[error("the instance ended the stream before the end of its answer")]
+struct Cut;
+
 /// How long an answer's body may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -125,6 +130,13 @@ impl http_body::Body for Answer {
                 Poll::Ready(Some(Err(fault.into())))
             }
             None => {
+                // Hyper ends a body in peace when its stream is reset without an error, wherever that is: only the end that the instance has
+                // marked is one (RFC 9113 §8.1).
+                let is_cut = self.held.as_ref().is_some_and(|held| held.link.is_shared()) && !self.incoming.is_end_stream();
+                if is_cut {
+                    self.held = None;
+                    return Poll::Ready(Some(Err(Cut.into())));
+                }
                 self.finish();
                 Poll::Ready(None)
             }

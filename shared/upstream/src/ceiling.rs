@@ -75,6 +75,11 @@ impl Ceiling {
         self.wishes.load(Ordering::Relaxed) > 0 && self.wishes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, unmet).is_ok()
     }
 
+    /// Requests that wait for a place, over all workers.
+    pub(crate) fn waiting(&self) -> usize {
+        usize::try_from(self.wishes.load(Ordering::Relaxed) / WISH).unwrap_or(usize::MAX)
+    }
+
     /// Connections open now.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)

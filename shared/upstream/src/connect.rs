@@ -66,7 +66,7 @@ pub(crate) async fn connect(
     if service.plan().protocol == Protocol::Http2 {
         return connect_shared(pools, service, endpoint, within, may_reuse).await;
     }
-    connect_one(pools, service, endpoint, within, may_reuse).await
+    connect_one(pools, service, endpoint, (within, PLACE_MAX), may_reuse).await
 }
 
 /// A stream of a shared connection: of one that is on its way, or of one that this request makes, for others too.
@@ -79,6 +79,10 @@ async fn connect_shared(
 ) -> Result<Reached, ConnectFault> {
     let asked = Instant::now();
     loop {
+        // A stream may have come free while it waited for another request's connection.
+        if may_reuse && let Some(link) = pools.take(endpoint, Duration::MAX) {
+            return Ok(Reached::Kept(link));
+        }
         let within = within.saturating_sub(asked.elapsed());
         let lot = pools.lot(endpoint);
         match lot.way(service.plan().pool.streams_max) {
@@ -90,12 +94,13 @@ async fn connect_shared(
                 Ok(Err(_)) => {}
             },
             Way::Make(making) => {
-                let reached = connect_one(pools, service, endpoint, within, may_reuse).await;
+                let place_within = PLACE_MAX.saturating_sub(asked.elapsed());
+                let reached = connect_one(pools, service, endpoint, (within, place_within), may_reuse).await;
                 match &reached {
                     Ok(Reached::New(_)) => making.made(|| pools.take(endpoint, Duration::MAX)),
-                    Err(fault @ (ConnectFault::Failed | ConnectFault::Overloaded)) => making.failed(*fault),
-                    // They find out themselves.
-                    Ok(Reached::Kept(_)) | Err(ConnectFault::Late) => drop(making),
+                    Err(fault @ ConnectFault::Failed) => making.failed(*fault),
+                    // They find out themselves, each within its own time.
+                    Ok(Reached::Kept(_)) | Err(ConnectFault::Late | ConnectFault::Overloaded) => drop(making),
                 }
                 return reached;
             }
@@ -110,11 +115,11 @@ async fn connect_one(
     pools: &Rc<Pools>,
     service: &Service,
     endpoint: &Arc<Endpoint>,
-    within: Duration,
+    (within, place_within): (Duration, Duration),
     may_reuse: bool,
 ) -> Result<Reached, ConnectFault> {
     let asked = Instant::now();
-    let permit = match place(pools, service, endpoint, within, may_reuse).await.ok_or(ConnectFault::Overloaded)? {
+    let permit = match place(pools, service, endpoint, within.min(place_within), may_reuse).await.ok_or(ConnectFault::Overloaded)? {
         Place::New(permit) => permit,
         Place::Kept(link) => return Ok(Reached::Kept(link)),
     };
@@ -156,7 +161,7 @@ async fn place(pools: &Rc<Pools>, service: &Service, endpoint: &Endpoint, within
         }
     }
     // The idle connections of other workers are out of reach; they learn that one is wanted for as long as it is.
-    let free = ceiling.wait(connections_max, within.min(PLACE_MAX));
+    let free = ceiling.wait(connections_max, within);
     if !may_reuse {
         return free.await.map(Place::New);
     }
@@ -178,7 +183,16 @@ async fn make(pools: &Rc<Pools>, service: &Service, endpoint: &Arc<Endpoint>, pe
             let stream = Stream::new(layer, permit, Arc::clone(&upgrade));
             Ok(Link::begin(stream, endpoint, upgrade, ceiling, pool, (life, member)).await?)
         }
-        Protocol::Http2 if !layer.speaks_h2() => Err("the instance did not agree on HTTP/2 in TLS (ALPN `h2`)".into()),
+        Protocol::Http2 if !layer.speaks_h2() => {
+            if endpoint.tells_alpn() {
+                tracing::warn!(
+                    service = service.name(),
+                    instance = endpoint.name(),
+                    "the instance did not agree on HTTP/2 in TLS (ALPN `h2`) and gets no request; let it offer `h2`, or set `protocol: http1`"
+                );
+            }
+            Err("the instance did not agree on HTTP/2 in TLS (ALPN `h2`)".into())
+        }
         Protocol::Http2 => {
             let shared = Multiplex::begin(Stream::new(layer, permit, upgrade), endpoint, ceiling, pool, life).await?;
             pools.share(&shared);
@@ -190,7 +204,8 @@ async fn make(pools: &Rc<Pools>, service: &Service, endpoint: &Arc<Endpoint>, pe
 /// Makes one more connection to an instance that serves by several workers, beside the request that saw that there are too few for all of them;
 /// as long as half of the places below the ceiling are free.
 pub(crate) fn widen(pools: &Rc<Pools>, service: &Arc<Service>, endpoint: &Arc<Endpoint>) {
-    let breadth = endpoint.breadth();
+    // No more than are kept: one too many would be closed as soon as it rests, and made again.
+    let breadth = endpoint.breadth().min(service.plan().pool.idle_max);
     if breadth < 2 || service.ceiling().open().saturating_mul(2) >= service.plan().pool.connections_max {
         return;
     }

@@ -70,6 +70,7 @@ pub struct Endpoint {
     /// The services that name it: more than one while a reload hands it over.
     named_by: AtomicU32,
     held: AtomicBool,
+    alpn_is_told: AtomicBool,
     farewell: Farewell,
     checked: Checked,
     /// When it came beside others or came back; 0 for one that has been here from the beginning.
@@ -95,6 +96,7 @@ impl Endpoint {
             avoid_until_ms: AtomicU64::new(0),
             named_by: AtomicU32::new(1),
             held: AtomicBool::new(false),
+            alpn_is_told: AtomicBool::new(false),
             farewell: Farewell::default(),
             checked: Checked::default(),
             since_ms: AtomicU64::new(0),
@@ -191,6 +193,11 @@ impl Endpoint {
     /// What is held against it.
     pub(crate) fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// Whether it is to be told now that it speaks another protocol than its service demands; once, for an operator must mend it.
+    pub(crate) fn tells_alpn(&self) -> bool {
+        !self.alpn_is_told.swap(true, Ordering::Relaxed)
     }
 
     /// How it stands by the active checks.

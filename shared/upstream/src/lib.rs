@@ -29,6 +29,7 @@ mod stable_hash;
 mod answer;
 mod breaker;
 mod budget;
+mod carried;
 mod ceiling;
 mod connect;
 mod gate;

@@ -32,7 +32,7 @@ const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most that is read ahead of a response's consumer on one connection, in bytes.
 const READ_BYTES_MAX: usize = 128 * 1024;
 
-/// How long a connection whose response has ended may take to finish its request before it is closed.
+/// How long a connection whose response has ended may take to finish its request before it is closed; or a stream, before it is reset.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// A connection in somebody's hands. Dropping it breaks off the request under way; [`Link::close`] ends it in order.
@@ -185,7 +185,7 @@ impl Link {
     pub(crate) fn finish(self, pools: &Rc<Pools>) {
         let is_done = match &self.way {
             Way::Whole(whole) => whole.sender.is_ready() || whole.sender.is_closed(),
-            Way::Stream(_) => true,
+            Way::Stream(seat) => seat.upload().is_none(),
         };
         if is_done {
             pools.put(self);
@@ -196,11 +196,20 @@ impl Link {
         let pools = Rc::downgrade(pools);
         let mut link = self;
         tokio::task::spawn_local(async move {
-            let ready = match &mut link.way {
-                Way::Whole(whole) => tokio::time::timeout(LINGER, whole.sender.ready()).await,
-                Way::Stream(_) => Ok(Ok(())),
+            let is_good = match &mut link.way {
+                Way::Whole(whole) => matches!(tokio::time::timeout(LINGER, whole.sender.ready()).await, Ok(Ok(()))),
+                Way::Stream(seat) => {
+                    if let Some(upload) = seat.upload()
+                        && tokio::time::timeout(LINGER, upload.over()).await.is_err()
+                    {
+                        // That ends this stream alone.
+                        upload.end();
+                        upload.over().await;
+                    }
+                    true
+                }
             };
-            if let (Ok(Ok(())), Some(pools)) = (ready, pools.upgrade()) {
+            if let (true, Some(pools)) = (is_good, pools.upgrade()) {
                 pools.put(link);
             }
         });

@@ -7,12 +7,15 @@
 //! PING. A silent connection is asked whether it lives every five minutes, and not more often: gRPC servers take more for abuse and close
 //! (gRFC A8, `too_many_pings`). One on which a request waited in vain while no other was answered is given no new ones at once
 //! ([`Seat::suspect`]), which finds a dead peer sooner than any PING.
+//!
+//! Windows. What an instance sends beyond what was read waits in the window of its own stream. The connection's window holds those of all streams
+//! full at once, so that no reader, however slow, stops the answers of the others.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -28,18 +31,20 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use wire::body::{Body, BoxError};
 
+use crate::carried::{Asked, Carriage, Carried};
 use crate::ceiling::Ceiling;
 use crate::endpoint::Endpoint;
 use crate::link::Life;
 use crate::outgoing;
 use crate::plan::pool::PoolPlan;
+use crate::pool::lot::Lot;
 use crate::stream::Stream;
 
-/// What an instance may send on one stream before it was read, in bytes.
-const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// What an instance may send on one stream before it was read, in bytes; as much as is read ahead over HTTP/1.1.
+const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 
-/// The same for all streams of a connection, in bytes.
-const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// The largest window (RFC 9113 §6.9.1).
+const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
 
 /// What one stream may hold of what it writes, in bytes.
 const SEND_BYTES_MAX: usize = 64 * 1024;
@@ -56,6 +61,11 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// No stream may be opened before the peer's SETTINGS have said how many; it is also how their coming is told.
 const STREAMS_BEFORE_SETTINGS: usize = 0;
 
+/// The window of a connection of so many streams, in bytes.
+fn connection_window(streams_max: usize) -> u32 {
+    u32::try_from(streams_max).map_or(WINDOW_BYTES_MAX, |streams| streams.saturating_mul(STREAM_WINDOW_BYTES).min(WINDOW_BYTES_MAX))
+}
+
 type Connection = http2::Connection<TokioIo<Stream>, Body, Local>;
 
 /// A connection that several requests share.
@@ -66,14 +76,22 @@ pub(crate) struct Multiplex {
     endpoint: Arc<Endpoint>,
     ceiling: Arc<Ceiling>,
     pool: Cell<PoolPlan>,
+    /// As many streams as its window is for, whatever a later configuration allows.
+    streams_max: usize,
     life: Life,
     scheme: http::uri::Scheme,
+    /// Where hyper's next task finds its body.
+    asked: Asked,
     streams: Cell<usize>,
     /// Since when no stream is under way; of meaning while none is.
     rests_since: Cell<Instant>,
     answered_at: Cell<Instant>,
     /// It takes no more requests.
     is_spent: Cell<bool>,
+    /// Whether its place was wanted at the last look.
+    was_wanted: Cell<bool>,
+    /// Where requests wait for a stream of it.
+    lot: RefCell<Weak<Lot>>,
     task: AbortHandle,
 }
 
@@ -96,13 +114,13 @@ impl Multiplex {
         life: Life,
     ) -> Result<Rc<Self>, BoxError> {
         let scheme = if stream.is_secured() { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP };
-        let greeting = Rc::new(Greeting::default());
-        let (sender, connection) = http2::Builder::new(Local(Rc::clone(&greeting)))
+        let (greeting, asked) = (Rc::new(Greeting::default()), Asked::default());
+        let (sender, connection) = http2::Builder::new(Local { greeting: Rc::clone(&greeting), asked: Rc::clone(&asked) })
             .timer(TokioTimer::new())
             .initial_max_send_streams(STREAMS_BEFORE_SETTINGS)
             .adaptive_window(false)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .initial_connection_window_size(connection_window(pool.streams_max))
             .max_header_list_size(RESPONSE_HEAD_BYTES_MAX)
             .max_send_buf_size(SEND_BYTES_MAX)
             .keep_alive_interval(PING_EVERY)
@@ -135,12 +153,16 @@ impl Multiplex {
             endpoint: Arc::clone(endpoint),
             ceiling: Arc::clone(ceiling),
             pool: Cell::new(pool),
+            streams_max: pool.streams_max,
             life,
             scheme,
+            asked,
             streams: Cell::new(0),
             rests_since: Cell::new(now),
             answered_at: Cell::new(now),
             is_spent: Cell::new(false),
+            was_wanted: Cell::new(false),
+            lot: RefCell::default(),
             task: task.abort_handle(),
         }))
     }
@@ -170,12 +192,29 @@ impl Multiplex {
     /// Whether one more stream is allowed, by us and by the peer as it says now.
     pub(crate) fn has_room(&self) -> bool {
         let peer = self.connection.borrow().as_ref().map_or(0, http2::Connection::current_max_send_streams);
-        self.streams.get() < peer.min(self.pool.get().streams_max)
+        self.streams.get() < peer.min(self.streams_max).min(self.pool.get().streams_max)
     }
 
     /// Whether it has been without a stream for as long as it is kept so.
     pub(crate) fn has_rested(&self, now: Instant) -> bool {
         now.duration_since(self.rests_since.get()) >= self.pool.get().idle
+    }
+
+    /// From now on the requests that wait in `lot` are given the streams that come free.
+    pub(crate) fn belongs_to(&self, lot: &Rc<Lot>) {
+        *self.lot.borrow_mut() = Rc::downgrade(lot);
+    }
+
+    /// Whether its place is wanted so badly that it should make way though it is in use: at this look and at the one before somebody has waited for a
+    /// place beside the `own` requests that wait for streams of it. Connections at rest make way at the first look.
+    pub(crate) fn is_wanted(&self, own: usize) -> bool {
+        let is_wanted = self.ceiling.waiting() > own;
+        self.was_wanted.replace(is_wanted) && is_wanted
+    }
+
+    /// It ends with the last of its streams.
+    pub(crate) fn retire(&self) {
+        self.is_spent.set(true);
     }
 
     /// Ends it at once, to make a place.
@@ -190,7 +229,7 @@ impl Multiplex {
     /// Takes one stream.
     pub(crate) fn sit(self: &Rc<Self>) -> Seat {
         self.streams.set(self.streams.get() + 1);
-        Seat { on: Rc::clone(self), since: Instant::now() }
+        Seat { on: Rc::clone(self), since: Instant::now(), upload: RefCell::default() }
     }
 }
 
@@ -199,6 +238,8 @@ impl Multiplex {
 pub(crate) struct Seat {
     on: Rc<Multiplex>,
     since: Instant,
+    /// The request's body, where it streams.
+    upload: RefCell<Option<Rc<Carriage>>>,
 }
 
 impl Seat {
@@ -215,9 +256,18 @@ impl Seat {
     ///
     /// # Errors
     /// As hyper has them; the request is in it where nothing of it was written.
-    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+        if matches!(request.body(), Body::Incoming(_) | Body::Boxed(_)) {
+            let (body, carriage) = Carried::new(std::mem::take(request.body_mut()), &self.on.asked);
+            *request.body_mut() = body;
+            *self.upload.borrow_mut() = Some(carriage);
+        }
         let sent = self.on.sender.borrow_mut().try_send_request(outgoing::multiplexed(request, &self.on.scheme));
         let answer = sent.await;
+        if answer.as_ref().is_err_and(|fault| fault.message().is_some()) {
+            // It was not sent, and the body belongs to the next attempt.
+            self.upload.take();
+        }
         match &answer {
             Ok(_) => self.on.answered_at.set(Instant::now()),
             // It takes nothing more, also where it has not noticed yet.
@@ -225,6 +275,11 @@ impl Seat {
             Err(_) => {}
         }
         answer
+    }
+
+    /// The request's body, while hyper still wants of it.
+    pub(crate) fn upload(&self) -> Option<Rc<Carriage>> {
+        self.upload.borrow().as_ref().filter(|upload| !upload.is_over()).map(Rc::clone)
     }
 
     /// The request on it has waited in vain. Where nobody has been answered meanwhile, nothing new is sent over it.
@@ -237,10 +292,19 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        // Nobody waits for an answer any more; an upload would go on, and its stream with it.
+        if let Some(upload) = self.upload() {
+            upload.end();
+        }
         let left = self.on.streams.get() - 1;
         self.on.streams.set(left);
         if left == 0 {
             self.on.rests_since.set(Instant::now());
+        }
+        if self.on.is_fit(Instant::now())
+            && let Some(lot) = self.on.lot.borrow().upgrade()
+        {
+            lot.offer(&self.on);
         }
     }
 }
@@ -277,19 +341,30 @@ struct Greeting {
 
 /// Everything that runs for a connection stays on its worker.
 #[derive(Clone, Debug)]
-struct Local(Rc<Greeting>);
+struct Local {
+    greeting: Rc<Greeting>,
+    asked: Asked,
+}
 
 impl<F> Executor<F> for Local
 where
     F: Future<Output = ()> + 'static,
 {
     fn execute(&self, future: F) {
-        if self.0.is_over.get() {
-            tokio::task::spawn_local(future);
-            return;
+        let upload = self.asked.take();
+        let task =
+            if self.greeting.is_over.get() { tokio::task::spawn_local(future) } else { tokio::task::spawn_local(self.greet(future)) };
+        if let Some(upload) = upload {
+            upload.goes_on_in(task.abort_handle());
         }
-        let greeting = Rc::clone(&self.0);
-        tokio::task::spawn_local(async move {
+    }
+}
+
+impl Local {
+    /// `future`, which tells each of its steps for as long as the greeting lasts.
+    fn greet<F: Future<Output = ()> + 'static>(&self, future: F) -> impl Future<Output = ()> + use<F> {
+        let greeting = Rc::clone(&self.greeting);
+        async move {
             let mut future = pin!(future);
             poll_fn(|cx| {
                 let polled = future.as_mut().poll(cx);
@@ -300,6 +375,6 @@ where
                 polled
             })
             .await;
-        });
+        }
     }
 }

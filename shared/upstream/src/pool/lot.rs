@@ -118,6 +118,7 @@ impl Lot {
     /// The idle connection that a request should take, that has rested for less than `rested_max`; those that are unfit go to `unfit`.
     pub(super) fn take(&self, now: Instant, breadth: usize, rested_max: Duration, mut unfit: impl FnMut(Link)) -> Option<Link> {
         let mut idle = self.idle.borrow_mut();
+        let breadth = idle.first().map_or(breadth, |one| breadth.min(one.link.pool.idle_max));
         // With this one, for it is about to be busy.
         let busy = self.open.get().saturating_sub(idle.len()) + 1;
         let hot = if breadth > 1 { self.peak.at_least(busy, now).max(breadth) + 1 - busy } else { 1 };
@@ -140,6 +141,7 @@ impl Lot {
     /// that those that are too many are not used and end by their idle time.
     pub(super) fn seat(&self, now: Instant, breadth: usize) -> Option<Seat> {
         let shared = self.shared.borrow();
+        let breadth = shared.first().map_or(breadth, |one| breadth.min(one.pool().idle_max));
         let roomy = shared.iter().enumerate().filter(|(_, one)| one.is_fit(now) && one.has_room());
         roomy.min_by_key(|(place, one)| (place / breadth.max(1), one.streams())).map(|(_, one)| one.sit())
     }
@@ -170,6 +172,22 @@ impl Lot {
     pub(crate) fn widened(&self, made: bool, now: Instant) {
         self.widening.set(false);
         self.widen_at.set((!made).then(|| now + WIDEN_PAUSE));
+    }
+
+    /// Requests that wait for a connection that comes back.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.borrow().iter().filter(|one| !one.is_closed()).count()
+    }
+
+    /// Gives the free streams of a shared connection to the requests that have waited longest.
+    pub(crate) fn offer(&self, one: &Rc<Multiplex>) {
+        while one.has_room() {
+            let Some(waiting) = self.waiting.borrow_mut().pop_front() else { return };
+            if !waiting.is_closed() {
+                // It waits still, so it takes the stream.
+                let _ = waiting.send(Link::shared(one.sit()));
+            }
+        }
     }
 
     /// Whether it can be forgotten.

@@ -116,7 +116,9 @@ impl Pools {
 
     /// Takes a new shared connection in.
     pub(crate) fn share(self: &Rc<Self>, one: &Rc<Multiplex>) {
-        self.lot(one.endpoint()).shared.borrow_mut().push(Rc::clone(one));
+        let lot = self.lot(one.endpoint());
+        one.belongs_to(&lot);
+        lot.shared.borrow_mut().push(Rc::clone(one));
         self.sweep_while_any();
     }
 
@@ -185,11 +187,17 @@ impl Pools {
         let mut any = false;
         lots.retain(|_, lot| {
             going.extend(lot.idle.borrow_mut().extract_if(.., |one| !one.is_fit(now) || one.link.ceiling.give_one_up()));
-            let mut resting = 0;
+            let (mut resting, own) = (0, lot.waiting());
             leaving.extend(lot.shared.borrow_mut().extract_if(.., |one| {
                 let rests = one.streams() == 0;
                 resting += usize::from(rests);
-                !one.is_fit(now) || rests && (one.has_rested(now) || resting > one.pool().idle_max || one.ceiling().give_one_up())
+                let makes_way = one.is_wanted(own) && !rests && one.ceiling().give_one_up();
+                if makes_way {
+                    one.retire();
+                }
+                makes_way
+                    || !one.is_fit(now)
+                    || rests && (one.has_rested(now) || resting > one.pool().idle_max || one.ceiling().give_one_up())
             }));
             any |= !lot.idle.borrow().is_empty() || !lot.shared.borrow().is_empty();
             !lot.is_empty()

@@ -27,6 +27,9 @@ use crate::send::journey::{Failed, Journey};
 /// How often a body is looked for that was not begun: what would have sent it gives it up on the next turns of the runtime.
 const TURNS_FOR_A_BODY: usize = 4;
 
+/// A deadline that passes sooner casts no doubt on the connection.
+const SILENT: Duration = Duration::from_secs(1);
+
 type TrySend = hyper::client::conn::TrySendError<Request<Body>>;
 
 impl Journey<'_> {
@@ -42,11 +45,20 @@ impl Journey<'_> {
         // Over HTTP/2 an instance can say that it has done nothing, and then any request may be sent again.
         let spare = (copy.is_none() && link.is_shared()).then(|| twin(&request));
         let upgrade_asked = request.headers().contains_key(UPGRADE);
+        let begun = Instant::now();
         let waited = self.head(&mut link, request).await;
         match waited {
             Err(over) => {
                 self.trip.sent = true;
-                link.suspect();
+                let is_silent = match &over {
+                    Over::Try | Over::Request(SendFault::Timeout) => true,
+                    // A client may have next to no time, and that says nothing of the instance.
+                    Over::Request(SendFault::Deadline) => begun.elapsed() >= SILENT,
+                    Over::Request(_) => false,
+                };
+                if is_silent {
+                    link.suspect();
+                }
                 // Here the connection, or the stream, is broken off: the instance hears that nobody waits any more.
                 Err(match over {
                     Over::Request(fault) => Failed::Final(fault),

@@ -19,6 +19,7 @@ use crate::moment;
 use crate::outgoing::is_repeatable;
 use crate::patience::Patience;
 use crate::pick::tried::Tried;
+use crate::plan::protocol::Protocol;
 use crate::pool::Pools;
 use crate::service::{Picked, Service};
 use crate::trip::Trip;
@@ -39,7 +40,7 @@ pub(super) struct Journey<'a> {
     pub(super) pass: Option<Pass>,
     pub(super) trip: &'a mut Trip,
     pub(super) tried: Tried,
-    /// No pooled connection any more: the last attempt found one dead, or the instance is on trial.
+    /// No pooled connection any more: the last attempt found one dead or broke one, or the instance is on trial.
     pub(super) fresh: bool,
 }
 
@@ -115,7 +116,8 @@ impl Journey<'_> {
                 measures.retries_refused.inc();
                 return Err(fault);
             }
-            self.fresh = true;
+            // What one stream of HTTP/2 has met says nothing of the others.
+            self.fresh = self.service.plan().protocol != Protocol::Http2;
             request = again;
             last = Some(Repeat { fault, is_free });
         }

@@ -24,7 +24,16 @@ enum Act {
     Reset,
     /// Never answers.
     Nothing,
+    /// Answers with more than fits any window.
+    Much,
+    /// Answers 413 at once and takes nothing of the body, until it is told that nobody sends any more.
+    Early,
+    /// Answers with half of a body, and says that all is well.
+    Half,
 }
+
+/// More bytes than an instance may send before any was read.
+const MUCH: usize = 2 << 20;
 
 /// An instance that speaks h2c.
 struct Shared {
@@ -106,6 +115,12 @@ async fn serve(seen: Rc<Seen>, act: Act, request: Request<RecvStream>, mut respo
     if let Act::Refuse = act {
         respond.send_reset(Reason::REFUSED_STREAM);
         seen.refused.set(seen.refused.get() + 1);
+    } else if let Act::Early = act {
+        seen.requests.borrow_mut().push((Request::from_parts(head, ()), String::new()));
+        let answer = Response::builder().status(413).body(()).expect("a head");
+        let mut sending = respond.send_response(answer, false).expect("a head");
+        sending.send_data(Bytes::from_static(b"no"), true).expect("data");
+        let _ = std::future::poll_fn(|cx| sending.poll_reset(cx)).await;
     } else {
         let mut text = String::new();
         while let Some(Ok(data)) = body.data().await {
@@ -118,7 +133,18 @@ async fn serve(seen: Rc<Seen>, act: Act, request: Request<RecvStream>, mut respo
             Act::Nothing => {
                 let _ = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
             }
-            Act::Ok | Act::Later | Act::Refuse => {
+            Act::Much => {
+                let mut sending = respond.send_response(Response::new(()), false).expect("a head");
+                sending.send_data(Bytes::from(vec![b'x'; MUCH]), true).expect("data");
+                let _ = std::future::poll_fn(|cx| sending.poll_reset(cx)).await;
+            }
+            Act::Half => {
+                let mut sending = respond.send_response(Response::new(()), false).expect("a head");
+                sending.send_data(Bytes::from_static(b"half"), false).expect("data");
+                seen.go_on.notified().await;
+                sending.send_reset(Reason::NO_ERROR);
+            }
+            Act::Ok | Act::Later | Act::Refuse | Act::Early => {
                 if let Act::Later = act {
                     seen.go_on.notified().await;
                 }
@@ -217,6 +243,7 @@ fn what_is_refused_unseen_is_sent_again_also_a_post_and_costs_no_budget() {
             let ((sent, trip), instance) = tokio::join!(bench.send(asked), feeding);
             assert_eq!((read(sent.expect("an answer")).await.0, trip.attempts), (200, 2));
             assert_eq!(instance.seen.requests.borrow().iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["pay"]);
+            assert_eq!((instance.seen.connections.get(), trip.reused), (1, true), "the connection has done no wrong");
             assert_eq!(bench.service.measures().retries_unsent.get(), 1);
             assert_eq!(bench.service.measures().retries_idempotent.get(), 0);
         });
@@ -371,5 +398,207 @@ fn an_upgrade_is_not_asked_for_over_http_2() {
         assert_eq!(read(bench.send(asked).await.0.expect("an answer")).await.0, 200);
         let requests = instance.seen.requests.borrow();
         assert!(!requests[0].0.headers().contains_key("upgrade") && !requests[0].0.headers().contains_key("connection"));
+    });
+}
+
+#[test]
+fn answers_that_nobody_reads_stop_no_other_on_their_connection() {
+    const UNREAD: usize = 50;
+    run(async {
+        let instance = Shared::start(1000, |_| Act::Much).await;
+        let bench = instance.bench();
+        let mut unread = Vec::new();
+        for _ in 0..UNREAD {
+            unread.push(bench.send(request(Method::GET, Body::Empty)).await.0.expect("a head"));
+        }
+        let (status, text, _) = bench.get().await;
+        assert_eq!((status, text.len(), instance.seen.connections.get()), (200, MUCH, 1));
+        assert_eq!(read(unread.swap_remove(0)).await.1.len(), MUCH);
+    });
+}
+
+#[test]
+fn an_upload_that_outlives_its_answer_is_ended_and_nothing_else_is() {
+    // The client goes on for ever, or it says nothing more; the instance takes none of it.
+    for floods in [true, false] {
+        run(async {
+            let instance = Shared::start(100, |number| if number == 0 { Act::Early } else { Act::Later }).await;
+            let bench = instance.bench_with(|config| config.pool.streams_max = 2);
+            let (feed, body) = fed();
+            let client = tokio::task::spawn_local(async move {
+                let piece = Bytes::from(vec![0; 1 << 20]);
+                while floods && feed.send(Ok(Frame::data(piece.clone()))).await.is_ok() {}
+                feed.closed().await;
+            });
+            let (sent, _) = bench.send(request(Method::POST, body)).await;
+            let (status, text, _) = read(sent.expect("an answer")).await;
+            assert_eq!((status, text.as_str()), (413, "no"));
+            // While it goes on it has its place among the streams.
+            let one = || async { read(bench.send(post("pay")).await.0.expect("an answer")).await.0 };
+            let go_on = async {
+                until("both were read", || instance.seen.count() == 3).await;
+                assert_eq!(instance.seen.connections.get(), 2, "its stream is not free");
+                client.await.expect("the client's body is let go");
+                until("the instance hears of it", || instance.seen.under_way.get() == 2).await;
+                (0..2).for_each(|_| instance.seen.go_on.notify_one());
+                until("they are answered", || {
+                    bench.in_flight() == 0 || {
+                        instance.seen.go_on.notify_one();
+                        false
+                    }
+                })
+                .await;
+            };
+            assert_eq!(tokio::join!(one(), one(), go_on), (200, 200, ()));
+            assert_eq!(bench.open(), 2, "no connection was given up for it");
+        });
+    }
+}
+
+#[test]
+fn a_client_that_leaves_an_answer_ends_its_upload_too() {
+    run(async {
+        let instance = Shared::start(100, |_| Act::Early).await;
+        let bench = instance.bench();
+        let (feed, body) = fed();
+        let (sent, _) = bench.send(request(Method::POST, body)).await;
+        drop(sent.expect("an answer"));
+        feed.closed().await;
+        until("the instance hears of it", || instance.seen.under_way.get() == 0).await;
+        assert_eq!((bench.in_flight(), bench.pools.idle()), (0, 1));
+    });
+}
+
+#[test]
+fn an_answer_that_is_reset_before_its_end_is_not_taken_for_a_whole_one() {
+    run(async {
+        let instance = Shared::start(100, |_| Act::Half).await;
+        let bench = instance.bench();
+        let (sent, _) = bench.send(request(Method::GET, Body::Empty)).await;
+        let mut body = sent.expect("a head").into_body();
+        let first = body.frame().await.expect("a frame").expect("data").into_data().expect("data");
+        assert_eq!(first, "half");
+        instance.seen.go_on.notify_one();
+        assert!(matches!(body.frame().await, Some(Err(_))));
+        assert_eq!((bench.in_flight(), bench.pools.idle()), (0, 1));
+    });
+}
+
+/// Sends with a deadline.
+async fn send_by(bench: &Bench, within: Duration) -> Result<Response<Body>, SendFault> {
+    let errand = Errand { deadline: Some(std::time::Instant::now() + within), ..Errand::default() };
+    send(&bench.pools, &bench.service, post("soon"), errand, &mut Trip::default()).await
+}
+
+#[test]
+fn at_the_ceiling_every_stream_that_comes_free_is_used_at_once() {
+    run(async {
+        let instance = Shared::start(100, |_| Act::Later).await;
+        let bench = instance.bench_with(|config| {
+            config.pool.connections_max = 1;
+            config.pool.streams_max = 2;
+        });
+        let one = || async { read(bench.send(post("pay")).await.0.expect("a stream in time")).await.0 };
+        let late = || async {
+            until("both streams are taken", || instance.seen.count() == 2).await;
+            one().await
+        };
+        let go_on = async {
+            until("one waits, and one for what that one finds", || bench.in_flight() == 4 && instance.seen.count() == 2).await;
+            instance.seen.go_on.notify_waiters();
+            until("both are used again", || instance.seen.count() == 4).await;
+            instance.seen.go_on.notify_waiters();
+        };
+        assert_eq!(tokio::join!(one(), one(), late(), late(), go_on), (200, 200, 200, 200, ()));
+        assert_eq!((instance.seen.connections.get(), instance.seen.most.get()), (1, 2));
+    });
+}
+
+#[test]
+fn a_request_that_finds_no_place_in_its_time_takes_none_from_those_that_have_more() {
+    run(async {
+        let instance = Shared::start(100, |number| if number < 2 { Act::Later } else { Act::Ok }).await;
+        let bench = instance.bench_with(|config| {
+            config.pool.connections_max = 1;
+            config.pool.streams_max = 2;
+        });
+        let first = || async { read(bench.send(post("first")).await.0.expect("an answer")).await.0 };
+        let hasty = async {
+            until("the streams are taken", || instance.seen.count() == 2).await;
+            let sent = send_by(&bench, Duration::from_millis(50)).await;
+            assert!(matches!(sent, Err(SendFault::Overloaded)), "{sent:?}");
+            instance.seen.go_on.notify_waiters();
+        };
+        let patient = async {
+            until("the hasty one waits", || bench.in_flight() == 3).await;
+            read(bench.send(post("patient")).await.0.expect("a stream in time")).await.0
+        };
+        assert_eq!(tokio::join!(first(), first(), hasty, patient), (200, 200, (), 200));
+        assert_eq!(instance.seen.connections.get(), 1);
+    });
+}
+
+#[test]
+fn a_stream_that_a_client_leaves_goes_to_the_one_that_waits() {
+    run(async {
+        let instance = Shared::start(100, |number| if number == 0 { Act::Nothing } else { Act::Ok }).await;
+        let bench = instance.bench_with(|config| {
+            config.pool.connections_max = 1;
+            config.pool.streams_max = 1;
+        });
+        let mut left = Box::pin(bench.send(post("left")));
+        tokio::select! {
+            _ = &mut left => panic!("no answer can come"),
+            () = until("it was read", || instance.seen.count() == 1) => {}
+        }
+        let waiting = async { read(bench.send(post("waits")).await.0.expect("a stream")).await.0 };
+        let leaving = async {
+            until("the other one waits", || bench.in_flight() == 2 && bench.service.ceiling().waiting() == 1).await;
+            drop(left);
+        };
+        assert_eq!(tokio::join!(waiting, leaving).0, 200);
+        assert_eq!((instance.seen.connections.get(), bench.in_flight()), (1, 0), "no connection was closed to make a place");
+    });
+}
+
+#[test]
+fn a_worker_whose_connection_is_never_at_rest_makes_way_for_another_one() {
+    run(async {
+        let instance = Shared::start(100, |number| if number == 0 { Act::Later } else { Act::Ok }).await;
+        let bench = instance.bench_with(|config| config.pool.connections_max = 1);
+        let other = Bench { pools: Pools::new(), service: Arc::clone(&bench.service) };
+        let busy = async { read(bench.send(post("long")).await.0.expect("an answer")).await.0 };
+        let starved = async {
+            until("the one place is taken", || instance.seen.count() == 1).await;
+            loop {
+                match other.send(post("pay")).await.0 {
+                    Ok(answer) => break read(answer).await.0,
+                    Err(fault) => assert!(matches!(fault, SendFault::Overloaded), "{fault}"),
+                }
+            }
+        };
+        let go_on = async {
+            until("the one in use takes nothing new", || instance.seen.count() == 1 && bench.pools.shared() == 0).await;
+            instance.seen.go_on.notify_one();
+        };
+        assert_eq!(tokio::join!(busy, starved, go_on), (200, 200, ()));
+        assert_eq!((instance.seen.connections.get(), bench.pools.shared(), other.pools.shared()), (2, 0, 1));
+    });
+}
+
+#[test]
+fn neither_a_client_in_haste_nor_one_that_stalls_casts_doubt_on_a_connection() {
+    run(async {
+        let instance = Shared::start(100, |number| if number == 1 { Act::Nothing } else { Act::Ok }).await;
+        let bench = instance.bench_with(|config| config.timeouts.upload_idle = Span::millis(50));
+        bench.get().await;
+        let sent = send_by(&bench, Duration::from_millis(50)).await;
+        assert!(matches!(sent, Err(SendFault::Deadline)), "{sent:?}");
+        let (feed, body) = fed();
+        feed.send(data("half")).await.expect("room");
+        let (sent, _) = bench.send(request(Method::POST, body)).await;
+        assert!(matches!(sent, Err(SendFault::ClientStalled)), "{sent:?}");
+        assert!(bench.get().await.2.reused);
+        assert_eq!(instance.seen.connections.get(), 1);
     });
 }

@@ -534,6 +534,19 @@ fn breadth_takes_no_more_than_half_of_the_places() {
 }
 
 #[test]
+fn breadth_makes_no_more_connections_than_are_kept() {
+    run(async {
+        let instance = Instance::always(OK).await;
+        let bench = Bench::with(&[&instance.address], |config| config.pool.idle_max = 1);
+        serves_by(&bench, 4);
+        for _ in 0..50 {
+            bench.get().await;
+        }
+        assert_eq!((bench.open(), instance.ledger.connections.get()), (1, 1));
+    });
+}
+
+#[test]
 fn connections_beyond_those_in_turn_end_by_their_idle_time_under_load() {
     run(async {
         let instance = Instance::always(OK).await;

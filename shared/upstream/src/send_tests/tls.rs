@@ -127,6 +127,22 @@ fn an_instance_that_proves_another_name_gets_no_byte_of_the_request() {
 }
 
 #[test]
+fn an_instance_that_does_not_agree_on_http_2_gets_no_byte_and_is_told_of_once() {
+    run(async {
+        let folder = Folder::new();
+        let instance = instance(folder.acceptor()).await;
+        let bench = Bench::with(&[&instance.address], |config| {
+            config.tls = Some(folder.config());
+            config.protocol = crate::config::protocol::ProtocolConfig::Http2;
+        });
+        let (sent, trip) = bench.send(post("pay")).await;
+        assert!(matches!(sent, Err(SendFault::ConnectFailed)) && !trip.sent);
+        assert!(!bench.service.endpoints().endpoints()[0].tells_alpn(), "it was told");
+        assert_eq!((instance.ledger.count(), bench.open()), (0, 0));
+    });
+}
+
+#[test]
 fn an_instance_that_never_shakes_hands_costs_the_connect_timeout() {
     run(async {
         let folder = Folder::new();

@@ -29,6 +29,9 @@ use crate::refusal::Refusal;
 /// less than it was granted, never more.
 const CLAIM_BYTES_MAX: usize = 4_096;
 
+/// By so much less is told in whole milliseconds than there is.
+const LEFT_ROUNDED: Duration = Duration::from_millis(1);
+
 /// Sends a permitted request to its service.
 ///
 /// # Errors
@@ -89,10 +92,13 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Introduced>, trail: &mut
 fn errand(map: &mut HeaderMap, arrived: Instant, route: &RouteFacts) -> Errand {
     let left = map.remove(&headers::DEADLINE).and_then(|value| deadline::parse(value.as_bytes()));
     let attempt = map.remove(&headers::ATTEMPT).and_then(|value| attempt::parse(value.as_bytes()));
+    let call = grpc::timeout(map);
+    // Tier 1 counts the client's own time into what is left; where that is shorter, tier 1 was in a hurry and the client was not.
+    let is_clients = |within: Duration| within < route.timeout && left.is_none_or(|left| within <= left + LEFT_ROUNDED);
     Errand {
         deadline: Some(arrived + left.map_or(route.timeout, |left| left.min(route.timeout))),
-        ends: grpc::timeout(map).map(|within| arrived + within),
-        is_hurried: left.is_some_and(|left| left < route.timeout),
+        ends: call.map(|within| arrived + within),
+        is_hurried: call.is_some_and(is_clients),
         attempts_max: attempt.map(|attempt| attempt::left(route.service.plan().retries.attempts_max, attempt)),
         ..Errand::default()
     }

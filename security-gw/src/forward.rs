@@ -54,7 +54,7 @@ pub async fn send(
     let begun = Instant::now();
     // A gRPC client tells how long it waits, counted from when its call arrived; it may be less than ours, and never more.
     let ends = grpc::timeout(request.headers()).map(|within| known.arrived().stamp().at + within);
-    let errand = Errand { ends, is_hurried: ends.is_some(), tells_attempt: true, ..Errand::until(begun + timeout) };
+    let errand = Errand { ends, tells_attempt: true, ..Errand::until(begun + timeout) };
     let mut trip = Trip::default();
     let answer = send::send(pools, link, request, errand, &mut trip).await;
     docket.tier2 = Some(begun.elapsed());

@@ -99,3 +99,22 @@ fn who_waits_too_long_for_a_full_service_is_told() {
     inside.abort();
     until("there is room again", || (rig.knock("GET /users/1").with(&token).go().says() == "200 users").then_some(()));
 }
+
+#[test]
+fn a_service_that_hangs_takes_its_own_places_and_not_those_of_the_link() {
+    // As by default, a hundredth of it: a service may have 1024 requests and as many that wait, the tier lets 10,000 in.
+    let rig = Scene::default()
+        .security("drain: { wait", "limits: { in_flight_max: 100 }\ndrain: { wait")
+        .routing("balance: round_robin", "balance: round_robin, limits: { requests_max: 10, queue_max: 10, queue_wait: 25s }")
+        .raise(&BINARIES);
+    let hung: Vec<_> = (0..20).map(|_| begin(&rig, "GET /users/1?delay_ms=100000")).collect();
+    let full = |rig: &Rig| (users(rig, "gateway_upstream_in_flight"), users(rig, "gateway_upstream_queue_waiting"));
+    until("the service is full, and so is its queue", || (full(&rig) == (10.0, 10.0)).then_some(()));
+    let token = rig.editor();
+    for _ in 0..20 {
+        rig.knock("GET /users/2").with(&token).check("503 queue-full");
+        rig.knock("GET /orders/1").with(&token).check("200 orders");
+    }
+    assert_eq!(rig.security.metric(r#"gateway_upstream_queue_seconds_count{service="link"}"#), 0.0, "nobody waits for the link");
+    hung.into_iter().for_each(|one| one.abort());
+}

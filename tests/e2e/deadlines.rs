@@ -9,10 +9,11 @@ use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Full;
 use tests::rig::Rig;
-use tests::rig::client::{Line, Version};
+use tests::rig::client::{Line, Version, handshake};
 use tests::rig::reply::Reply;
 use tests::rig::scene::Scene;
 use tests::rig::wait::until;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::BINARIES;
 use crate::link::{editor, signer, tier1};
@@ -59,14 +60,43 @@ fn a_call_of_grpc_has_the_time_that_its_client_gives_it() {
     let left_us: u64 = told.strip_suffix('u').and_then(|left| left.parse().ok()).unwrap_or_else(|| panic!("{told}"));
     assert!((1..9_000_000).contains(&left_us), "{told}: brought up to date");
     assert!(left_ms(&reply) <= 9_000);
-    // Told as gRPC tells it: 4 is DEADLINE_EXCEEDED.
     let late = call("GET /orders/1?delay_ms=100000", "300m");
-    let told = ["grpc-status", "grpc-message"].map(|name| late.headers[name].to_str().expect("ASCII"));
-    assert_eq!((late.status.as_u16(), told), (200, ["4", "deadline-exceeded"]));
+    assert_eq!((late.header("grpc-status"), late.header("grpc-message")), ("4", "deadline-exceeded"), "as gRPC tells it");
     // A field that no gRPC client would write is the instance's business.
     assert_eq!(call("GET /orders/1", "soon").check("200 orders").saw("grpc-timeout").as_deref(), Some("soon"));
     let other = rig.knock("GET /orders/1").with(&token).header("grpc-timeout", "1n").check("200 orders");
     assert_eq!(other.saw("grpc-timeout").as_deref(), Some("1n"), "this is no call");
+}
+
+#[test]
+fn a_client_that_waits_shortly_for_what_it_withholds_is_held_against_no_replica_and_no_instance() {
+    // One failure is enough to take one out; as the only one it stays, and that is counted.
+    let rig = Scene::default()
+        .security("  audience: routing-gw\n", "  audience: routing-gw\n  outliers: { consecutive_failures: 1 }\n")
+        .routing("balance: round_robin", "balance: round_robin, outliers: { consecutive_failures: 1 }")
+        .routing("methods: [GET, HEAD], service: users, require", "methods: [GET, HEAD, POST], service: users, require")
+        .raise(&BINARIES);
+    let token = rig.editor();
+    let call = "content-type: application/grpc\r\ngrpc-timeout: 1500m\r\n";
+    // It says that there is a body, and never sends it.
+    let head = format!("POST /users/1 HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n{call}content-length: 5\r\n\r\n");
+    let (door, identity) = (rig.door(), rig.identity());
+    let told = rig.stage().run(async move {
+        let mut line = handshake(door, &identity, &[b"http/1.1"]).await.expect("a connection");
+        line.write_all(head.as_bytes()).await.expect("written");
+        let mut told = Vec::new();
+        while !told.ends_with(b"\r\n\r\n") {
+            told.push(line.read_u8().await.expect("an answer"));
+        }
+        String::from_utf8_lossy(&told).into_owned()
+    });
+    assert!(told.contains("grpc-message: deadline-exceeded"), "{told}");
+    let hurried = rig.knock("POST /users/2?delay_ms=100000").with(&token).header("content-type", "application/grpc");
+    assert_eq!(hurried.header("grpc-timeout", "1500m").go().header("grpc-message"), "deadline-exceeded");
+    assert_eq!(rig.security.metric(r#"gateway_upstream_ejections_refused_total{service="link"}"#), 0.0);
+    for process in [&rig.security, &rig.routing] {
+        assert!(!process.log().contains("is left alone for a while"), "{}", process.log());
+    }
 }
 
 #[test]

@@ -16,9 +16,7 @@ use upstream::config::balance::{Balance, default_panic_percent};
 use upstream::config::breaker::BreakerConfig;
 use upstream::config::discover::{DiscoverConfig, TtlConfig};
 use upstream::config::health::HealthConfig;
-use upstream::config::limits::LimitsConfig;
 use upstream::config::outliers::{OutliersConfig, Whose};
-use upstream::config::pool::PoolConfig;
 use upstream::config::protocol::ProtocolConfig;
 use upstream::config::retries::RetriesConfig;
 use upstream::config::timeouts::TimeoutsConfig;
@@ -26,6 +24,8 @@ use upstream::config::tls::InstanceTlsConfig;
 use upstream::plan::ServicePlan;
 use upstream::plan::breaker::BreakerPlan;
 use upstream::plan::health::ProbePlan;
+
+use crate::config::link_room::{LinkLimitsConfig, LinkPoolConfig, room};
 
 /// The way to tier 2.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -65,13 +65,13 @@ pub struct LinkConfig {
     pub timeouts: TimeoutsConfig,
     /// Connections that are kept.
     #[serde(default)]
-    pub pool: PoolConfig,
+    pub pool: LinkPoolConfig,
     /// Tries on other replicas, where nothing was answered yet.
     #[serde(default)]
     pub retries: RetriesConfig,
     /// Requests under way at a time, and those that wait.
     #[serde(default)]
-    pub limits: LimitsConfig,
+    pub limits: LinkLimitsConfig,
     /// The circuit breaker; `null` for none. Here only connections that cannot be made or break off are failures.
     #[serde(default = "BreakerConfig::usual")]
     pub breaker: Option<BreakerConfig>,
@@ -112,8 +112,8 @@ fn default_timeouts() -> TimeoutsConfig {
 }
 
 impl LinkConfig {
-    /// Checks the link; `name` is what this tier signs as.
-    pub fn check(&self, name: &str, files: &Files, report: &mut Report) -> Option<LinkPlan> {
+    /// Checks the link; `name` is what this tier signs as, `in_flight_max` how many requests it lets in.
+    pub fn check(&self, name: &str, in_flight_max: u32, files: &Files, report: &mut Report) -> Option<LinkPlan> {
         if self.audience.is_empty() {
             report.complain("link.audience", "the audience is empty", "write what tier 2 has as `vouch.audience`");
         }
@@ -140,6 +140,7 @@ impl LinkConfig {
             let what = "replicas of routing-gw are all the same to every request: there is no key to pick one by";
             report.complain("link.balance", what, "set least_request, round_robin, weighted or peak_ewma");
         }
+        let (limits, pool) = room(self.limits, self.pool, in_flight_max);
         let service = ServiceConfig {
             discover: self.discover.clone(),
             balance: if by_key { Balance::default() } else { self.balance },
@@ -151,9 +152,9 @@ impl LinkConfig {
             tls: self.tls.clone(),
             ttl: self.ttl,
             timeouts: self.timeouts,
-            pool: self.pool,
+            pool,
             retries: self.retries,
-            limits: self.limits,
+            limits,
             breaker: self.breaker,
             // Those of the link are checked beside this: a replica is no instance of a service.
             health: None,

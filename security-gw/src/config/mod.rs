@@ -1,6 +1,7 @@
 //! security-gw's configuration as written, and as meant.
 
 pub mod link;
+pub mod link_room;
 
 use std::collections::BTreeMap;
 
@@ -154,7 +155,7 @@ impl SecurityConfig {
         let rules = Rules::check(&self.rules, &names, self.limits.body_bytes_max.get(), report);
         let proxies = self.proxies(report);
         let trace = networks("trust.trace", &self.trust.trace, report);
-        let link = self.link.check(&self.name, files, report);
+        let link = self.link.check(&self.name, self.limits.in_flight_max, files, report);
         let mut host = HostPlan::check(
             HostSections {
                 name: self.name,

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::deadline::digits;
+use crate::grpc_answer::is_grpc;
 
 /// The field in which a gRPC client tells how long it waits.
 pub static TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -22,8 +23,7 @@ const NUMBER_END: u128 = 100_000_000;
 #[must_use]
 pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(&TIMEOUT)?;
-    let is_call = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    if !is_call || headers.get_all(&TIMEOUT).iter().nth(1).is_some() {
+    if !is_grpc(headers) || headers.get_all(&TIMEOUT).iter().nth(1).is_some() {
         return None;
     }
     parse(value.as_bytes())
@@ -32,11 +32,21 @@ pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
 /// The field that tells `left`, rounded down.
 #[must_use]
 pub fn header(left: Duration) -> HeaderValue {
-    let (number, unit) = [(left.as_micros(), 'u'), (left.as_millis(), 'm'), (u128::from(left.as_secs()), 'S')]
+    let (number, unit) = [(left.as_micros(), b'u'), (left.as_millis(), b'm'), (u128::from(left.as_secs()), b'S')]
         .into_iter()
         .find(|(number, _)| *number < NUMBER_END)
-        .unwrap_or((NUMBER_END - 1, 'S'));
-    HeaderValue::try_from(format!("{number}{unit}")).unwrap_or_else(|_| HeaderValue::from_static("0m"))
+        .unwrap_or((NUMBER_END - 1, b'S'));
+    // Written from its end.
+    let (mut text, mut start, mut rest) = ([unit; DIGITS_MAX + 1], DIGITS_MAX, number);
+    loop {
+        start -= 1;
+        text[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 || start == 0 {
+            break;
+        }
+    }
+    HeaderValue::from_bytes(&text[start..]).unwrap_or_else(|_| HeaderValue::from_static("0m"))
 }
 
 fn parse(value: &[u8]) -> Option<Duration> {
@@ -56,6 +66,8 @@ fn parse(value: &[u8]) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use http::header::CONTENT_TYPE;
 
     use super::*;
 
@@ -77,7 +89,9 @@ mod tests {
             assert_eq!(call("application/grpc", &[wrong]), None, "{wrong}");
         }
         assert_eq!(call("application/grpc", &["1S", "2S"]), None);
-        assert_eq!(call("application/json", &["1S"]), None);
+        for other in ["application/json", "application/grpcx", "application/grpc-web"] {
+            assert_eq!(call(other, &["1S"]), None, "{other}");
+        }
         assert_eq!(call("application/grpc", &[]), None);
     }
 

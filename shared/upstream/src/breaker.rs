@@ -17,10 +17,18 @@ const COUNT_BITS: u32 = 20;
 const COUNT_MAX: u64 = (1 << COUNT_BITS) - 1;
 const STAMP_MASK: u64 = (1 << STAMP_BITS) - 1;
 
-/// In the two lowest bits of the state; above them stands a time in milliseconds.
+/// In the two lowest bits of the state; above them stand the number of the last opening and a time in milliseconds.
 const CLOSED: u64 = 0;
 const OPEN: u64 = 1;
 const TRIAL: u64 = 2;
+
+/// Openings are counted in so many bits: a trial that is as old as so many of them has ended long ago.
+const OPENING_BITS: u32 = 16;
+const OPENING_MASK: u64 = (1 << OPENING_BITS) - 1;
+const TIME_SHIFT: u32 = OPENING_BITS + 2;
+
+/// How much longer a request whose body streams waits to be the one that tries: how it ends may be its client's doing.
+const STREAM_MS: u64 = 1_000;
 
 /// The books of one service, over all workers of the process.
 #[derive(Debug, Default)]
@@ -54,28 +62,26 @@ pub(crate) enum Change {
 }
 
 impl Breaker {
-    /// Whether it would let a request go at `now_ms`; claims nothing. The milliseconds to wait where it would not.
-    pub(crate) fn shut(&self, now_ms: u64) -> Option<u64> {
-        let state = self.state.load(Ordering::Acquire);
-        let left = (state >> 2).saturating_sub(now_ms);
-        (state & 3 != CLOSED && left > 0).then_some(left)
+    /// Whether it would let a request go at `now_ms`, whose body `streams` or not; claims nothing. The milliseconds to wait where it would not.
+    pub(crate) fn shut(&self, now_ms: u64, streams: bool) -> Option<u64> {
+        left(self.state.load(Ordering::Acquire), now_ms, streams)
     }
 
-    /// Asks for a request at `now_ms`.
-    pub(crate) fn ask(&self, plan: &BreakerPlan, now_ms: u64) -> Say {
+    /// Asks for a request at `now_ms`, whose body `streams` or not.
+    pub(crate) fn ask(&self, plan: &BreakerPlan, now_ms: u64, streams: bool) -> Say {
         let state = self.state.load(Ordering::Acquire);
-        if state & 3 == CLOSED {
+        if kind(state) == CLOSED {
             return Say::Go;
         }
-        if let Some(left) = self.shut(now_ms) {
+        if let Some(left) = left(state, now_ms, streams) {
             return Say::Wait(left);
         }
-        // Of those who come when the pause is over one tries. Where it is not heard of again, the next one may after another pause.
-        let claim = (now_ms + millis(plan)) << 2 | TRIAL;
+        // Of those who come when the pause is over one tries. Where it is not heard of for another pause, the next one may too.
+        let claim = word(now_ms + millis(plan), opening(state), TRIAL);
         match self.state.compare_exchange(state, claim, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Say::Try(claim),
-            Err(other) if other & 3 == CLOSED => Say::Go,
-            Err(other) => Say::Wait((other >> 2).saturating_sub(now_ms).max(1)),
+            Err(other) if kind(other) == CLOSED => Say::Go,
+            Err(other) => Say::Wait(left(other, now_ms, streams).unwrap_or(1)),
         }
     }
 
@@ -83,7 +89,7 @@ impl Breaker {
     pub(crate) fn ended(&self, plan: &BreakerPlan, begun_ms: u64, now_ms: u64, failed: bool) -> Change {
         let state = self.state.load(Ordering::Acquire);
         // What began before it was last closed tells of the outage that is over.
-        if state & 3 != CLOSED || begun_ms < state >> 2 {
+        if kind(state) != CLOSED || begun_ms < time(state) {
             return Change::None;
         }
         let now = piece(plan, now_ms);
@@ -95,31 +101,49 @@ impl Breaker {
         if all < u64::from(plan.requests_min) || failures * 100 < all * u64::from(plan.failure_percent) {
             return Change::None;
         }
-        self.turn(state, (now_ms + millis(plan)) << 2 | OPEN, Change::Opened)
+        let opened = word(now_ms + millis(plan), opening(state) + 1, OPEN);
+        match self.state.compare_exchange(state, opened, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Change::Opened,
+            Err(_) => Change::None,
+        }
     }
 
-    /// The end of the trial with that claim; `None` where it told nothing of the service, so that another one tries at once.
+    /// The end of the trial with that claim; `None` where it told nothing of the service, so that another one tries at once. Every trial since the
+    /// last opening counts, also one that others have followed meanwhile: a service may take longer than the pause to answer, and is well.
     pub(crate) fn tried(&self, plan: &BreakerPlan, claim: u64, now_ms: u64, failed: Option<bool>) -> Change {
-        match failed {
-            None => self.turn(claim, now_ms << 2 | OPEN, Change::None),
-            Some(true) => self.turn(claim, (now_ms + millis(plan)) << 2 | OPEN, Change::Opened),
-            Some(false) => {
-                self.slots.iter().for_each(|slot| slot.store(0, Ordering::Relaxed));
-                self.turn(claim, now_ms << 2 | CLOSED, Change::Closed)
+        let ends = |state| match failed {
+            None => (state == claim).then(|| word(now_ms, opening(state), OPEN)),
+            Some(_) if kind(state) == CLOSED || opening(state) != opening(claim) => None,
+            Some(true) => Some(word(now_ms + millis(plan), opening(state) + 1, OPEN)),
+            Some(false) => Some(word(now_ms, opening(state), CLOSED)),
+        };
+        match (self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, ends), failed) {
+            (Err(_), _) | (Ok(_), None) => Change::None,
+            (Ok(_), Some(true)) => Change::Opened,
+            (Ok(_), Some(false)) => {
+                self.clear();
+                Change::Closed
             }
         }
     }
 
-    /// Whether it is closed.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & 3 == CLOSED
+    /// Forgets everything; whether it was not closed. What is under way then tells it nothing.
+    pub(crate) fn reset(&self, now_ms: u64) -> bool {
+        let closed = |state| (kind(state) != CLOSED).then(|| word(now_ms, opening(state), CLOSED));
+        let was_open = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, closed).is_ok();
+        if was_open {
+            self.clear();
+        }
+        was_open
     }
 
-    fn turn(&self, from: u64, to: u64, change: Change) -> Change {
-        match self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => change,
-            Err(_) => Change::None,
-        }
+    /// Whether it is closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        kind(self.state.load(Ordering::Relaxed)) == CLOSED
+    }
+
+    fn clear(&self) {
+        self.slots.iter().for_each(|slot| slot.store(0, Ordering::Relaxed));
     }
 
     fn book(&self, now: u64, failed: bool) {
@@ -146,8 +170,31 @@ impl Breaker {
     }
 }
 
+/// A state: closed since a time, open until one, or a trial that counts until one.
+fn word(time_ms: u64, opening: u64, kind: u64) -> u64 {
+    time_ms << TIME_SHIFT | (opening & OPENING_MASK) << 2 | kind
+}
+
+fn kind(state: u64) -> u64 {
+    state & 3
+}
+
+fn opening(state: u64) -> u64 {
+    state >> 2 & OPENING_MASK
+}
+
+fn time(state: u64) -> u64 {
+    state >> TIME_SHIFT
+}
+
+/// The milliseconds to wait in that state, if any.
+fn left(state: u64, now_ms: u64, streams: bool) -> Option<u64> {
+    let until = time(state) + if streams { STREAM_MS } else { 0 };
+    (kind(state) != CLOSED && until > now_ms).then(|| until - now_ms)
+}
+
 fn millis(plan: &BreakerPlan) -> u64 {
-    u64::try_from(plan.open.as_millis()).unwrap_or(u64::MAX >> 3)
+    u64::try_from(plan.open.as_millis()).unwrap_or(u64::MAX) & (u64::MAX >> (TIME_SHIFT + 1))
 }
 
 /// The number of the piece of the window, from 1, so that an empty slot is of none that counts for a while.

@@ -13,9 +13,11 @@ pub struct Errand {
     /// When the head of the answer must be there at the latest; `None` waits as long as the service's options allow. While a body streams it rests
     /// and counts anew (see [`crate::send::send`]).
     pub deadline: Option<Instant>,
-    /// When the whole exchange must have ended, the answer's body included, whatever moves: the client's own word, as gRPC has it.
+    /// When the whole exchange must have ended, the answer's body included, whatever moves: the client's own word, as gRPC has it. That it passes
+    /// says nothing of the service.
     pub ends: Option<Instant>,
-    /// Whether the deadline is shorter than what the gateway itself allows, so that its passing says nothing of the service.
+    /// Whether the deadline is shorter than what the gateway itself allows because the client asked for that, so that its passing says nothing of
+    /// the service.
     pub is_hurried: bool,
     /// Whether each attempt tells its number in `x-gw-attempt`: over the link, where the next tier makes attempts of its own.
     pub tells_attempt: bool,

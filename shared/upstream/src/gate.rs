@@ -23,6 +23,7 @@ pub(crate) struct Gate {
     /// In the lower half the requests inside, in the upper half those that wait. While somebody waits it is changed under the lock alone.
     state: AtomicU64,
     requests_max: AtomicU32,
+    /// Those that wait, in turn. Who has gone away stays on the list, closed and counted no more, until its turn comes or such make up more than half.
     queue: Mutex<VecDeque<oneshot::Sender<Pass>>>,
     gauge: Gauge,
 }
@@ -70,7 +71,10 @@ impl Gate {
             Turn::Later(place) => place,
         };
         match tokio::time::timeout(within, &mut place.receiver).await {
-            Ok(Ok(pass)) => Ok(pass),
+            Ok(Ok(pass)) => {
+                place.is_served = true;
+                Ok(pass)
+            }
             Ok(Err(_)) | Err(_) => Err(GateFault::Late),
         }
     }
@@ -98,7 +102,7 @@ impl Gate {
         let (sender, receiver) = oneshot::channel();
         queue.push_back(sender);
         self.gauge.inc();
-        Ok(Turn::Later(Place { receiver, gate: Arc::clone(self) }))
+        Ok(Turn::Later(Place { receiver, gate: Arc::clone(self), is_served: false }))
     }
 
     fn leave(self: &Arc<Self>) {
@@ -122,30 +126,35 @@ impl Gate {
         let requests_max = self.requests_max.load(Ordering::Relaxed);
         let free = |state| (waiting(state) > 0 && inside(state) < requests_max).then(|| state - WAITING + 1);
         while self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, free).is_ok() {
-            let taken = queue.pop_front().map(|one| one.send(Pass(Some(Arc::clone(self)))));
             self.gauge.dec();
-            match taken {
-                Some(Ok(())) => {}
-                Some(Err(mut unwanted)) => {
-                    // Taken back by hand: dropped, it would ask for the lock that is held here.
-                    unwanted.0 = None;
-                    self.state.fetch_sub(1, Ordering::AcqRel);
-                }
-                None => {
-                    self.state.fetch_sub(1, Ordering::AcqRel);
-                }
+            // Those that are closed have gone and were taken off the count then.
+            let next = std::iter::from_fn(|| queue.pop_front()).find(|one| !one.is_closed());
+            let taken = next.map(|one| one.send(Pass(Some(Arc::clone(self)))));
+            if let Some(Ok(())) = taken {
+                continue;
             }
+            // Nobody closes without the lock, and whoever is counted is on the list. Taken back by hand: dropped, it would ask for that lock.
+            if let Some(Err(mut unwanted)) = taken {
+                unwanted.0 = None;
+            }
+            self.state.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
-    /// Takes out those who have gone.
-    fn tidy(&self) {
+    /// Takes one who goes away off the count; gives back the pass that came to it just before.
+    fn forgo(&self, receiver: &mut oneshot::Receiver<Pass>) -> Option<Pass> {
         let mut queue = self.locked();
-        let before = queue.len();
-        queue.retain(|one| !one.is_closed());
-        let gone = before - queue.len();
-        self.state.fetch_sub(WAITING * gone as u64, Ordering::AcqRel);
-        self.gauge.dec_by(i64::try_from(gone).unwrap_or(0));
+        receiver.close();
+        if let Ok(pass) = receiver.try_recv() {
+            return Some(pass);
+        }
+        let left = waiting(self.state.fetch_sub(WAITING, Ordering::AcqRel)) - 1;
+        self.gauge.dec();
+        // Each look at the whole list takes at least half of it out, so that one who goes away costs a step or two.
+        if queue.len() / 2 >= left as usize {
+            queue.retain(|one| !one.is_closed());
+        }
+        None
     }
 
     fn locked(&self) -> MutexGuard<'_, VecDeque<oneshot::Sender<Pass>>> {
@@ -162,15 +171,18 @@ enum Turn {
 struct Place {
     receiver: oneshot::Receiver<Pass>,
     gate: Arc<Gate>,
+    /// Whether its turn has come and was taken; then there is nothing to give up.
+    is_served: bool,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.receiver.close();
-        // A pass that came a moment too late goes to the next one; without it this is still on the list, or was served.
-        if self.receiver.try_recv().is_err() {
-            self.gate.tidy();
+        if self.is_served {
+            return;
         }
+        // A pass that came a moment too late goes to the next one, without the lock, which it asks for.
+        let late = self.gate.forgo(&mut self.receiver);
+        drop(late);
     }
 }
 

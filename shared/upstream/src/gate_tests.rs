@@ -102,6 +102,55 @@ async fn a_reload_that_makes_more_room_serves_those_who_wait_and_one_that_makes_
     assert!(late.await.expect("task").is_ok());
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_whose_turn_has_come_needs_the_queue_no_more() {
+    let (gate, limits) = (Gate::new(Gauge::default()), limits(1, 8));
+    let inside = enter(&gate, &limits, LONG).await.expect("the first");
+    let mut waits = Box::pin(gate.wait(&limits, LONG));
+    assert!(futures_now(&mut waits).is_none(), "it is on the list");
+    drop(inside);
+    // Whoever takes its pass does so while another one has the lock: it would wait for ever if it looked at the list.
+    let others = gate.locked();
+    let pass = futures_now(&mut waits).expect("its turn").expect("a pass");
+    drop(others);
+    drop(waits);
+    drop(pass);
+    assert_eq!(gate.counts(), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_go_away_are_off_the_count_at_once_and_the_list_stays_as_short_as_twice_those_who_wait() {
+    let (gate, limits) = (Gate::new(Gauge::default()), limits(1, 4));
+    let inside = enter(&gate, &limits, LONG).await.expect("the first");
+    let stays = ask(&gate, limits).await;
+    for _ in 0..100 {
+        let goes: Vec<_> = [ask(&gate, limits).await, ask(&gate, limits).await, ask(&gate, limits).await].into();
+        assert_eq!(enter(&gate, &limits, LONG).await.err(), Some(GateFault::Full));
+        for one in goes {
+            one.abort();
+            let _ = one.await;
+        }
+        assert_eq!((gate.counts(), gate.gauge.get()), ((1, 1), 1));
+        assert!(gate.locked().len() <= 3, "{} are on the list", gate.locked().len());
+    }
+    let gone = ask(&gate, limits).await;
+    let last = ask(&gate, limits).await;
+    gone.abort();
+    let _ = gone.await;
+    drop(inside);
+    drop(stays.await.expect("task").expect("its turn"));
+    drop(last.await.expect("task").expect("its turn, past the one who has gone"));
+    assert_eq!((gate.counts(), gate.gauge.get(), gate.locked().len()), ((0, 0), 0, 0));
+}
+
+/// What the future has now.
+fn futures_now<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    match std::pin::Pin::new(future).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
 #[test]
 fn on_many_threads_never_more_are_inside_than_may_and_nobody_oversleeps() {
     let gate = Gate::new(Gauge::default());

@@ -49,17 +49,28 @@ impl Guard {
     pub(crate) fn new(measures: &Measures) -> Arc<Self> {
         Arc::new(Self { gate: Gate::new(measures.limits.waiting.clone()), breaker: Breaker::default() })
     }
+
+    /// The service has no breaker any more: one that comes later begins anew, and nothing is shown as open that is not there.
+    pub(crate) fn without_breaker(&self, measures: &Measures) {
+        if !self.breaker.is_closed() && self.breaker.reset(moment::now_ms()) {
+            measures.limits.breaker_open.set(0);
+        }
+    }
 }
 
-/// Lets a request in, after a wait where there is no place.
-pub(crate) async fn admit<'s>(service: &'s Service, patience: &Patience) -> Result<Admitted<'s>, SendFault> {
+/// Lets a request in whose body `streams` or not, after a wait where there is no place.
+pub(crate) async fn admit<'s>(service: &'s Service, patience: &Patience, streams: bool) -> Result<Admitted<'s>, SendFault> {
     let (guard, plan) = (service.guard(), service.plan());
     if patience.time_left() == Some(Duration::ZERO) {
         return Err(SendFault::Deadline);
     }
+    if plan.breaker.is_none() {
+        // A request of the configuration before, which had one, may have opened it after this one came to serve.
+        guard.without_breaker(service.measures());
+    }
     // Before the queue, so that nobody waits for what is refused then.
     if plan.breaker.is_some()
-        && let Some(left_ms) = guard.breaker.shut(moment::now_ms())
+        && let Some(left_ms) = guard.breaker.shut(moment::now_ms(), streams)
     {
         return Err(open(left_ms));
     }
@@ -69,7 +80,7 @@ pub(crate) async fn admit<'s>(service: &'s Service, patience: &Patience) -> Resu
     };
     let begun_ms = moment::now_ms();
     // Again, because it may have opened meanwhile.
-    let claim = match plan.breaker.map(|plan| guard.breaker.ask(&plan, begun_ms)) {
+    let claim = match plan.breaker.map(|plan| guard.breaker.ask(&plan, begun_ms, streams)) {
         None | Some(Say::Go) => None,
         Some(Say::Try(claim)) => Some(claim),
         Some(Say::Wait(left_ms)) => return Err(open(left_ms)),
@@ -100,9 +111,9 @@ fn open(left_ms: u64) -> SendFault {
 }
 
 impl Witness<'_> {
-    /// The request has ended so; `is_hurried` where its deadline was shorter than what the gateway allows.
-    pub(crate) fn hear(mut self, sent: &Result<Response<Body>, SendFault>, is_hurried: bool) {
-        self.tell(self.plan.and_then(|plan| failed(&plan, sent, is_hurried)));
+    /// The request has ended so; `is_excused` where the time that passed was its client's.
+    pub(crate) fn hear(mut self, sent: &Result<Response<Body>, SendFault>, is_excused: bool) {
+        self.tell(self.plan.and_then(|plan| failed(&plan, sent, is_excused)));
     }
 
     fn tell(&mut self, failed: Option<bool>) {
@@ -131,15 +142,16 @@ impl Drop for Witness<'_> {
     }
 }
 
-/// Whether the service has failed; `None` where the end tells nothing of it: a client's fault, a limit of ours, a deadline that nobody could meet.
-fn failed(plan: &BreakerPlan, sent: &Result<Response<Body>, SendFault>, is_hurried: bool) -> Option<bool> {
+/// Whether the service has failed; `None` where the end tells nothing of it: a client's fault, a limit of ours, a deadline of the
+/// client's own, or one that passed while the client was waited for.
+fn failed(plan: &BreakerPlan, sent: &Result<Response<Body>, SendFault>, is_excused: bool) -> Option<bool> {
     let is_gateway_error =
         |status| matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT);
     match sent {
         Ok(response) => Some(!plan.connections_only && is_gateway_error(response.status())),
         Err(SendFault::ConnectFailed | SendFault::Reset) => Some(true),
         Err(SendFault::Protocol | SendFault::Timeout) => (!plan.connections_only).then_some(true),
-        Err(SendFault::Deadline) => (!plan.connections_only && !is_hurried).then_some(true),
+        Err(SendFault::Deadline) => (!plan.connections_only && !is_excused).then_some(true),
         Err(
             SendFault::NoInstances
             | SendFault::AllEjected

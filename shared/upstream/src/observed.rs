@@ -12,7 +12,7 @@ use wire::body::Body;
 /// The longest time that an instance may ask to be spared for; more is taken for this.
 const PUSHBACK_MAX: Duration = Duration::from_secs(300);
 
-/// A caller's deadline tells of the instance when it was waited for at least this long; below, the caller was in a hurry.
+/// A deadline tells of the instance when that was waited for at least this long; below, what went before had taken the time.
 const DEADLINE_TELLS: Duration = Duration::from_secs(1);
 
 /// The status of a call that ended without a message (gRPC over HTTP/2, "Trailers-Only").
@@ -63,7 +63,7 @@ impl What {
         Self::Answered { status, pushback }
     }
 
-    /// What a caller's deadline says that passed after `took`; `None` when it says nothing of the instance.
+    /// What a deadline of ours says that passed after `took`, while it was the instance that was waited for; `None` when it says nothing of it.
     pub(crate) fn deadline(took: Duration) -> Option<Self> {
         (took >= DEADLINE_TELLS).then_some(Self::Timeout)
     }

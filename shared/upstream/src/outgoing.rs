@@ -16,6 +16,11 @@ pub(crate) fn is_repeatable(request: &Request<Body>) -> bool {
     request.method().is_idempotent() && matches!(request.body(), Body::Empty | Body::Full(_))
 }
 
+/// Whether the request's body comes while it is sent, so that its client has a say in how that ends.
+pub(crate) fn streams(request: &Request<Body>) -> bool {
+    matches!(request.body(), Body::Incoming(_) | Body::Boxed(_))
+}
+
 /// The request again, for an attempt after this one may have been written; `None` where that would not be lawful.
 pub(crate) fn copy(request: &Request<Body>) -> Option<Request<Body>> {
     if !is_repeatable(request) {

@@ -3,6 +3,7 @@
 //! In: the errand's deadline, the service's limits, the upload's progress. Out: when to look again, and which limit has passed.
 //! Never: counts a client's slowness against the instance, or waits for a client without end.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,14 @@ pub(crate) struct Patience {
     deadline: Option<Instant>,
     /// What the deadline left when the upload was begun: with a body that streams it counts anew from each frame that the instance took.
     budget: Option<Duration>,
+    /// Whether the deadline is the client's own, and so is its passing.
+    is_hurried: bool,
     /// When the whole exchange must have ended, whatever moves.
     ends: Option<Instant>,
+    /// Of that what the service's own options say.
+    total: Option<Instant>,
+    /// Whether the time that has passed says nothing of the instance.
+    is_excused: Cell<bool>,
     per_try: Option<Duration>,
     /// When the present attempt was begun.
     tried: Instant,
@@ -41,6 +48,9 @@ impl Patience {
         Self {
             deadline: errand.deadline,
             budget: None,
+            is_hurried: errand.is_hurried,
+            total,
+            is_excused: Cell::new(false),
             ends: total.into_iter().chain(errand.ends).min(),
             per_try: plan.timeouts.per_try,
             tried: begun,
@@ -76,6 +86,22 @@ impl Patience {
         self.ends
     }
 
+    /// The fault of a request whose time has passed. It says nothing of the instance, nor of the service, where the client is what everybody waits
+    /// for, or where no limit has passed but the client's own.
+    pub(crate) fn deadline(&self) -> SendFault {
+        let now = Instant::now();
+        let is_ours = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let is_waited_for = self.progress.as_ref().is_some_and(|progress| progress.waiting_since().is_some());
+        let is_late = is_ours(self.total) || !self.is_hurried && is_ours(self.counted());
+        self.is_excused.set(is_waited_for || !is_late);
+        SendFault::Deadline
+    }
+
+    /// Whether the time that has passed, if any has, says nothing of the instance.
+    pub(crate) fn is_excused(&self) -> bool {
+        self.is_excused.get()
+    }
+
     /// Begins another attempt.
     pub(crate) fn try_again(&mut self) {
         self.tried = Instant::now();
@@ -88,11 +114,15 @@ impl Patience {
     }
 
     fn deadline_now(&self) -> Option<Instant> {
-        let deadline = match &self.progress {
+        self.counted().into_iter().chain(self.ends).min()
+    }
+
+    /// The errand's deadline as it stands now.
+    fn counted(&self) -> Option<Instant> {
+        match &self.progress {
             Some(progress) => self.budget.map(|budget| progress.due(budget)),
             None => self.deadline,
-        };
-        deadline.into_iter().chain(self.ends).min()
+        }
     }
 
     /// When the present attempt has taken too long. Of an upload that moves it counts from the last piece, as everything does.
@@ -130,7 +160,7 @@ impl Patience {
             return Some(Over::Request(SendFault::ClientStalled));
         }
         if self.deadline_now().is_some_and(|at| at <= now) {
-            return Some(Over::Request(SendFault::Deadline));
+            return Some(Over::Request(self.deadline()));
         }
         if self.silent_at(begun).is_some_and(|at| at <= now) {
             return Some(Over::Request(SendFault::Timeout));

@@ -83,6 +83,9 @@ impl Service {
             None => begin(Instances::new(&plan, Measures::of(&plan.name, metrics), clock), names, tasks),
         };
         let instances = Lease::take(instances, terms);
+        if plan.breaker.is_none() {
+            instances.guard().without_breaker(instances.measures());
+        }
         if plan.health.is_some() && instances.begin_checks() {
             tasks.spawn("health", health::keep_checked(Arc::downgrade(&instances), instances.terms(), instances.generations()));
         }

@@ -18,7 +18,7 @@ pub struct BreakerConfig {
     pub requests_min: u32,
     /// How far back requests count.
     pub window: Span,
-    /// How long it refuses before one request tries.
+    /// How long it refuses before one request tries; as long again before the next one does, where the first one has not ended by then.
     pub open: Span,
 }
 

@@ -19,7 +19,8 @@ pub struct TimeoutsConfig {
     /// One attempt, from its pick until its answer begins, making a connection included; then an idempotent request whose body is at hand is sent to
     /// another instance, inside the retry budget and the deadline. `null` for none.
     pub per_try: Option<Span>,
-    /// The whole exchange, from its beginning until the last byte of the answer; then it is cut, whatever moves. `null` for none.
+    /// The whole exchange, from its beginning until the last byte of the answer; then it is cut, whatever moves: an answer as soon as its client takes
+    /// more of it. One that takes nothing is cut by the tier's `limits.body`. `null` for none.
     pub total: Option<Span>,
     /// The longest silence of a client in the middle of its request's body, until the answer begins; then the request ends with 408. While the
     /// body moves no other limit runs: `first_byte` and the request's own deadline count from the last piece that the instance took.

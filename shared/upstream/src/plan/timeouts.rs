@@ -11,7 +11,7 @@ pub struct TimeoutsPlan {
     pub first_byte: Option<Duration>,
     /// How long one attempt may take until its answer begins, making a connection included.
     pub per_try: Option<Duration>,
-    /// How long the whole exchange may take, the answer's body included.
+    /// How long the whole exchange may take, the answer's body included; of that it is noticed when the client asks for more.
     pub total: Option<Duration>,
     /// How long a client may be silent in the middle of its request's body.
     pub upload_idle: Duration,

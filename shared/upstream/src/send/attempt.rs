@@ -36,7 +36,7 @@ impl Journey<'_> {
     /// Sends `request` to `endpoint` and waits for the head of its answer.
     pub(super) async fn attempt(&mut self, endpoint: &Arc<Endpoint>, request: Request<Body>) -> Result<Response<Body>, Failed> {
         if self.patience.time_left() == Some(Duration::ZERO) {
-            return Err(Failed::Final(SendFault::Deadline));
+            return Err(Failed::Final(self.patience.deadline()));
         }
         let flight = Flight::begin(endpoint, &self.service.measures().in_flight);
         let (mut link, mut request) = self.link(endpoint, request).await?;
@@ -86,14 +86,14 @@ impl Journey<'_> {
         }
     }
 
-    /// Tells how much time is left, and over the link which attempt this is. Of a gRPC call its own field is brought up to date.
+    /// Tells how much time is left, and over the link which of those attempts this is that the next tier may have seen. Of a gRPC call its own field is brought up to date.
     fn tell_time(&self, request: &mut Request<Body>) {
         let map = request.headers_mut();
         if let Some(left) = self.patience.time_left() {
             map.insert(headers::DEADLINE.clone(), deadline::header(left));
         }
         if self.tells_attempt {
-            map.insert(headers::ATTEMPT.clone(), attempt::header(self.trip.attempts));
+            map.insert(headers::ATTEMPT.clone(), attempt::header(1 + self.sent_before));
         }
         if let Some(ends) = self.patience.ends()
             && grpc::timeout(map).is_some()
@@ -128,7 +128,7 @@ impl Journey<'_> {
                 }
             }
             Err(ConnectFault::Overloaded) => Err(Failed::Final(SendFault::Overloaded)),
-            Err(ConnectFault::Late) if self.patience.time_left() == Some(Duration::ZERO) => Err(Failed::Final(SendFault::Deadline)),
+            Err(ConnectFault::Late) if self.patience.time_left() == Some(Duration::ZERO) => Err(Failed::Final(self.patience.deadline())),
             Err(ConnectFault::Late) => Err(Failed::Unsent(request, SendFault::Timeout)),
             Err(ConnectFault::Failed) => Err(Failed::Unsent(request, SendFault::ConnectFailed)),
         }

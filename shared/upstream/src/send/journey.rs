@@ -16,7 +16,7 @@ use crate::fault::SendFault;
 use crate::gate::Pass;
 use crate::measures::Outcome;
 use crate::moment;
-use crate::outgoing::is_repeatable;
+use crate::outgoing::{is_repeatable, streams};
 use crate::patience::Patience;
 use crate::pick::tried::Tried;
 use crate::plan::protocol::Protocol;
@@ -42,6 +42,8 @@ pub(super) struct Journey<'a> {
     pub(super) tried: Tried,
     /// No pooled connection any more: the last attempt found one dead or broke one, or the instance is on trial.
     pub(super) fresh: bool,
+    /// The attempts of which something may have been sent.
+    pub(super) sent_before: u32,
 }
 
 /// How one attempt failed.
@@ -64,7 +66,7 @@ impl Journey<'_> {
     /// Attempts, until one has an answer or no more is lawful.
     pub(super) async fn run(&mut self, mut request: Request<Body>) -> Result<Response<Body>, SendFault> {
         // Bytes that are at hand cannot fail, and stay in sight so that they can be sent again.
-        if matches!(request.body(), Body::Incoming(_) | Body::Boxed(_)) {
+        if streams(&request) {
             let (head, body) = request.into_parts();
             let (body, progress) = Upload::watch(body);
             self.patience.watch(progress);
@@ -112,6 +114,7 @@ impl Journey<'_> {
                 measures.retries_unsent.inc();
             } else if self.service.budget().withdraw(self.service.plan().retries.budget, moment::now_ms()) {
                 measures.retries_idempotent.inc();
+                self.sent_before += 1;
             } else {
                 measures.retries_refused.inc();
                 return Err(fault);

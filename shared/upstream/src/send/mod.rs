@@ -24,7 +24,7 @@ use crate::errand::Errand;
 use crate::fault::SendFault;
 use crate::guard::{self, Admitted};
 use crate::moment;
-use crate::outgoing::prepare;
+use crate::outgoing::{prepare, streams};
 use crate::patience::Patience;
 use crate::pick::tried::Tried;
 use crate::pool::Pools;
@@ -51,7 +51,8 @@ pub async fn send(
 ) -> Result<Response<Body>, SendFault> {
     let begun = Instant::now();
     let patience = Patience::new(begun, &errand, service.plan());
-    let Admitted { pass, witness, queued } = match guard::admit(service, &patience).await {
+    let request = prepare(request);
+    let Admitted { pass, witness, queued } = match guard::admit(service, &patience, streams(&request)).await {
         Ok(admitted) => admitted,
         Err(fault) => {
             trip.queued = begun.elapsed();
@@ -72,9 +73,10 @@ pub async fn send(
         trip,
         tried: Tried::default(),
         fresh: false,
+        sent_before: 0,
     };
-    let sent = journey.run(prepare(request)).await;
-    witness.hear(&sent, errand.is_hurried);
+    let sent = journey.run(request).await;
+    witness.hear(&sent, journey.patience.is_excused());
     trip.upstream = begun.elapsed().saturating_sub(queued);
     if sent.is_ok() {
         service.measures().duration.observe_duration(trip.upstream);

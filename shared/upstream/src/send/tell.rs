@@ -1,6 +1,7 @@
 //! What an attempt has shown of its instance is told to the service.
 //!
-//! In: an attempt that has ended. Out: at most one observation. Never: tells what the request's client did, or what we did ourselves.
+//! In: an attempt that has ended. Out: at most one observation. Never: tells what the request's client did or how long it
+//! would wait, or what we did ourselves.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,10 +24,13 @@ impl Journey<'_> {
         let took = now.saturating_duration_since(waited_from);
         let what = match attempted {
             Ok(response) => Some(What::answered(response, || self.service.unix_s())),
+            // The attempt's own time was shorter than what a connection may take.
+            Err(Failed::Unsent(_, SendFault::Timeout)) => None,
             Err(Failed::Unsent(..)) => Some(What::ConnectFailed),
             Err(Failed::Broken(_)) => Some(What::Reset),
             Err(Failed::Final(SendFault::Protocol)) => Some(What::Protocol),
             Err(Failed::Late(_) | Failed::Final(SendFault::Timeout)) => Some(What::Timeout),
+            Err(Failed::Final(SendFault::Deadline)) if self.patience.is_excused() => None,
             Err(Failed::Final(SendFault::Deadline)) => What::deadline(took),
             // An instance that refuses what it has not looked at does as it should.
             Err(Failed::Stale(_) | Failed::Unprocessed(_) | Failed::Final(_)) => None,

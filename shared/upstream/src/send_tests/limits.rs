@@ -1,6 +1,6 @@
 //! What a request may take: of a service's places, of time per attempt and in all.
 
-use super::instance::{Act, Instance, OK};
+use super::instance::{Act, Instance, OK, nobody};
 use super::*;
 use crate::measures::Outcome;
 
@@ -103,5 +103,91 @@ fn a_breaker_outlives_a_reload_and_counts_requests_and_not_attempts() {
         let refused = next.send(request(Method::GET, Body::Empty)).await.0;
         assert!(matches!(refused, Err(SendFault::BreakerOpen { .. })), "{refused:?}");
         assert_eq!(bad.ledger.count(), before);
+    });
+}
+
+#[test]
+fn a_breaker_that_a_reload_takes_out_is_shown_no_more_and_one_that_comes_back_begins_anew() {
+    run(async {
+        let instance = Instance::start(|count| if count < 2 { Act::Reset } else { OK }).await;
+        let bench = Bench::with(&[&instance.address], |config| {
+            let breaker = config.breaker.as_mut().expect("the usual one");
+            (breaker.requests_min, breaker.failure_percent, breaker.open) = (1, 1, Span::secs(600));
+            config.retries.attempts_max = 1;
+        });
+        let open = |bench: &Bench| bench.service.measures().limits.breaker_open.get();
+        let after = |bench: &Bench, breaker| {
+            let plan = ServicePlan { breaker, ..bench.service.plan().clone() };
+            let tasks = Tasks::on(tokio::runtime::Handle::current());
+            let service = Service::after(Some(&bench.service), plan, &Arc::new(NoNames), &tasks, &Clock::system(), &Metrics::new());
+            Bench { pools: Rc::clone(&bench.pools), service }
+        };
+        let terms = bench.service.plan().breaker;
+        assert!(matches!(bench.send(request(Method::GET, Body::Empty)).await.0, Err(SendFault::Reset)));
+        assert_eq!(open(&bench), 1);
+        let without = after(&bench, None);
+        assert_eq!(open(&without), 0, "there is none");
+        // The former configuration serves a last request, which opens it again.
+        assert!(matches!(bench.send(request(Method::GET, Body::Empty)).await.0, Err(SendFault::Reset)));
+        assert_eq!(open(&bench), 1);
+        assert_eq!(without.get().await.0, 200);
+        assert_eq!(open(&without), 0);
+        assert_eq!(after(&without, terms).get().await.0, 200);
+    });
+}
+
+#[test]
+fn a_request_whose_body_streams_is_not_the_one_that_tries_while_others_come() {
+    run(async {
+        let instance = Instance::start(|count| if count == 0 { Act::Reset } else { OK }).await;
+        let bench = Bench::with(&[&instance.address], |config| {
+            let breaker = config.breaker.as_mut().expect("the usual one");
+            (breaker.requests_min, breaker.failure_percent, breaker.open) = (1, 1, Span::millis(100));
+            config.retries.attempts_max = 1;
+        });
+        assert!(matches!(bench.send(request(Method::GET, Body::Empty)).await.0, Err(SendFault::Reset)));
+        let opened = std::time::Instant::now();
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let (feed, body) = fed();
+        let refused = bench.send(request(Method::POST, body)).await.0;
+        // On a machine that stood still for a second it may try.
+        if opened.elapsed() < Duration::from_millis(1_000) {
+            assert!(matches!(refused, Err(SendFault::BreakerOpen { .. })), "{refused:?}");
+        }
+        drop(feed);
+        assert_eq!(bench.get().await.0, 200);
+        assert_eq!(bench.service.measures().limits.breaker_open.get(), 0);
+    });
+}
+
+#[test]
+fn the_next_tier_is_told_of_those_attempts_alone_that_it_may_have_seen() {
+    run(async {
+        let dead = nobody().await;
+        let instance = Instance::always(OK).await;
+        let bench = Bench::with(&[&dead, &instance.address], |_| {});
+        let mut most = 0;
+        // In turn, so that one of the two meets the one that refuses first.
+        for _ in 0..2 {
+            let mut trip = Trip::default();
+            let errand = Errand { tells_attempt: true, ..Errand::default() };
+            let sent = send(&bench.pools, &bench.service, request(Method::GET, Body::Empty), errand, &mut trip).await;
+            assert_eq!(read(sent.expect("an answer")).await.0, 200);
+            assert!(instance.ledger.last().contains("x-gw-attempt: 1\r\n"), "{}", instance.ledger.last());
+            most = most.max(trip.attempts);
+        }
+        assert_eq!(most, 2, "one attempt cost nothing");
+        let (bad, well) = (Instance::always(Act::Reset).await, Instance::always(OK).await);
+        let bench = Bench::with(&[&bad.address, &well.address], |_| {});
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            let mut trip = Trip::default();
+            let errand = Errand { tells_attempt: true, ..Errand::default() };
+            let sent = send(&bench.pools, &bench.service, request(Method::GET, Body::Empty), errand, &mut trip).await;
+            assert_eq!(read(sent.expect("an answer")).await.0, 200);
+            assert!(well.ledger.last().contains(&format!("x-gw-attempt: {}\r\n", trip.attempts)), "{}", well.ledger.last());
+            told.push(trip.attempts);
+        }
+        assert!(told.contains(&2), "{told:?}: one was sent twice");
     });
 }

@@ -101,6 +101,88 @@ fn what_a_client_does_is_not_held_against_the_instance() {
     });
 }
 
+/// A service where one bad attempt takes an instance out, and what its breaker makes of one bad request.
+fn strict(instances: &[&Instance], change: impl FnOnce(&mut ServiceConfig)) -> Bench {
+    let addresses: Vec<&String> = instances.iter().map(|instance| &instance.address).collect();
+    Bench::with(&addresses, |config| {
+        config.outliers.consecutive_failures = 1;
+        let breaker = config.breaker.as_mut().expect("the usual one");
+        (breaker.requests_min, breaker.failure_percent) = (1, 1);
+        config.timeouts.first_byte = None;
+        change(config);
+    })
+}
+
+fn is_open(bench: &Bench) -> bool {
+    bench.service.measures().limits.breaker_open.get() == 1
+}
+
+fn nobody_is_out(bench: &Bench) -> bool {
+    (cause(bench, 0), cause(bench, 1), bench.service.measures().outliers.refused.get()) == (None, None, 0)
+}
+
+#[test]
+fn the_time_that_a_client_sets_or_lets_pass_is_held_against_nobody() {
+    run(async {
+        let instances = [Instance::always(Act::Nothing).await, Instance::always(Act::Nothing).await];
+        let soon = || Some(Instant::now() + Duration::from_millis(1_100));
+        // Its own word, as gRPC has it, over a body that it withholds or none; and a deadline that it has made short.
+        let withheld = |errand: Errand, total: bool| {
+            let bench = strict(&[&instances[0], &instances[1]], |config| {
+                config.timeouts.total = total.then_some(Span::millis(1_100));
+            });
+            async move {
+                let (feed, body) = fed();
+                feed.send(data("half")).await.expect("room");
+                let mut trip = Trip::default();
+                let sent = send(&bench.pools, &bench.service, request(Method::POST, body), errand, &mut trip).await;
+                drop(feed);
+                (bench, sent)
+            }
+        };
+        let hurried = |errand: Errand| {
+            let bench = strict(&[&instances[0], &instances[1]], |_| {});
+            async move {
+                let mut trip = Trip::default();
+                let sent = send(&bench.pools, &bench.service, request(Method::POST, Body::Empty), errand, &mut trip).await;
+                (bench, sent)
+            }
+        };
+        let until = Instant::now() + LONG;
+        let (first, second, third, fourth, fifth) = tokio::join!(
+            withheld(Errand { ends: soon(), ..Errand::until(until) }, false),
+            withheld(Errand::until(until), true),
+            hurried(Errand { ends: soon(), ..Errand::until(until) }),
+            hurried(Errand { deadline: soon(), is_hurried: true, ..Errand::default() }),
+            hurried(Errand { deadline: soon(), ..Errand::default() }),
+        );
+        for (number, (bench, sent)) in [first, second, third, fourth].into_iter().enumerate() {
+            assert!(matches!(sent, Err(SendFault::Deadline)), "{number}: {sent:?}");
+            assert!(nobody_is_out(&bench) && !is_open(&bench), "{number}");
+        }
+        // The twin: as long a time that is the gateway's own.
+        let (bench, sent) = fifth;
+        assert!(matches!(sent, Err(SendFault::Deadline)), "{sent:?}");
+        assert!(!nobody_is_out(&bench) && is_open(&bench));
+    });
+}
+
+#[test]
+fn an_attempt_that_is_shorter_than_a_handshake_says_nothing_of_the_instance() {
+    run(async {
+        let instances = [Instance::always(Act::Nothing).await, Instance::always(Act::Nothing).await];
+        let bench = strict(&[&instances[0], &instances[1]], |config| {
+            // An instance of HTTP/2 is connected to when its SETTINGS are there.
+            config.protocol = crate::config::protocol::ProtocolConfig::Http2;
+            config.timeouts.per_try = Some(Span::millis(50));
+            config.timeouts.connect = Span::secs(5);
+        });
+        let (sent, _) = bench.send(request(Method::GET, Body::Empty)).await;
+        assert!(matches!(sent, Err(SendFault::Timeout)), "{sent:?}");
+        assert!(nobody_is_out(&bench));
+    });
+}
+
 #[test]
 fn a_refused_connection_is_left_alone_at_once_and_counted_once() {
     run(async {

@@ -62,10 +62,10 @@ fn of(snapshot: &ServiceSnapshot, ready: bool) -> Health {
             format!("{count} instances of the former discovery stay in use until the present one answers")
         }
         (None, count) => format!("{count} instances in generation {}", snapshot.generation),
-        (Some(failure), 0) => format!("discovery fails ({}); no instance is known", failure.code),
+        (Some(failure), 0) => format!("{}; no instance is known", failure.told()),
         (Some(failure), count) => {
             let end = if failure.kept_until_ms.is_some() { " for now" } else { "" };
-            format!("discovery fails ({}); {count} instances of generation {} stay in use{end}", failure.code, snapshot.generation)
+            format!("{}; {count} instances of generation {} stay in use{end}", failure.told(), snapshot.generation)
         }
     };
     Health { name: format!("service {}", snapshot.name), ready, detail }
@@ -124,7 +124,13 @@ mod tests {
         ServiceSnapshot {
             name: "orders".to_owned(),
             generation: 1,
-            failure: failure.map(|LookupFault { code, definite }| FailureSnapshot { code, since_ms: 0, definite, kept_until_ms: None }),
+            failure: failure.map(|LookupFault { code, definite }| FailureSnapshot {
+                code,
+                family: None,
+                since_ms: 0,
+                definite,
+                kept_until_ms: None,
+            }),
             endpoints: (0..instances).map(endpoint).collect(),
             ..ServiceSnapshot::default()
         }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use wire::resolver::families::Family;
 use wire::resolver::fault::NameFault;
 use wire::resolver::{Names, Services, SrvTarget};
 
@@ -28,6 +29,17 @@ pub struct Addresses {
     pub ttl: Duration,
     /// Who said so.
     pub said: Provenance,
+    /// The family of which nobody said whether there are addresses; `None` where both were answered for.
+    pub unanswered: Option<Unanswered>,
+}
+
+/// A family of addresses of which nobody said whether there are any, while the other one was answered for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// The family.
+    pub family: Family,
+    /// Why; never a definite one.
+    pub fault: LookupFault,
 }
 
 /// One SRV record (RFC 2782).
@@ -92,7 +104,8 @@ pub trait Lookup: Send + Sync + 'static {
 impl Lookup for Names {
     async fn addresses(&self, name: &str) -> Result<Addresses, LookupFault> {
         let answer = Self::addresses(self, name).await.map_err(|fault| of(&fault))?;
-        Ok(Addresses { addresses: answer.items, ttl: answer.ttl, said: said(answer.server) })
+        let unanswered = answer.unanswered.map(|(family, fault)| Unanswered { family, fault: of(&fault) });
+        Ok(Addresses { addresses: answer.items, ttl: answer.ttl, said: said(answer.server), unanswered })
     }
 
     async fn targets(&self, name: &str) -> Result<Targets, LookupFault> {

@@ -109,7 +109,7 @@ impl Hosts {
         let found = join(&targets, &self.known);
         match (found.is_empty(), fault) {
             (true, Some(fault)) => Answer::failed(fault),
-            _ => Answer { found: Ok(found), ttl, said: Some(said) },
+            _ => Answer { found: Ok(found), ttl, said: Some(said), unanswered: None },
         }
     }
 }

@@ -28,7 +28,9 @@ impl Lookup for Partly {
         tokio::task::yield_now().await;
         self.under_way.fetch_sub(1, Ordering::Relaxed);
         let address = self.addresses.lock().expect("lock").get(name).copied();
-        address.map(|one| Addresses { addresses: vec![one], ttl: Duration::from_secs(9), said: said() }).ok_or(LookupFault::NO_RECORDS)
+        address
+            .map(|one| Addresses { addresses: vec![one], ttl: Duration::from_secs(9), said: said(), unanswered: None })
+            .ok_or(LookupFault::NO_RECORDS)
     }
 
     async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {

@@ -105,7 +105,12 @@ fn pause(ttl: Duration, min: Duration, max: Duration, random: u32) -> Duration {
 async fn ask<L: Lookup>(discover: &DiscoverPlan, names: &L, hosts: &mut Hosts, instances: &Weak<Instances>) -> Answer {
     match discover {
         DiscoverPlan::Dns { name, port } => match in_time(names.addresses(name)).await {
-            Ok(answer) => Answer { found: Ok(at_port(&answer.addresses, *port, None).collect()), ttl: answer.ttl, said: Some(answer.said) },
+            Ok(answer) => Answer {
+                found: Ok(at_port(&answer.addresses, *port, None).collect()),
+                ttl: answer.ttl,
+                said: Some(answer.said),
+                unanswered: answer.unanswered,
+            },
             Err(fault) => Answer::failed(fault),
         },
         DiscoverPlan::Srv { name } => match in_time(names.targets(name)).await {

@@ -8,13 +8,14 @@ use settings::report::Report;
 use settings::units::Span;
 use telemetry::metrics::Metrics;
 use tokio::time::sleep;
+use wire::resolver::families::Family;
 use wire::tasks::Tasks;
 
 use super::*;
 use crate::config::ServiceConfig;
 use crate::config::discover::{DiscoverConfig, TtlConfig};
 use crate::discover::generation::Why;
-use crate::lookup::{Addresses, Provenance, Targets};
+use crate::lookup::{Addresses, Provenance, Targets, Unanswered};
 use crate::plan::ServicePlan;
 use crate::service::Service;
 
@@ -30,6 +31,7 @@ struct Script {
     asked: Mutex<usize>,
     targets: Mutex<Vec<Target>>,
     dead: Mutex<Vec<String>>,
+    lacks: Mutex<Option<Unanswered>>,
 }
 
 impl Script {
@@ -39,6 +41,10 @@ impl Script {
 
     fn names(&self, last: &[u8]) {
         self.says(Ok((last.to_vec(), Duration::from_secs(1))));
+    }
+
+    fn lacks(&self, family: Option<Unanswered>) {
+        *self.lacks.lock().expect("lock") = family;
     }
 
     fn asked(&self) -> usize {
@@ -59,7 +65,7 @@ impl Lookup for Script {
                 return std::future::pending().await;
             }
             let last = name.bytes().next().unwrap_or_default();
-            return Ok(Addresses { addresses: vec![[10, 0, 0, last].into()], ttl: Duration::from_secs(1), said: said() });
+            return Ok(Addresses { addresses: vec![[10, 0, 0, last].into()], ttl: Duration::from_secs(1), said: said(), unanswered: None });
         }
         let turn = {
             let mut asked = self.asked.lock().expect("lock");
@@ -68,7 +74,13 @@ impl Lookup for Script {
         };
         let says = self.says.lock().expect("lock");
         let (last, ttl) = says[turn % says.len()].clone()?;
-        Ok(Addresses { addresses: last.into_iter().map(|last| [10, 0, 0, last].into()).collect(), ttl, said: said() })
+        // Numbers from 60 on stand for addresses of the other family.
+        let address = |last| match last {
+            60..=69 => IpAddr::from([0, 0, 0, 0, 0, 0, 0, u16::from_str_radix(&last.to_string(), 16).expect("digits")]),
+            _ => [10, 0, 0, last].into(),
+        };
+        let unanswered = *self.lacks.lock().expect("lock");
+        Ok(Addresses { addresses: last.into_iter().map(address).collect(), ttl, said: said(), unanswered })
     }
 
     async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {
@@ -192,6 +204,42 @@ async fn no_answer_keeps_what_is_known_without_end() {
         let answered = text.lines().find(|line| line.starts_with("gateway_discovery_answered_seconds{")).expect("the age is told");
         assert!(answered.rsplit(' ').next().is_some_and(|seconds| seconds.parse::<u64>().expect("seconds") <= 7), "{answered}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_family_that_nobody_answered_for_keeps_its_instances_and_the_other_one_goes_on() {
+    let dual = |limit| async move {
+        let bench = Bench::start(TtlConfig { unanswered: limit, ..TtlConfig::default() }).await;
+        bench.script.names(&[1, 2, 61, 62]);
+        bench.pass(2).await;
+        assert_eq!(bench.known().0, "1 2 3 [::61] [::62]");
+        bench.pass(8).await;
+        bench
+    };
+    let bench = dual(None).await;
+    // One of the family that is answered for goes, and one comes; the other family is silent for an hour.
+    bench.script.lacks(Some(Unanswered { family: Family::Six, fault: SERVER_FAILURE }));
+    bench.script.names(&[2, 3]);
+    bench.pass(2).await;
+    assert_eq!(bench.known().0, "1 2 3 [::61] [::62]");
+    let failure = bench.service.snapshot().failure.expect("told");
+    assert!((failure.code, failure.family, failure.kept_until_ms) == ("server-failure", Some("ipv6"), None), "{failure:?}");
+    assert_eq!(failure.told(), "ipv6 unanswered (server-failure)");
+    bench.pass(3_600).await;
+    assert_eq!(bench.known(), both("2 3 [::61] [::62]", ""));
+    assert_eq!(bench.service.snapshot().failure.expect("told").since_ms, failure.since_ms, "told once");
+    bench.script.lacks(None);
+    bench.pass(8).await;
+    assert_eq!(bench.known(), both("2 3", ""));
+    assert!(bench.service.snapshot().failure.is_none());
+
+    let bench = dual(Some(Span::secs(30))).await;
+    bench.script.lacks(Some(Unanswered { family: Family::Four, fault: LookupFault::TIMEOUT }));
+    bench.script.names(&[61]);
+    bench.pass(28).await;
+    assert_eq!(bench.known(), both("1 2 [::61]", ""));
+    bench.pass(15).await;
+    assert_eq!(bench.known(), both("[::61]", ""), "no longer than an operator wants");
 }
 
 #[tokio::test(start_paused = true)]

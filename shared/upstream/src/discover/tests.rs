@@ -79,7 +79,7 @@ impl Lookup for Script {
         let name = name.trim_end_matches('.');
         let answer =
             self.hosts.lock().expect("lock").get(name).cloned().unwrap_or(Err(LookupFault { code: "no-such-name", definite: true }));
-        answer.map(|addresses| Addresses { addresses, ttl: Duration::ZERO, said: said() })
+        answer.map(|addresses| Addresses { addresses, ttl: Duration::ZERO, said: said(), unanswered: None })
     }
 
     async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {

@@ -9,7 +9,7 @@
 
 mod aliases;
 pub mod dialler;
-mod families;
+pub mod families;
 pub mod fault;
 mod flights;
 mod reserved;
@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::{Name, RData, RecordType};
 
+use crate::resolver::families::Family;
 use crate::resolver::fault::NameFault;
 use crate::resolver::flights::Flights;
 use crate::resolver::server::Records;
@@ -57,6 +58,8 @@ pub struct Answer<T> {
     pub ttl: Duration,
     /// Who said so: the address of a name server, or `hosts`, or `literal`.
     pub server: Arc<str>,
+    /// The family of addresses of which nobody said whether there are any, and why: what was known of it before is still the best that is known.
+    pub unanswered: Option<(Family, NameFault)>,
 }
 
 /// What was found under the name of a service.
@@ -106,13 +109,13 @@ impl Names {
         Self { source, flights: Flights::new(tasks.clone(), question), question }
     }
 
-    /// The addresses of a host, by A and AAAA together. One family that fails does no harm while the other one answers.
+    /// The addresses of a host, by A and AAAA together. One family that fails does no harm while the other one answers, which says so.
     ///
     /// # Errors
     /// When there is no address to be had; see [`NameFault`].
     pub async fn addresses(&self, name: &str) -> Result<Answer<IpAddr>, NameFault> {
         if let Some(address) = literal(name) {
-            return Ok(Answer { items: vec![address], ttl: LITERAL_TTL, server: Arc::from("literal") });
+            return Ok(Answer { items: vec![address], ttl: LITERAL_TTL, server: Arc::from("literal"), unanswered: None });
         }
         let name = parse(name)?;
         let view = self.source.view();
@@ -233,5 +236,5 @@ fn answer<T: Ord>(mut items: Vec<T>, ttl: Duration, server: Arc<str>) -> Result<
         );
         items.truncate(ITEMS_MAX);
     }
-    if items.is_empty() { Err(NameFault::NoRecords) } else { Ok(Answer { items, ttl, server }) }
+    if items.is_empty() { Err(NameFault::NoRecords) } else { Ok(Answer { items, ttl, server, unanswered: None }) }
 }

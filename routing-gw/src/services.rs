@@ -84,6 +84,7 @@ mod tests {
     use upstream::config::discover::DiscoverConfig;
     use upstream::lookup::{Addresses, Lookup, LookupFault, Targets};
     use upstream::snapshot::{EndpointSnapshot, FailureSnapshot};
+    use wire::resolver::families::Family;
     use wire::resolver::fault::NameFault;
     use wire::tasks::Tasks;
 
@@ -107,6 +108,9 @@ mod tests {
         impl Lookup for Silent {
             async fn addresses(&self, _: &str) -> Result<Addresses, LookupFault> {
                 std::future::pending().await
+            }
+            async fn addresses_in(&self, name: &str, _: Family) -> Result<Addresses, LookupFault> {
+                self.addresses(name).await
             }
 
             async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {

@@ -37,7 +37,7 @@ const LATE_MAX: Duration = Duration::from_secs(1);
 
 /// Looks the instances up again and again, until they are dropped.
 pub(crate) async fn keep_fresh<L: Lookup>(instances: Weak<Instances>, names: Arc<L>, mut terms: watch::Receiver<Terms>) {
-    let mut hosts = Hosts::default();
+    let Some(mut hosts) = instances.upgrade().map(|instances| Hosts::of(instances.set().load_full().as_ref())) else { return };
     loop {
         let Some(discover) = instances.upgrade().map(|instances| instances.discover().clone()) else { return };
         let asked = ask(&discover, &*names, &mut hosts, &instances);

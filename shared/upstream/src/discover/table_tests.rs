@@ -14,6 +14,7 @@ use wire::tasks::Tasks;
 use super::*;
 use crate::config::ServiceConfig;
 use crate::config::discover::{DiscoverConfig, TtlConfig};
+use crate::config::protocol::ProtocolConfig;
 use crate::discover::generation::Why;
 use crate::lookup::{Addresses, Provenance, Targets, Unanswered};
 use crate::plan::ServicePlan;
@@ -81,6 +82,11 @@ impl Lookup for Script {
         };
         let unanswered = *self.lacks.lock().expect("lock");
         Ok(Addresses { addresses: last.into_iter().map(address).collect(), ttl, said: said(), unanswered })
+    }
+    async fn addresses_in(&self, name: &str, family: Family) -> Result<Addresses, LookupFault> {
+        let mut all = self.addresses(name).await?;
+        all.addresses.retain(|address| Family::of(address) == family);
+        if all.addresses.is_empty() { Err(LookupFault::NO_RECORDS) } else { Ok(all) }
     }
 
     async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {
@@ -367,6 +373,56 @@ async fn what_another_way_has_found_is_kept_as_long_and_no_longer() {
     bench.pass(10).await;
     assert_eq!((known(&next), next.history().generations[0].why), (both("", ""), Why::AbsentOver));
     assert_eq!(bench.known(), both("1 2 3", ""), "the former configuration may go on");
+}
+
+/// A plan that reaches the same instances in another way.
+fn by_http2(discover: DiscoverConfig, ttl: TtlConfig) -> ServicePlan {
+    let config = ServiceConfig { protocol: ProtocolConfig::Http2, ttl, ..ServiceConfig::new(discover) };
+    config.check("services.orders", &Files::of(std::path::Path::new("/")), &mut Report::new()).expect("plan")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_makes_no_failure_younger() {
+    let bench = Bench::start(TtlConfig::default()).await;
+    bench.script.says(Err(NO_SUCH_NAME));
+    bench.pass(40).await;
+    let failure = bench.service.snapshot().failure.expect("told");
+    let next = bench.after(by_http2(dns(), TtlConfig::default()));
+    let taken_over = next.snapshot().failure.expect("told from the beginning");
+    assert_eq!((taken_over.code, taken_over.since_ms), ("no-such-name", failure.since_ms));
+    let other = bench.after(plan(DiscoverConfig::Srv { name: "_http._tcp.orders.demo".into() }, TtlConfig::default()));
+    assert_eq!((known(&next), known(&other)), (both("1 2 3", ""), both("1 2 3", "")));
+    assert!(other.endpoints().is_handed_down() && other.snapshot().failure.is_none(), "its own name was not asked for yet");
+    bench.pass(25).await;
+    assert_eq!((known(&next), next.history().generations[0].why), (both("", ""), Why::AbsentOver));
+    assert_eq!(known(&other), both("", ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_held_is_held_after_a_reload_too_and_leaves() {
+    let bench = Bench::start(TtlConfig { hold: Span::secs(20), ..TtlConfig::default() }).await;
+    bench.script.names(&[2, 3]);
+    bench.pass(10).await;
+    assert_eq!(bench.known(), both("1 2 3", "1"));
+    // No answer comes any more, by whichever way.
+    bench.script.says(Err(SERVER_FAILURE));
+    bench.script.dead.lock().expect("lock").push("x.demo".into());
+    *bench.script.targets.lock().expect("lock") = vec![Target { priority: 0, weight: 1, port: 80, host: "x.demo".into() }];
+    let ttl = || TtlConfig { hold: Span::secs(20), ..TtlConfig::default() };
+    let srv = || DiscoverConfig::Srv { name: "_http._tcp.orders.demo".into() };
+    let nexts = [bench.after(by_http2(dns(), ttl())), bench.after(plan(srv(), ttl())), bench.after(by_http2(srv(), ttl()))];
+    for next in &nexts {
+        assert_eq!(known(next), both("1 2 3", "1"));
+    }
+    assert!(nexts[1].endpoints().is_handed_down() && nexts[2].endpoints().is_handed_down());
+    bench.pass(12).await;
+    for (number, next) in nexts.iter().enumerate() {
+        assert_eq!((known(next), next.endpoints().is_handed_down()), (both("2 3", ""), number > 0), "{number}");
+    }
+    // The first answer of the new way is all there is, without a hold for what the former one has found.
+    bench.script.dead.lock().expect("lock").clear();
+    bench.pass(10).await;
+    assert_eq!((known(&nexts[1]), nexts[1].endpoints().is_handed_down()), (both("120", ""), false));
 }
 
 #[tokio::test(start_paused = true)]

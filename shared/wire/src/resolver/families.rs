@@ -43,13 +43,6 @@ impl Family {
             Self::Six => "ipv6",
         }
     }
-
-    fn kind(self) -> RecordType {
-        match self {
-            Self::Four => RecordType::A,
-            Self::Six => RecordType::AAAA,
-        }
-    }
 }
 
 /// A and AAAA of `name`, merged.
@@ -71,8 +64,13 @@ pub(crate) async fn addresses(flights: &Flights, view: &Arc<View>, name: Name) -
 }
 
 /// The addresses of `name` in one family.
-pub(crate) async fn one(flights: &Flights, view: &Arc<View>, name: Name, family: Family) -> Result<Answer<IpAddr>, NameFault> {
-    found(flights.ask(view, name, family.kind()).await?, None)
+pub(crate) async fn four(flights: &Flights, view: &Arc<View>, name: Name) -> Result<Answer<IpAddr>, NameFault> {
+    found(flights.ask(view, name, RecordType::A).await?, None)
+}
+
+/// As [`four`], in the other family.
+pub(crate) async fn six(flights: &Flights, view: &Arc<View>, name: Name) -> Result<Answer<IpAddr>, NameFault> {
+    found(flights.ask(view, name, RecordType::AAAA).await?, None)
 }
 
 fn merge(four: Result<Records, NameFault>, six: Result<Records, NameFault>) -> Result<Answer<IpAddr>, NameFault> {

@@ -67,8 +67,8 @@ pub struct Answer<T> {
 pub struct Services {
     /// Its targets.
     pub targets: Answer<SrvTarget>,
-    /// The addresses of targets that came in the additional section, by [`SrvTarget::target`]; whoever takes them spares a question. Their time
-    /// to live is in that of `targets`.
+    /// The addresses of targets that came in the additional section, by [`SrvTarget::target`]; whoever takes them spares a question. A server
+    /// may leave out a family. Their time to live is in that of `targets`.
     pub additional: Vec<(String, Vec<IpAddr>)>,
 }
 
@@ -115,7 +115,7 @@ impl Names {
     /// When there is no address to be had; see [`NameFault`].
     pub async fn addresses(&self, name: &str) -> Result<Answer<IpAddr>, NameFault> {
         if let Some(address) = literal(name) {
-            return Ok(Answer { items: vec![address], ttl: LITERAL_TTL, server: Arc::from("literal"), unanswered: None });
+            return literal_answer(vec![address]);
         }
         let name = parse(name)?;
         let view = self.source.view();
@@ -123,8 +123,27 @@ impl Names {
             return Ok(answer);
         }
         match reserved::addresses(&name) {
-            Some(known) => answer(known?, LITERAL_TTL, Arc::from("literal")),
+            Some(known) => literal_answer(known?),
             None => self.first_candidate(&view, name, 2, families::addresses).await,
+        }
+    }
+
+    /// The addresses of a host in one family, for whoever knows those of the other one.
+    ///
+    /// # Errors
+    /// When there is no address to be had; see [`NameFault`].
+    pub async fn addresses_in(&self, name: &str, family: Family) -> Result<Answer<IpAddr>, NameFault> {
+        if let Some(address) = literal(name) {
+            return of_family(literal_answer(vec![address])?, family);
+        }
+        let name = parse(name)?;
+        let view = self.source.view();
+        match view.hosts(&name).map(Ok).or_else(|| reserved::addresses(&name).map(|known| known.and_then(literal_answer))) {
+            Some(known) => of_family(known?, family),
+            None => match family {
+                Family::Four => self.first_candidate(&view, name, 1, families::four).await,
+                Family::Six => self.first_candidate(&view, name, 1, families::six).await,
+            },
         }
     }
 
@@ -176,6 +195,15 @@ impl fmt::Debug for Names {
 fn literal(name: &str) -> Option<IpAddr> {
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     bare.parse().ok()
+}
+
+fn literal_answer(items: Vec<IpAddr>) -> Result<Answer<IpAddr>, NameFault> {
+    answer(items, LITERAL_TTL, Arc::from("literal"))
+}
+
+fn of_family(all: Answer<IpAddr>, family: Family) -> Result<Answer<IpAddr>, NameFault> {
+    let items = all.items.into_iter().filter(|address| Family::of(address) == family).collect();
+    answer(items, all.ttl, all.server)
 }
 
 /// A name in ASCII of at most 255 bytes; internationalised names come in their ASCII form (RFC 5891).

@@ -50,9 +50,10 @@ pub(crate) struct Failure {
 }
 
 impl Learning {
-    /// Who is known now, for those who find the same instances and reach them in another way.
-    pub(crate) fn same_instances(&self) -> Self {
-        Self { roster: self.roster.clone(), ..Self::default() }
+    /// What those know who use the instances until another way of discovery has answered: who they are, and how long they may be kept. What the
+    /// former way last heard is no news of theirs.
+    pub(crate) fn handed_down(&self) -> Self {
+        Self { news: News::default(), ..self.clone() }
     }
 }
 
@@ -68,6 +69,10 @@ impl Instances {
         let mut learning = self.learning();
         match found.and_then(|found| if found.is_empty() { Err(LookupFault::NO_RECORDS) } else { Ok(found) }) {
             Ok(mut found) => {
+                if self.set.load().is_handed_down() {
+                    // Whom another way has found is not held by the word of this one.
+                    learning.roster.clear();
+                }
                 match unanswered {
                     None => self.recovered(&mut learning),
                     Some(unanswered) => found.extend(self.half_answered(&mut learning, unanswered, now)),
@@ -148,6 +153,8 @@ impl Instances {
         self.tell_endpoints(next.as_ref().unwrap_or(&before), &learning.roster);
         let Some(next) = next else { return };
         let next = next.numbered(self.history.next_number());
+        // The end of a hold is not the word of the present way of discovery.
+        let next = if before.is_handed_down() && word.why == Why::HoldOver { next.hand_down() } else { next };
         if only_holds && word.why == Why::Answer && next.held().len() > before.held().len() {
             word.why = Why::Held;
         }

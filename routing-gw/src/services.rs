@@ -78,10 +78,10 @@ fn of(snapshot: &ServiceSnapshot, ready: bool) -> Health {
             format!("{count} instances of the former discovery stay in use until the present one answers")
         }
         (None, count) => format!("{count} instances in generation {}", snapshot.generation),
-        (Some(failure), 0) => format!("discovery fails ({}); no instance is known", failure.code),
+        (Some(failure), 0) => format!("{}; no instance is known", failure.told()),
         (Some(failure), count) => {
             let end = if failure.kept_until_ms.is_some() { " for now" } else { "" };
-            format!("discovery fails ({}); {count} instances of generation {} stay in use{end}", failure.code, snapshot.generation)
+            format!("{}; {count} instances of generation {} stay in use{end}", failure.told(), snapshot.generation)
         }
     };
     Health { name: format!("service {}", snapshot.name), ready, detail }
@@ -100,6 +100,7 @@ mod tests {
     use upstream::config::discover::DiscoverConfig;
     use upstream::lookup::{Addresses, Lookup, LookupFault, Targets};
     use upstream::snapshot::{EndpointSnapshot, FailureSnapshot};
+    use wire::resolver::families::Family;
     use wire::resolver::fault::NameFault;
     use wire::tasks::Tasks;
 
@@ -124,6 +125,9 @@ mod tests {
             async fn addresses(&self, _: &str) -> Result<Addresses, LookupFault> {
                 std::future::pending().await
             }
+            async fn addresses_in(&self, name: &str, _: Family) -> Result<Addresses, LookupFault> {
+                self.addresses(name).await
+            }
 
             async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {
                 std::future::pending().await
@@ -140,7 +144,13 @@ mod tests {
         ServiceSnapshot {
             name: "orders".to_owned(),
             generation: 1,
-            failure: failure.map(|LookupFault { code, definite }| FailureSnapshot { code, since_ms: 0, definite, kept_until_ms: None }),
+            failure: failure.map(|LookupFault { code, definite }| FailureSnapshot {
+                code,
+                family: None,
+                since_ms: 0,
+                definite,
+                kept_until_ms: None,
+            }),
             endpoints: (0..instances).map(endpoint).collect(),
             ..ServiceSnapshot::default()
         }

@@ -18,7 +18,7 @@ pub(crate) fn health(link: &ServiceSnapshot) -> Health {
     let usable = replicas.iter().filter(|replica| !is_foreign(replica)).count();
     let mut detail = match &link.failure {
         None => format!("{} replicas of routing-gw", replicas.len()),
-        Some(failure) => format!("discovery fails ({}); {} replicas stay in use", failure.code, replicas.len()),
+        Some(failure) => format!("{}; {} replicas stay in use", failure.told(), replicas.len()),
     };
     for (place, replica) in replicas.iter().take(TOLD_MAX).enumerate() {
         detail.push_str(if place == 0 { ": " } else { "; " });

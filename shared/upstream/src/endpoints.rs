@@ -58,6 +58,9 @@ impl EndpointSet {
         let empty = Self::at(self.generation);
         let anew =
             if self.found.is_empty() { empty } else { Self::after_with(&empty, self.found.clone(), self.held.clone()).unwrap_or(empty) };
+        for (endpoint, found) in anew.endpoints.iter().zip(&anew.found) {
+            endpoint.hold(anew.held.contains(found));
+        }
         Self { handed_down: self.handed_down, ..anew }
     }
 

@@ -110,7 +110,11 @@ impl Instances {
     /// over: the counts of the service; its instances, until the new way of discovery has answered, and those that this one names too for good;
     /// what is known of them, where they are reached in the same way. Generations count on.
     pub(crate) fn succeed(before: &Self, plan: &ServicePlan, clock: &Clock) -> Arc<Self> {
-        let known = before.endpoints();
+        // Under the lock, so that both are of one moment.
+        let (known, learning) = {
+            let learning = before.learning();
+            (before.endpoints(), learning.clone())
+        };
         let same_way =
             before.tls == plan.tls && before.protocol == plan.protocol && before.terms.borrow().health.is_some() == plan.health.is_some();
         let set = if before.discover == plan.discover {
@@ -124,7 +128,14 @@ impl Instances {
             EndpointSet::at(known.generation())
         };
         let set = Self::next_in(&before.history, &known, set, clock);
-        let learning = if before.discover == plan.discover { before.learning().same_instances() } else { Learning::default() };
+        // A reload makes no answer younger, and no failure either.
+        let learning = if before.discover == plan.discover {
+            learning
+        } else if set.is_handed_down() {
+            learning.handed_down()
+        } else {
+            Learning::default()
+        };
         let books = Books {
             ceiling: Arc::clone(&before.ceiling),
             budget: Arc::clone(&before.budget),
@@ -136,9 +147,9 @@ impl Instances {
         Self::build(plan, set, books, learning, clock)
     }
 
-    /// The set under a number of its own where it is not the one that was known.
+    /// The set under a number of its own where it is not the one that was known, be it that nothing is left of it.
     fn next_in(history: &History, known: &EndpointSet, set: EndpointSet, clock: &Clock) -> EndpointSet {
-        if set.generation() == known.generation() {
+        if set.generation() == known.generation() && set.found() == known.found() {
             return set;
         }
         let set = set.numbered(history.next_number());

@@ -7,8 +7,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use wire::resolver::families::Family;
 use wire::resolver::fault::NameFault;
-use wire::resolver::{Names, Services, SrvTarget};
+use wire::resolver::{Answer, Names, Services, SrvTarget};
 
 /// Who gave an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,17 @@ pub struct Addresses {
     pub ttl: Duration,
     /// Who said so.
     pub said: Provenance,
+    /// The family of which nobody said whether there are addresses; `None` where both were answered for.
+    pub unanswered: Option<Unanswered>,
+}
+
+/// A family of addresses of which nobody said whether there are any, while the other one was answered for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// The family.
+    pub family: Family,
+    /// Why; never a definite one.
+    pub fault: LookupFault,
 }
 
 /// One SRV record (RFC 2782).
@@ -52,8 +64,8 @@ pub struct Targets {
     pub ttl: Duration,
     /// Who said so.
     pub said: Provenance,
-    /// The addresses of hosts that came along (RFC 2782, additional section), by the spelling of [`Target::host`]; these hosts need no look-up of
-    /// their own. How long they may be kept is in `ttl`.
+    /// The addresses of hosts that came along (RFC 2782, additional section), by the spelling of [`Target::host`]; they need no look-up of their
+    /// own. A server may leave out those of one family. How long they may be kept is in `ttl`.
     pub additional: Vec<(String, Vec<IpAddr>)>,
 }
 
@@ -82,6 +94,12 @@ pub trait Lookup: Send + Sync + 'static {
     /// A stable code, also where the answer holds no address at all.
     fn addresses(&self, name: &str) -> impl Future<Output = Result<Addresses, LookupFault>> + Send;
 
+    /// The addresses of `name` in one family, for whoever knows those of the other one.
+    ///
+    /// # Errors
+    /// As [`Lookup::addresses`].
+    fn addresses_in(&self, name: &str, family: Family) -> impl Future<Output = Result<Addresses, LookupFault>> + Send;
+
     /// The SRV records of `name`.
     ///
     /// # Errors
@@ -91,8 +109,11 @@ pub trait Lookup: Send + Sync + 'static {
 
 impl Lookup for Names {
     async fn addresses(&self, name: &str) -> Result<Addresses, LookupFault> {
-        let answer = Self::addresses(self, name).await.map_err(|fault| of(&fault))?;
-        Ok(Addresses { addresses: answer.items, ttl: answer.ttl, said: said(answer.server) })
+        Self::addresses(self, name).await.map(found).map_err(|fault| of(&fault))
+    }
+
+    async fn addresses_in(&self, name: &str, family: Family) -> Result<Addresses, LookupFault> {
+        Self::addresses_in(self, name, family).await.map(found).map_err(|fault| of(&fault))
     }
 
     async fn targets(&self, name: &str) -> Result<Targets, LookupFault> {
@@ -101,6 +122,11 @@ impl Lookup for Names {
         let targets = answer.items.into_iter().map(target).collect();
         Ok(Targets { targets, ttl: answer.ttl, said: said(answer.server), additional })
     }
+}
+
+fn found(answer: Answer<IpAddr>) -> Addresses {
+    let unanswered = answer.unanswered.map(|(family, fault)| Unanswered { family, fault: of(&fault) });
+    Addresses { addresses: answer.items, ttl: answer.ttl, said: said(answer.server), unanswered }
 }
 
 /// Every other code of the protocol is a fault.

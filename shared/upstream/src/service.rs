@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use settings::clock::Clock;
 use telemetry::metrics::Metrics;
+use wire::resolver::families::Family;
 use wire::tasks::Tasks;
 
 use crate::affinity::Affinity;
@@ -151,10 +152,11 @@ impl Service {
             generation: set.generation(),
             provenance: self.instances.history().get(set.generation()),
             refreshed_at_ms: news.refreshed_at_ms,
-            failure: news.failure.map(|(fault, since_ms)| FailureSnapshot {
-                code: fault.code,
-                since_ms,
-                definite: fault.definite,
+            failure: news.failure.map(|failure| FailureSnapshot {
+                code: failure.fault.code,
+                family: failure.family.map(Family::word),
+                since_ms: failure.since_ms,
+                definite: failure.fault.definite,
                 kept_until_ms: news.kept_until_ms.filter(|_| !set.endpoints().is_empty()),
             }),
             connections: self.ceiling().open(),

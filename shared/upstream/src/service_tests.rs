@@ -12,6 +12,9 @@ impl Lookup for NoNames {
     async fn addresses(&self, _: &str) -> Result<Addresses, LookupFault> {
         Err(LookupFault::TIMEOUT)
     }
+    async fn addresses_in(&self, name: &str, _: Family) -> Result<Addresses, LookupFault> {
+        self.addresses(name).await
+    }
 
     async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {
         Err(LookupFault::TIMEOUT)

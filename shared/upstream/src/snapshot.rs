@@ -48,6 +48,9 @@ pub struct HistorySnapshot {
 pub struct FailureSnapshot {
     /// `no-such-name`, `server-failure`, `timeout`, `no-records`…
     pub code: &'static str,
+    /// The family of addresses (`ipv4`, `ipv6`) that alone is unanswered; absent where nothing was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family: Option<&'static str>,
     /// When it began, in Unix milliseconds.
     pub since_ms: u64,
     /// Whether a name service said for certain that there is nothing, as [`crate::lookup::LookupFault`] has it.
@@ -56,6 +59,17 @@ pub struct FailureSnapshot {
     /// When the service will have no instances any more if it stays so, in Unix milliseconds; absent where there is no such time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_until_ms: Option<u64>,
+}
+
+impl FailureSnapshot {
+    /// What fails and why, as the checks of `/readyz` tell it.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self.family {
+            None => format!("discovery fails ({})", self.code),
+            Some(family) => format!("{family} unanswered ({})", self.code),
+        }
+    }
 }
 
 /// One instance at one moment.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use settings::clock::Clock;
 use settings::units::Span;
 use telemetry::metrics::Metrics;
+use wire::resolver::families::Family;
 use wire::tasks::Tasks;
 
 use super::*;
@@ -22,6 +23,9 @@ struct NoNames;
 impl Lookup for NoNames {
     async fn addresses(&self, _: &str) -> Result<Addresses, LookupFault> {
         Err(LookupFault::TIMEOUT)
+    }
+    async fn addresses_in(&self, name: &str, _: Family) -> Result<Addresses, LookupFault> {
+        self.addresses(name).await
     }
 
     async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {

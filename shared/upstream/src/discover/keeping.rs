@@ -7,6 +7,7 @@
 //! known stays, unless `unanswered` sets an end. Silence after a certain word does not unsay it.
 
 use tokio::time::Instant;
+use wire::resolver::families::Family;
 
 use crate::discover::generation::Why;
 use crate::plan::discover::TtlPlan;
@@ -16,6 +17,8 @@ use crate::plan::discover::TtlPlan;
 pub(crate) struct Keeping {
     absent: Option<Instant>,
     silent: Option<Instant>,
+    /// The family of addresses that alone is unanswered, and since when.
+    half: Option<(Family, Instant)>,
 }
 
 impl Keeping {
@@ -23,10 +26,19 @@ impl Keeping {
     pub(crate) fn failed(&mut self, definite: bool, now: Instant) {
         if definite {
             self.absent.get_or_insert(now);
-            self.silent = None;
+            (self.silent, self.half) = (None, None);
         } else {
             self.silent.get_or_insert(now);
         }
+    }
+
+    /// A look-up was answered for all but this family; whether what is known of that one must be given up by `ttl`.
+    pub(crate) fn half_answered(&mut self, family: Family, ttl: &TtlPlan, now: Instant) -> bool {
+        let since = self.half.filter(|(known, _)| *known == family).map(|(_, since)| since);
+        // Whoever was silent before as a whole goes on being silent of this family.
+        let since = since.or(self.silent).unwrap_or(now);
+        *self = Self { half: Some((family, since)), ..Self::default() };
+        ttl.unanswered.is_some_and(|limit| now >= since + limit)
     }
 
     /// When what is known must be given up by `ttl`, and why.

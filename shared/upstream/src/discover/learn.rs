@@ -7,6 +7,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use wire::resolver::families::Family;
 
 use crate::discover::answer::Answer;
 use crate::discover::generation::{Generation, Why, Word};
@@ -15,7 +16,7 @@ use crate::discover::roster::Roster;
 use crate::endpoint::Endpoint;
 use crate::endpoints::{ENDPOINTS_MAX, EndpointSet, Found};
 use crate::instances::Instances;
-use crate::lookup::{LookupFault, Provenance};
+use crate::lookup::{LookupFault, Provenance, Unanswered};
 use crate::moment;
 use crate::plan::discover::{DiscoverPlan, TtlPlan};
 
@@ -35,15 +36,26 @@ pub(crate) struct News {
     /// The last good answer, in Unix milliseconds.
     pub(crate) refreshed_at_ms: Option<u64>,
     /// Why there is no newer one, and since when.
-    pub(crate) failure: Option<(LookupFault, u64)>,
+    pub(crate) failure: Option<Failure>,
     /// When what is known will be given up if it stays so, in Unix milliseconds.
     pub(crate) kept_until_ms: Option<u64>,
 }
 
+/// Why there is no newer answer, or none of one family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) fault: LookupFault,
+    /// The family that nobody answered for, while the other one was answered for.
+    pub(crate) family: Option<Family>,
+    /// Since when, in Unix milliseconds.
+    pub(crate) since_ms: u64,
+}
+
 impl Learning {
-    /// Who is known now, for those who find the same instances and reach them in another way.
-    pub(crate) fn same_instances(&self) -> Self {
-        Self { roster: self.roster.clone(), is_whole: self.is_whole, ..Self::default() }
+    /// What those know who use the instances until another way of discovery has answered: who they are, and how long they may be kept. What the
+    /// former way last heard is no news of theirs.
+    pub(crate) fn handed_down(&self) -> Self {
+        Self { news: News::default(), ..self.clone() }
     }
 }
 
@@ -54,12 +66,19 @@ impl Instances {
     }
 
     /// The same of an answer with all that is known about it.
-    pub(crate) fn learn_answer(&self, Answer { found, ttl, said }: Answer) {
+    pub(crate) fn learn_answer(&self, Answer { found, ttl, said, unanswered }: Answer) {
         let now = Instant::now();
         let mut learning = self.learning();
         match found.and_then(|found| if found.is_empty() { Err(LookupFault::NO_RECORDS) } else { Ok(found) }) {
-            Ok(found) => {
-                self.recovered(&mut learning);
+            Ok(mut found) => {
+                if self.set.load().is_handed_down() {
+                    // Whom another way has found is not held by the word of this one.
+                    learning.roster.clear();
+                }
+                match unanswered {
+                    None => self.recovered(&mut learning),
+                    Some(unanswered) => found.extend(self.half_answered(&mut learning, unanswered, now)),
+                }
                 if found.len() > ENDPOINTS_MAX {
                     tracing::warn!(
                         service = &*self.name,
@@ -115,7 +134,7 @@ impl Instances {
         if self.set.load().endpoints().is_empty() {
             return;
         }
-        let code = learning.news.failure.map_or("", |(fault, _)| fault.code);
+        let code = learning.news.failure.map_or("", |failure| failure.fault.code);
         tracing::warn!(
             service = &*self.name,
             code,
@@ -138,6 +157,8 @@ impl Instances {
         self.tell_endpoints(next.as_ref().unwrap_or(&before), &learning.roster);
         let Some(next) = next else { return };
         let next = next.numbered(self.history.next_number());
+        // The end of a hold is not the word of the present way of discovery.
+        let next = if before.is_handed_down() && word.why == Why::HoldOver { next.hand_down() } else { next };
         if only_holds && word.why == Why::Answer && next.held().len() > before.held().len() {
             word.why = Why::Held;
         }
@@ -201,9 +222,36 @@ impl Instances {
         learning.news.refreshed_at_ms = Some(now_ms);
         learning.news.kept_until_ms = None;
         learning.keeping = Keeping::default();
-        if let Some((fault, _)) = learning.news.failure.take() {
+        if let Some(Failure { fault, .. }) = learning.news.failure.take() {
             tracing::info!(service = &*self.name, was = fault.code, "discovery has recovered");
         }
+    }
+
+    /// One family of addresses was answered for and the other one not: that says nothing about those of the other one. Gives those of them that
+    /// are named until now, for as long as what is known stays without an answer.
+    fn half_answered(&self, learning: &mut Learning, Unanswered { family, fault }: Unanswered, now: Instant) -> Vec<Found> {
+        self.measures.lookup(fault.code);
+        let now_ms = self.clock.now_ms();
+        self.measures.answered(now_ms);
+        learning.news.refreshed_at_ms = Some(now_ms);
+        learning.news.kept_until_ms = None;
+        let is_over = learning.keeping.half_answered(family, &self.ttl(), now);
+        let kept = match self.discover() {
+            DiscoverPlan::Dns { .. } if !is_over => learning.roster.named_in(family),
+            // The hosts of SRV targets have kept their own (`hosts`).
+            _ => Vec::new(),
+        };
+        if learning.news.failure.is_none_or(|known| (known.fault, known.family) != (fault, Some(family))) {
+            tracing::warn!(
+                service = &*self.name,
+                code = fault.code,
+                family = family.word(),
+                kept = kept.len(),
+                "one family of addresses is unanswered; what is known of it stays"
+            );
+            learning.news.failure = Some(Failure { fault, family: Some(family), since_ms: now_ms });
+        }
+        kept
     }
 
     fn failed(&self, learning: &mut Learning, fault: LookupFault, now: Instant) {
@@ -213,9 +261,9 @@ impl Instances {
         let left = learning.keeping.end(&self.ttl()).map(|(end, _)| end.saturating_duration_since(now));
         let kept_s = left.map(|left| left.as_secs());
         // Once per change: a name service that is down for an hour is one alarm, not three thousand.
-        if learning.news.failure.is_none_or(|(known, _)| known != fault) {
+        if learning.news.failure.is_none_or(|known| (known.fault, known.family) != (fault, None)) {
             tracing::warn!(service = &*self.name, code = fault.code, generation, kept_s, "discovery fails; the last good answer stays");
-            learning.news.failure = Some((fault, self.clock.now_ms()));
+            learning.news.failure = Some(Failure { fault, family: None, since_ms: self.clock.now_ms() });
             if fault.definite {
                 self.set.load().endpoints().iter().for_each(|endpoint| endpoint.farewell().vanish(moment::now_ms()));
             }

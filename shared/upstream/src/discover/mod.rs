@@ -37,7 +37,7 @@ const LATE_MAX: Duration = Duration::from_secs(1);
 
 /// Looks the instances up again and again, until they are dropped.
 pub(crate) async fn keep_fresh<L: Lookup>(instances: Weak<Instances>, names: Arc<L>, mut terms: watch::Receiver<Terms>) {
-    let mut hosts = Hosts::default();
+    let Some(mut hosts) = instances.upgrade().map(|instances| Hosts::of(instances.set().load_full().as_ref())) else { return };
     loop {
         let Some(discover) = instances.upgrade().map(|instances| instances.discover().clone()) else { return };
         let asked = ask(&discover, &*names, &mut hosts, &instances);
@@ -105,7 +105,12 @@ fn pause(ttl: Duration, min: Duration, max: Duration, random: u32) -> Duration {
 async fn ask<L: Lookup>(discover: &DiscoverPlan, names: &L, hosts: &mut Hosts, instances: &Weak<Instances>) -> Answer {
     match discover {
         DiscoverPlan::Dns { name, port } => match in_time(names.addresses(name)).await {
-            Ok(answer) => Answer { found: Ok(at_port(&answer.addresses, *port, None).collect()), ttl: answer.ttl, said: Some(answer.said) },
+            Ok(answer) => Answer {
+                found: Ok(at_port(&answer.addresses, *port, None).collect()),
+                ttl: answer.ttl,
+                said: Some(answer.said),
+                unanswered: answer.unanswered,
+            },
             Err(fault) => Answer::failed(fault),
         },
         DiscoverPlan::Srv { name } => match in_time(names.targets(name)).await {

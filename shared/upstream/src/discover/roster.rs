@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use wire::resolver::families::Family;
 
 use crate::endpoint::Address;
 use crate::endpoints::{ENDPOINTS_MAX, Found};
@@ -83,6 +84,13 @@ impl Roster {
         }
     }
 
+    /// Those at addresses of this family that no answer has left out.
+    pub(crate) fn named_in(&self, family: Family) -> Vec<Found> {
+        let is_in = |address: &Address| matches!(address, Address::Tcp(socket) if Family::of(&socket.ip()) == family);
+        let named = self.0.iter().filter(|((address, _), member)| member.vanished.is_none() && is_in(address));
+        named.map(|(key, member)| found(key, member)).collect()
+    }
+
     /// Lets those go whose hold is over.
     pub(crate) fn expire(&mut self, now: Instant, hold: Duration) {
         self.0.retain(|_, member| member.vanished.is_none_or(|vanished| now < vanished + hold));
@@ -108,8 +116,7 @@ impl Roster {
         let mut present = Present::default();
         let (named, vanished): (Vec<_>, Vec<_>) = self.0.iter().partition(|(_, member)| member.vanished.is_none());
         for (key, member) in named.into_iter().chain(vanished).take(ENDPOINTS_MAX) {
-            let ((address, host), Member { weight, priority, .. }) = (key.clone(), member);
-            let found = Found { address, host, weight: *weight, priority: *priority };
+            let found = found(key, member);
             let by_whim = member.came_back.is_some_and(|back| now < back + hold * WHIM_HOLDS);
             if member.vanished.is_some() && !by_whim {
                 present.held.push(found.clone());
@@ -120,6 +127,11 @@ impl Roster {
         present.held.sort();
         present
     }
+}
+
+fn found(key: &Key, member: &Member) -> Found {
+    let (address, host) = key.clone();
+    Found { address, host, weight: member.weight, priority: member.priority }
 }
 
 #[cfg(test)]

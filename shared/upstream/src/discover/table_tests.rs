@@ -8,13 +8,15 @@ use settings::report::Report;
 use settings::units::Span;
 use telemetry::metrics::Metrics;
 use tokio::time::sleep;
+use wire::resolver::families::Family;
 use wire::tasks::Tasks;
 
 use super::*;
 use crate::config::ServiceConfig;
 use crate::config::discover::{DiscoverConfig, TtlConfig};
+use crate::config::protocol::ProtocolConfig;
 use crate::discover::generation::Why;
-use crate::lookup::{Addresses, Provenance, Targets};
+use crate::lookup::{Addresses, Provenance, Targets, Unanswered};
 use crate::plan::ServicePlan;
 use crate::service::Service;
 
@@ -30,6 +32,7 @@ struct Script {
     asked: Mutex<usize>,
     targets: Mutex<Vec<Target>>,
     dead: Mutex<Vec<String>>,
+    lacks: Mutex<Option<Unanswered>>,
 }
 
 impl Script {
@@ -39,6 +42,10 @@ impl Script {
 
     fn names(&self, last: &[u8]) {
         self.says(Ok((last.to_vec(), Duration::from_secs(1))));
+    }
+
+    fn lacks(&self, family: Option<Unanswered>) {
+        *self.lacks.lock().expect("lock") = family;
     }
 
     fn asked(&self) -> usize {
@@ -59,7 +66,7 @@ impl Lookup for Script {
                 return std::future::pending().await;
             }
             let last = name.bytes().next().unwrap_or_default();
-            return Ok(Addresses { addresses: vec![[10, 0, 0, last].into()], ttl: Duration::from_secs(1), said: said() });
+            return Ok(Addresses { addresses: vec![[10, 0, 0, last].into()], ttl: Duration::from_secs(1), said: said(), unanswered: None });
         }
         let turn = {
             let mut asked = self.asked.lock().expect("lock");
@@ -68,7 +75,18 @@ impl Lookup for Script {
         };
         let says = self.says.lock().expect("lock");
         let (last, ttl) = says[turn % says.len()].clone()?;
-        Ok(Addresses { addresses: last.into_iter().map(|last| [10, 0, 0, last].into()).collect(), ttl, said: said() })
+        // Numbers from 60 on stand for addresses of the other family.
+        let address = |last| match last {
+            60..=69 => IpAddr::from([0, 0, 0, 0, 0, 0, 0, u16::from_str_radix(&last.to_string(), 16).expect("digits")]),
+            _ => [10, 0, 0, last].into(),
+        };
+        let unanswered = *self.lacks.lock().expect("lock");
+        Ok(Addresses { addresses: last.into_iter().map(address).collect(), ttl, said: said(), unanswered })
+    }
+    async fn addresses_in(&self, name: &str, family: Family) -> Result<Addresses, LookupFault> {
+        let mut all = self.addresses(name).await?;
+        all.addresses.retain(|address| Family::of(address) == family);
+        if all.addresses.is_empty() { Err(LookupFault::NO_RECORDS) } else { Ok(all) }
     }
 
     async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {
@@ -192,6 +210,42 @@ async fn no_answer_keeps_what_is_known_without_end() {
         let answered = text.lines().find(|line| line.starts_with("gateway_discovery_answered_seconds{")).expect("the age is told");
         assert!(answered.rsplit(' ').next().is_some_and(|seconds| seconds.parse::<u64>().expect("seconds") <= 7), "{answered}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_family_that_nobody_answered_for_keeps_its_instances_and_the_other_one_goes_on() {
+    let dual = |limit| async move {
+        let bench = Bench::start(TtlConfig { unanswered: limit, ..TtlConfig::default() }).await;
+        bench.script.names(&[1, 2, 61, 62]);
+        bench.pass(2).await;
+        assert_eq!(bench.known().0, "1 2 3 [::61] [::62]");
+        bench.pass(8).await;
+        bench
+    };
+    let bench = dual(None).await;
+    // One of the family that is answered for goes, and one comes; the other family is silent for an hour.
+    bench.script.lacks(Some(Unanswered { family: Family::Six, fault: SERVER_FAILURE }));
+    bench.script.names(&[2, 3]);
+    bench.pass(2).await;
+    assert_eq!(bench.known().0, "1 2 3 [::61] [::62]");
+    let failure = bench.service.snapshot().failure.expect("told");
+    assert!((failure.code, failure.family, failure.kept_until_ms) == ("server-failure", Some("ipv6"), None), "{failure:?}");
+    assert_eq!(failure.told(), "ipv6 unanswered (server-failure)");
+    bench.pass(3_600).await;
+    assert_eq!(bench.known(), both("2 3 [::61] [::62]", ""));
+    assert_eq!(bench.service.snapshot().failure.expect("told").since_ms, failure.since_ms, "told once");
+    bench.script.lacks(None);
+    bench.pass(8).await;
+    assert_eq!(bench.known(), both("2 3", ""));
+    assert!(bench.service.snapshot().failure.is_none());
+
+    let bench = dual(Some(Span::secs(30))).await;
+    bench.script.lacks(Some(Unanswered { family: Family::Four, fault: LookupFault::TIMEOUT }));
+    bench.script.names(&[61]);
+    bench.pass(28).await;
+    assert_eq!(bench.known(), both("1 2 [::61]", ""));
+    bench.pass(15).await;
+    assert_eq!(bench.known(), both("[::61]", ""), "no longer than an operator wants");
 }
 
 #[tokio::test(start_paused = true)]
@@ -319,6 +373,56 @@ async fn what_another_way_has_found_is_kept_as_long_and_no_longer() {
     bench.pass(10).await;
     assert_eq!((known(&next), next.history().generations[0].why), (both("", ""), Why::AbsentOver));
     assert_eq!(bench.known(), both("1 2 3", ""), "the former configuration may go on");
+}
+
+/// A plan that reaches the same instances in another way.
+fn by_http2(discover: DiscoverConfig, ttl: TtlConfig) -> ServicePlan {
+    let config = ServiceConfig { protocol: ProtocolConfig::Http2, ttl, ..ServiceConfig::new(discover) };
+    config.check("services.orders", &Files::of(std::path::Path::new("/")), &mut Report::new()).expect("plan")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_makes_no_failure_younger() {
+    let bench = Bench::start(TtlConfig::default()).await;
+    bench.script.says(Err(NO_SUCH_NAME));
+    bench.pass(40).await;
+    let failure = bench.service.snapshot().failure.expect("told");
+    let next = bench.after(by_http2(dns(), TtlConfig::default()));
+    let taken_over = next.snapshot().failure.expect("told from the beginning");
+    assert_eq!((taken_over.code, taken_over.since_ms), ("no-such-name", failure.since_ms));
+    let other = bench.after(plan(DiscoverConfig::Srv { name: "_http._tcp.orders.demo".into() }, TtlConfig::default()));
+    assert_eq!((known(&next), known(&other)), (both("1 2 3", ""), both("1 2 3", "")));
+    assert!(other.endpoints().is_handed_down() && other.snapshot().failure.is_none(), "its own name was not asked for yet");
+    bench.pass(25).await;
+    assert_eq!((known(&next), next.history().generations[0].why), (both("", ""), Why::AbsentOver));
+    assert_eq!(known(&other), both("", ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_held_is_held_after_a_reload_too_and_leaves() {
+    let bench = Bench::start(TtlConfig { hold: Span::secs(20), ..TtlConfig::default() }).await;
+    bench.script.names(&[2, 3]);
+    bench.pass(10).await;
+    assert_eq!(bench.known(), both("1 2 3", "1"));
+    // No answer comes any more, by whichever way.
+    bench.script.says(Err(SERVER_FAILURE));
+    bench.script.dead.lock().expect("lock").push("x.demo".into());
+    *bench.script.targets.lock().expect("lock") = vec![Target { priority: 0, weight: 1, port: 80, host: "x.demo".into() }];
+    let ttl = || TtlConfig { hold: Span::secs(20), ..TtlConfig::default() };
+    let srv = || DiscoverConfig::Srv { name: "_http._tcp.orders.demo".into() };
+    let nexts = [bench.after(by_http2(dns(), ttl())), bench.after(plan(srv(), ttl())), bench.after(by_http2(srv(), ttl()))];
+    for next in &nexts {
+        assert_eq!(known(next), both("1 2 3", "1"));
+    }
+    assert!(nexts[1].endpoints().is_handed_down() && nexts[2].endpoints().is_handed_down());
+    bench.pass(12).await;
+    for (number, next) in nexts.iter().enumerate() {
+        assert_eq!((known(next), next.endpoints().is_handed_down()), (both("2 3", ""), number > 0), "{number}");
+    }
+    // The first answer of the new way is all there is, without a hold for what the former one has found.
+    bench.script.dead.lock().expect("lock").clear();
+    bench.pass(10).await;
+    assert_eq!((known(&nexts[1]), nexts[1].endpoints().is_handed_down()), (both("120", ""), false));
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use settings::report::Report;
 use settings::units::Span;
 use telemetry::metrics::Metrics;
 use tokio::sync::Semaphore;
+use wire::resolver::families::Family;
 use wire::tasks::Tasks;
 
 use super::*;
@@ -79,7 +80,12 @@ impl Lookup for Script {
         let name = name.trim_end_matches('.');
         let answer =
             self.hosts.lock().expect("lock").get(name).cloned().unwrap_or(Err(LookupFault { code: "no-such-name", definite: true }));
-        answer.map(|addresses| Addresses { addresses, ttl: Duration::ZERO, said: said() })
+        answer.map(|addresses| Addresses { addresses, ttl: Duration::ZERO, said: said(), unanswered: None })
+    }
+    async fn addresses_in(&self, name: &str, family: Family) -> Result<Addresses, LookupFault> {
+        let mut all = self.addresses(name).await?;
+        all.addresses.retain(|address| Family::of(address) == family);
+        if all.addresses.is_empty() { Err(LookupFault::NO_RECORDS) } else { Ok(all) }
     }
 
     async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {

@@ -30,6 +30,7 @@ use settings::units::Span;
 use telemetry::metrics::Metrics;
 use tokio::sync::mpsc;
 use wire::body::{Body, BoxError};
+use wire::resolver::families::Family;
 use wire::tasks::Tasks;
 
 use super::send;
@@ -67,6 +68,9 @@ struct NoNames;
 impl Lookup for NoNames {
     async fn addresses(&self, _: &str) -> Result<Addresses, LookupFault> {
         Err(LookupFault::TIMEOUT)
+    }
+    async fn addresses_in(&self, name: &str, _: Family) -> Result<Addresses, LookupFault> {
+        self.addresses(name).await
     }
 
     async fn targets(&self, _: &str) -> Result<Targets, LookupFault> {

@@ -85,19 +85,19 @@ impl NameFault {
         }
     }
 
-    /// Of two faults that both leave us without an answer, the one that says more.
+    /// Of two faults that both leave us without an answer, the one that says more; a certain no counts only where both are one.
     pub(crate) fn or(self, other: Self) -> Self {
         let rank = |fault: &Self| match fault {
-            Self::NoSuchName => 0,
-            Self::NotAName => 1,
-            Self::ServerFailure(_) => 2,
-            Self::Refused => 3,
-            Self::Referral => 4,
-            Self::AliasLoop => 5,
-            Self::Malformed => 6,
-            Self::Unreachable(_) => 7,
-            Self::Timeout => 8,
-            Self::NoServers => 9,
+            Self::NotAName => 0,
+            Self::ServerFailure(_) => 1,
+            Self::Refused => 2,
+            Self::Referral => 3,
+            Self::AliasLoop => 4,
+            Self::Malformed => 5,
+            Self::Unreachable(_) => 6,
+            Self::Timeout => 7,
+            Self::NoServers => 8,
+            Self::NoSuchName => 9,
             Self::NoRecords => 10,
         };
         if rank(&other) < rank(&self) { other } else { self }

@@ -9,7 +9,7 @@
 
 mod aliases;
 pub mod dialler;
-mod families;
+pub mod families;
 pub mod fault;
 mod flights;
 mod reserved;
@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::{Name, RData, RecordType};
 
+use crate::resolver::families::Family;
 use crate::resolver::fault::NameFault;
 use crate::resolver::flights::Flights;
 use crate::resolver::server::Records;
@@ -57,6 +58,8 @@ pub struct Answer<T> {
     pub ttl: Duration,
     /// Who said so: the address of a name server, or `hosts`, or `literal`.
     pub server: Arc<str>,
+    /// The family of addresses of which nobody said whether there are any, and why: what was known of it before is still the best that is known.
+    pub unanswered: Option<(Family, NameFault)>,
 }
 
 /// What was found under the name of a service.
@@ -64,8 +67,8 @@ pub struct Answer<T> {
 pub struct Services {
     /// Its targets.
     pub targets: Answer<SrvTarget>,
-    /// The addresses of targets that came in the additional section, by [`SrvTarget::target`]; whoever takes them spares a question. Their time
-    /// to live is in that of `targets`.
+    /// The addresses of targets that came in the additional section, by [`SrvTarget::target`]; whoever takes them spares a question. A server
+    /// may leave out a family. Their time to live is in that of `targets`.
     pub additional: Vec<(String, Vec<IpAddr>)>,
 }
 
@@ -106,13 +109,13 @@ impl Names {
         Self { source, flights: Flights::new(tasks.clone(), question), question }
     }
 
-    /// The addresses of a host, by A and AAAA together. One family that fails does no harm while the other one answers.
+    /// The addresses of a host, by A and AAAA together. One family that fails does no harm while the other one answers, which says so.
     ///
     /// # Errors
     /// When there is no address to be had; see [`NameFault`].
     pub async fn addresses(&self, name: &str) -> Result<Answer<IpAddr>, NameFault> {
         if let Some(address) = literal(name) {
-            return Ok(Answer { items: vec![address], ttl: LITERAL_TTL, server: Arc::from("literal") });
+            return literal_answer(vec![address]);
         }
         let name = parse(name)?;
         let view = self.source.view();
@@ -120,8 +123,27 @@ impl Names {
             return Ok(answer);
         }
         match reserved::addresses(&name) {
-            Some(known) => answer(known?, LITERAL_TTL, Arc::from("literal")),
+            Some(known) => literal_answer(known?),
             None => self.first_candidate(&view, name, 2, families::addresses).await,
+        }
+    }
+
+    /// The addresses of a host in one family, for whoever knows those of the other one.
+    ///
+    /// # Errors
+    /// When there is no address to be had; see [`NameFault`].
+    pub async fn addresses_in(&self, name: &str, family: Family) -> Result<Answer<IpAddr>, NameFault> {
+        if let Some(address) = literal(name) {
+            return of_family(literal_answer(vec![address])?, family);
+        }
+        let name = parse(name)?;
+        let view = self.source.view();
+        match view.hosts(&name).map(Ok).or_else(|| reserved::addresses(&name).map(|known| known.and_then(literal_answer))) {
+            Some(known) => of_family(known?, family),
+            None => match family {
+                Family::Four => self.first_candidate(&view, name, 1, families::four).await,
+                Family::Six => self.first_candidate(&view, name, 1, families::six).await,
+            },
         }
     }
 
@@ -173,6 +195,15 @@ impl fmt::Debug for Names {
 fn literal(name: &str) -> Option<IpAddr> {
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     bare.parse().ok()
+}
+
+fn literal_answer(items: Vec<IpAddr>) -> Result<Answer<IpAddr>, NameFault> {
+    answer(items, LITERAL_TTL, Arc::from("literal"))
+}
+
+fn of_family(all: Answer<IpAddr>, family: Family) -> Result<Answer<IpAddr>, NameFault> {
+    let items = all.items.into_iter().filter(|address| Family::of(address) == family).collect();
+    answer(items, all.ttl, all.server)
 }
 
 /// A name in ASCII of at most 255 bytes; internationalised names come in their ASCII form (RFC 5891).
@@ -233,5 +264,5 @@ fn answer<T: Ord>(mut items: Vec<T>, ttl: Duration, server: Arc<str>) -> Result<
         );
         items.truncate(ITEMS_MAX);
     }
-    if items.is_empty() { Err(NameFault::NoRecords) } else { Ok(Answer { items, ttl, server }) }
+    if items.is_empty() { Err(NameFault::NoRecords) } else { Ok(Answer { items, ttl, server, unanswered: None }) }
 }

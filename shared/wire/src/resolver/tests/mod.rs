@@ -14,6 +14,7 @@ use scripted_dns::reply::Reply;
 use scripted_dns::server::ScriptedDns;
 use tokio::runtime::Handle;
 
+use crate::resolver::families::Family;
 use crate::resolver::fault::NameFault;
 use crate::resolver::source::Source;
 use crate::resolver::{Answer, Names, SrvTarget};
@@ -91,8 +92,25 @@ async fn one_family_is_enough() {
     let four = Reply::records(vec![address("users.demo.", 60, "10.0.0.1")]);
     for other in [Reply::Code(ResponseCode::ServFail), Reply::Empty, Reply::Code(ResponseCode::NXDomain), Reply::Silence, Reply::Garbage] {
         server.set("users.demo", RecordType::A, four.clone());
+        let (said, definite) = (format!("{other:?}"), matches!(other, Reply::Empty | Reply::Code(ResponseCode::NXDomain)));
         server.set("users.demo", RecordType::AAAA, other);
-        assert_eq!(texts(&hasty(&[&server]).addresses("users.demo").await.unwrap()), ["10.0.0.1"]);
+        let answer = hasty(&[&server]).addresses("users.demo").await.unwrap();
+        assert_eq!(texts(&answer), ["10.0.0.1"]);
+        let unanswered = answer.unanswered.map(|(family, fault)| (family, fault.is_definite()));
+        assert_eq!(unanswered, (!definite).then_some((Family::Six, false)), "{said}");
+    }
+}
+
+/// "There are none in this family" says nothing of the other one, of which nobody said anything.
+#[tokio::test]
+async fn a_certain_no_of_one_family_alone_is_no_certain_no() {
+    let server = ScriptedDns::start().await;
+    for no in [Reply::Empty, Reply::no_such_name()] {
+        for (silent, other) in [(RecordType::A, RecordType::AAAA), (RecordType::AAAA, RecordType::A)] {
+            server.set("users.demo", silent, Reply::server_failure());
+            server.set("users.demo", other, no.clone());
+            assert_eq!(names(&[&server]).addresses("users.demo").await.unwrap_err().code(), "server-failure");
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct RouteFacts {
     pub allow_encoded_slashes: bool,
     /// Claims that instances of the service see as headers.
     pub claim_headers: Vec<(http::HeaderName, Box<str>)>,
+    /// The sticky cookies of all services, in order: they are the gateway's, and no business of an instance. The same for all routes.
+    pub own_cookies: Arc<[Box<str>]>,
     /// Signs this tier's own word on the caller, where the route says so.
     pub identity: Option<Arc<IdentitySigner>>,
 }

@@ -12,6 +12,7 @@ use contract::{attempt, deadline, grpc, grpc_answer, headers};
 use http::header::{HeaderName, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::Value;
+use upstream::cookies;
 use upstream::errand::Errand;
 use upstream::fault::SendFault;
 use upstream::pool::Pools;
@@ -52,7 +53,7 @@ pub async fn send(pools: &Rc<Pools>, exchange: Exchange<Introduced>, trail: &mut
     let now_s = stamp.at_ms / 1_000;
     let subject = Some(&*known.caller().subject).filter(|_| !known.caller().is_anonymous());
     let affinity = route.service.affinity(request.headers(), subject, stamp.client, now_s);
-    route.service.hide_cookie(request.headers_mut());
+    cookies::remove(request.headers_mut(), &route.own_cookies);
     let errand = Errand { affinity, ..errand(request.headers_mut(), stamp.at, route) };
     let mut trip = Trip::default();
     let answer = send::send(pools, &route.service, request, errand, &mut trip).await;

@@ -18,6 +18,7 @@ use settings::files::Files;
 use settings::report::Report;
 use telemetry::requests::RequestMetrics;
 use upstream::pages;
+use upstream::plan::ServicePlan;
 use upstream::pool::Pools;
 use upstream::service::Service;
 use wire::body::Body;
@@ -86,6 +87,9 @@ impl Tier for RoutingGw {
         let signers = signers(&plan, before.as_ref().map_or(&[][..], |before| &before.signers))?;
         let services = services::start(&plan.services, before.as_ref().map_or(&[][..], |before| &before.services), &control).await;
         let by_name: HashMap<&str, &Arc<Service>> = services.iter().map(|service| (service.name(), service)).collect();
+        let mut own_cookies: Vec<Box<str>> = plan.services.iter().filter_map(ServicePlan::cookie).map(Box::from).collect();
+        own_cookies.sort_unstable();
+        let own_cookies: Arc<[Box<str>]> = own_cookies.into();
         let mut facts = Vec::with_capacity(plan.routes.len());
         for route in &plan.routes {
             let Some(service) = by_name.get(route.service.as_str()) else {
@@ -103,6 +107,7 @@ impl Tier for RoutingGw {
                 slow_bodies: route.slow_bodies,
                 allow_encoded_slashes: route.allow_encoded_slashes,
                 claim_headers: route.claim_headers.clone(),
+                own_cookies: Arc::clone(&own_cookies),
                 identity: terms(route).and_then(|terms| signers.get(&terms)).cloned(),
             }));
         }

@@ -108,6 +108,9 @@ fn a_cookie_brings_a_client_back_through_every_change() {
             assert_eq!(reply.saw("cookie").as_deref(), Some("theme=dark"), "no instance sees it");
         }
     };
+    // An instance of another service neither.
+    let other = rig.knock("GET /users/1").with(&editor).header("cookie", &format!("theme=dark; {pair}")).go();
+    assert_eq!((other.status.as_u16(), other.saw("cookie").as_deref()), (200, Some("theme=dark")));
     comes_home(&rig);
     start(&rig, 4);
     start(&rig, 5);

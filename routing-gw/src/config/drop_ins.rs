@@ -158,6 +158,12 @@ fn read(path: &Path, body_bytes_max: u64, files: &Files, taken: &Taken, report: 
         // A file that is read again later may be another one then.
         services.push(plan.map(|plan| ServicePlan { discover: plan.discover.clone().confined(beside.base()), ..plan }));
     }
+    for service in services.iter().flatten() {
+        if service.cookie().is_some_and(|cookie| taken.cookies.contains(cookie)) {
+            complain_about_cookie(service, "a service of the main file", report);
+        }
+    }
+    complain_about_cookies(services.iter().flatten(), report);
     let known = config.services.keys().chain(&taken.services).map(String::as_str);
     // A team could have callers vouched for to another team's service, and show it what it got.
     for (index, _) in config.routes.iter().enumerate().filter(|(_, route)| route.identity.named_audience().is_some()) {
@@ -177,6 +183,25 @@ fn read(path: &Path, body_bytes_max: u64, files: &Files, taken: &Taken, report: 
 /// Whom a route vouches for callers to, where that is not its service.
 fn named_audience(route: &RoutePlan) -> Option<String> {
     route.identity.as_deref().filter(|audience| *audience != route.service).map(str::to_owned)
+}
+
+/// Complains of each service whose sticky cookie has the name of one before it.
+pub(crate) fn complain_about_cookies<'s>(services: impl Iterator<Item = &'s ServicePlan>, report: &mut Report) {
+    let mut known: BTreeMap<&str, &str> = BTreeMap::new();
+    for service in services {
+        let Some(cookie) = service.cookie() else { continue };
+        match known.get(cookie) {
+            Some(other) => complain_about_cookie(service, &format!("the service {other:?}"), report),
+            None => drop(known.insert(cookie, &service.name)),
+        }
+    }
+}
+
+/// Complains of a sticky cookie that has the name of somebody else's.
+pub(crate) fn complain_about_cookie(service: &ServicePlan, whose: &str, report: &mut Report) {
+    let what = format!("{whose} has a cookie {:?} too, and a browser keeps one of them", service.cookie().unwrap_or_default());
+    let remedy = "give each its own, or leave `cookie` out: it is gw-instance-NAME then";
+    report.complain(&format!("services.{}.sticky.cookie", service.name), what, remedy);
 }
 
 /// What to do about a service of another file.
@@ -199,6 +224,8 @@ pub(crate) fn complain_about_path(route: &RoutePlan, index: usize, other: &str, 
 #[derive(Debug)]
 struct Taken {
     services: Vec<String>,
+    /// The names of sticky cookies.
+    cookies: HashSet<String>,
     names: HashSet<String>,
     paths: Claims<String>,
     /// Whom callers are vouched for to.
@@ -215,6 +242,7 @@ impl Taken {
         }
         Self {
             services: main.services.iter().map(|service| service.name.to_string()).collect(),
+            cookies: main.services.iter().filter_map(ServicePlan::cookie).map(str::to_owned).collect(),
             names: main.routes.iter().map(|route| route.name.clone()).collect(),
             paths,
             audiences: main.routes.iter().filter_map(named_audience).collect(),
@@ -239,6 +267,7 @@ impl Taken {
     fn leaves_room_for(&self, plan: &DropInPlan) -> bool {
         let own: HashSet<&str> = plan.services.iter().map(|service| &*service.name).collect();
         self.services.iter().chain(&self.audiences).all(|service| !own.contains(service.as_str()))
+            && plan.services.iter().filter_map(ServicePlan::cookie).all(|cookie| !self.cookies.contains(cookie))
             && plan.routes.iter().all(|route| {
                 let has_service = own.contains(route.service.as_str()) || self.services.contains(&route.service);
                 let may_sign = self.signs || route.identity.is_none();

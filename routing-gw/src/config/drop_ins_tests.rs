@@ -64,6 +64,33 @@ impl Place {
     }
 }
 
+/// A drop-in with one service that has a sticky cookie of this name, and a route to it.
+fn with_cookie(team: &str, cookie: &str) -> String {
+    let sticky = format!("sticky: {{ cookie: {cookie}, key: sticky.secret }}");
+    let service = format!("{team}: {{ discover: {{ kind: dns, name: {team}.example, port: 80 }}, {sticky} }}");
+    let route = format!("{{ name: {team}, path: \"/{team}/\", service: {team}, public: true }}");
+    format!("services: {{ {service} }}\nroutes: [ {route} ]\n")
+}
+
+#[test]
+fn two_teams_with_one_cookie_are_rivals() {
+    let mut place = Place::new("cookies");
+    std::fs::write(place.folder.join("routes.d/sticky.secret"), [b'x'; 48]).unwrap();
+    place.text("a", &with_cookie("a", "home"));
+    place.text("c", &with_cookie("c", "gw-instance-c"));
+    assert_eq!(place.load(), (vec!["a:/a/".to_owned(), "c:/c/".to_owned()], vec![]));
+    place.text("b", &with_cookie("b", "home"));
+    let (serving, said) = place.load();
+    assert_eq!(serving, ["a:/a/", "c:/c/"], "whoever had it keeps it");
+    let wanted = "b: a service of a.yaml has a cookie \"home\" too, and a browser keeps one of them; its routes are not served";
+    assert_eq!(said, [wanted]);
+    // Two of one team.
+    let second = "  d: { discover: { kind: dns, name: d.example, port: 80 }, sticky: { cookie: own, key: sticky.secret } }\n";
+    place.text("b", &format!("services:\n{second}{}routes: []\n", second.replacen("  d:", "  e:", 1)));
+    let (_, said) = place.load();
+    assert!(said.len() == 1 && said[0].contains("the service \"d\" has a cookie \"own\" too"), "{said:?}");
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);

@@ -152,6 +152,7 @@ impl RoutingConfig {
         host.limits.head_bytes_max += LINK_HEAD_BYTES;
         // Tier 1 writes a space behind each colon, which its client may have left out.
         host.limits.trailer_bytes_max += host.limits.headers_max;
+        drop_ins::complain_about_cookies(services.iter().flatten(), report);
         let main = DropInPlan { services: services.into_iter().collect::<Option<_>>()?, routes };
         let whole = match &self.drop_ins {
             // What is wrong with the main file would be told of each drop-in again.

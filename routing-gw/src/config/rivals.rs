@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::config::drop_ins::{ANOTHER_NAME_OF_A_SERVICE, DropIn, complain_about_name, complain_about_path};
+use crate::config::drop_ins::{ANOTHER_NAME_OF_A_SERVICE, DropIn, complain_about_cookie, complain_about_name, complain_about_path};
 use crate::config::plan::DropInPlan;
 use crate::route::claims::Claims;
 
@@ -80,6 +80,7 @@ fn meet(one: Option<&DropInPlan>, other: Option<&DropInPlan>) -> bool {
 #[derive(Debug, Default)]
 struct Held {
     services: HashMap<String, BTreeSet<usize>>,
+    cookies: HashMap<String, BTreeSet<usize>>,
     names: HashMap<String, BTreeSet<usize>>,
     paths: Claims<(usize, String)>,
     homes: HashMap<usize, String>,
@@ -99,6 +100,9 @@ impl Held {
         let Some(plan) = plan else { return };
         for service in &plan.services {
             self.services.entry(service.name.to_string()).or_default().insert(place);
+            if let Some(cookie) = service.cookie() {
+                self.cookies.entry(cookie.to_owned()).or_default().insert(place);
+            }
         }
         for route in &plan.routes {
             self.names.entry(route.name.clone()).or_default().insert(place);
@@ -111,6 +115,7 @@ impl Held {
         let mut rivals = BTreeSet::new();
         let Some(plan) = plan else { return rivals };
         rivals.extend(plan.services.iter().filter_map(|service| self.services.get(&*service.name)).flatten());
+        rivals.extend(plan.services.iter().filter_map(|service| self.cookies.get(service.cookie()?)).flatten());
         rivals.extend(plan.routes.iter().filter_map(|route| self.names.get(&route.name)).flatten());
         for route in &plan.routes {
             while let Some((rival, _)) =
@@ -130,6 +135,9 @@ impl Held {
         for service in plan.services.iter().filter(|service| has(self.services.get(&*service.name))) {
             let what = format!("{home} has a service {:?} too", service.name);
             loser.report.complain(&format!("services.{}", service.name), what, ANOTHER_NAME_OF_A_SERVICE);
+        }
+        for service in plan.services.iter().filter(|service| has(service.cookie().and_then(|cookie| self.cookies.get(cookie)))) {
+            complain_about_cookie(service, &format!("a service of {home}"), &mut loser.report);
         }
         for (index, route) in plan.routes.iter().enumerate() {
             if has(self.names.get(&route.name)) {

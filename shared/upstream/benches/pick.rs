@@ -1,6 +1,6 @@
 //! What one pick costs, by each rule, among few instances and among many.
 //!
-//! In: a level of idle instances of unequal weight, and a key for each request. Out: time per pick. Run with `cargo bench -p upstream --bench pick`, on a quiet
+//! In: a level of instances of unequal weight, each with some requests under way; also with a fifth of them out, and none of them checked yet. Out: time per pick. Run with `cargo bench -p upstream --bench pick`, on a quiet
 //! machine, and take the lowest of several runs.
 
 use std::hint::black_box;
@@ -37,10 +37,32 @@ fn set(count: u16) -> EndpointSet {
     set
 }
 
+/// What a set of instances is like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Like {
+    /// Busy, each with a few requests under way, and well.
+    Busy,
+    /// The same, where connections to every fifth one have just failed.
+    SomeOut,
+    /// None was checked yet: no draw finds an open one, and the whole set is searched for the best.
+    Unchecked,
+}
+
 fn picks(criterion: &mut Criterion) {
-    for count in [10, 1_000] {
+    for (count, like) in [(10, Like::Busy), (1_000, Like::Busy), (1_000, Like::SomeOut), (1_000, Like::Unchecked)] {
         let set = set(count);
-        let mut group = criterion.benchmark_group(format!("{count} instances"));
+        for (number, endpoint) in set.endpoints().iter().enumerate() {
+            (0..number % 4).for_each(|_| endpoint.begin());
+            if like == Like::SomeOut && number % 5 == 0 {
+                endpoint.connect_failed(1, u64::MAX / 2);
+            }
+        }
+        let told = match like {
+            Like::Busy => "",
+            Like::SomeOut => ", a fifth of them out",
+            Like::Unchecked => ", unchecked",
+        };
+        let mut group = criterion.benchmark_group(format!("{count} instances{told}"));
         for (name, picker) in PICKERS {
             let hash = (picker == Balance::ConsistentHash).then_some(HashPlan { on: HashOn::Caller, load_max_percent: 125 });
             let plan = BalancePlan { hash, slow_start: Duration::from_secs(10), ..BalancePlan::of(picker) };
@@ -56,9 +78,9 @@ fn picks(criterion: &mut Criterion) {
                     let asked = Asked {
                         tried: &Tried::NONE,
                         affinity,
-                        checked: false,
+                        checked: like == Like::Unchecked,
                         may_try: true,
-                        in_flight: 1_000,
+                        in_flight: 3 * u64::from(count) / 2,
                         now_ms: 1 + turn as u64 / 1_000_000,
                     };
                     black_box(choose(&set, &plan, || turn, random, asked).is_ok())

@@ -272,7 +272,7 @@ impl Endpoint {
     }
 
     /// A connection that was begun at `begun_ms` could not be made; `false` when that was no news.
-    pub(crate) fn connect_failed(&self, begun_ms: u64, now_ms: u64) -> bool {
+    pub fn connect_failed(&self, begun_ms: u64, now_ms: u64) -> bool {
         // A hundred requests that ran into the same closed port are one piece of news, not a hundred. What is no news moves nothing, or attempts
         // that overlap would hide each other for ever.
         let next = |failed_at_ms| (failed_at_ms < begun_ms).then_some(now_ms);
@@ -296,7 +296,7 @@ impl Endpoint {
     }
 
     /// One more request under way.
-    pub(crate) fn begin(&self) {
+    pub fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 

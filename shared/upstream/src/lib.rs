@@ -42,7 +42,7 @@ mod stream;
 mod upload;
 
 pub mod affinity;
-mod cookies;
+pub mod cookies;
 pub mod errand;
 pub mod fault;
 pub mod pool;

@@ -32,7 +32,7 @@ use crate::plan::ServicePlan;
 use crate::plan::discover::DiscoverPlan;
 use crate::snapshot::{EjectionSnapshot, EndpointSnapshot, FailureSnapshot, HistorySnapshot, LevelSnapshot, ServiceSnapshot};
 use crate::trip::Trip;
-use crate::{cookies, discover, health, moment, outlier, sticky};
+use crate::{discover, health, moment, outlier, sticky};
 
 /// A service that runs. Dropping the last handle ends its discovery and retires its instances, unless a later configuration of the service goes on
 /// with them.
@@ -194,13 +194,6 @@ impl Service {
     #[must_use]
     pub fn affinity(&self, headers: &HeaderMap, caller: Option<&str>, client: Option<IpAddr>, now_s: u64) -> Affinity {
         Affinity::of(&self.plan.balance, self.name(), headers, caller, client, now_s)
-    }
-
-    /// Takes the sticky cookie out of a request: it is the gateway's, and no business of an instance.
-    pub fn hide_cookie(&self, headers: &mut HeaderMap) {
-        if let Some(plan) = &self.plan.balance.sticky {
-            cookies::remove(headers, &plan.cookie);
-        }
     }
 
     /// The `Set-Cookie` field for the answer to a request that went to where `trip` says: where clients are sent back to their instance, and this one

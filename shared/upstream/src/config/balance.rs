@@ -78,9 +78,9 @@ pub enum HashSource {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StickyConfig {
-    /// Its name. No instance sees it.
-    #[serde(default = "default_cookie")]
-    pub cookie: String,
+    /// Its name, which no other service's cookie may have; `gw-instance-NAME` with the service's name by default. No instance of any service sees it.
+    #[serde(default)]
+    pub cookie: Option<String>,
     /// The file of the secret that signs it, the same for all replicas; 32 bytes or more, as `openssl rand -base64 48` makes them.
     pub key: String,
     /// How long it holds; renewed when half of it is over.
@@ -90,6 +90,8 @@ pub struct StickyConfig {
 
 /// Everything about the choice of an instance that a service has written.
 pub(crate) struct Written<'c> {
+    /// The service's name.
+    pub(crate) name: &'c str,
     pub(crate) balance: Balance,
     pub(crate) hash: Option<&'c HashConfig>,
     pub(crate) sticky: Option<&'c StickyConfig>,
@@ -106,8 +108,9 @@ fn default_load_max_percent() -> u32 {
     125
 }
 
-fn default_cookie() -> String {
-    "gw-instance".to_owned()
+/// A browser keeps one cookie of a name for all services of a host, so that each service has its own.
+fn default_cookie(service: &str) -> Box<str> {
+    format!("gw-instance-{service}").into()
 }
 
 fn default_life() -> Span {
@@ -142,7 +145,7 @@ impl Written<'_> {
         };
         let sticky = match self.sticky {
             None => Some(None),
-            Some(sticky) => sticky.check(&format!("{key}.sticky"), files, report).map(Some),
+            Some(sticky) => sticky.check(self.name, &format!("{key}.sticky"), files, report).map(Some),
         };
         let (hash, sticky) = (hash?, sticky?);
         met.then(|| BalancePlan {
@@ -191,12 +194,16 @@ impl HashConfig {
 }
 
 impl StickyConfig {
-    fn check(&self, key: &str, files: &Files, report: &mut Report) -> Option<StickyPlan> {
+    fn check(&self, service: &str, key: &str, files: &Files, report: &mut Report) -> Option<StickyPlan> {
         let mut demands = Demands::of(key, report);
         demands.that(self.life >= Span::secs(1), "life", "the cookie would have ended before it comes back", "set at least 1s");
         demands.that(self.life <= LIFE_MAX, "life", "no browser keeps a cookie for that long", "set at most 9600h (400 days)");
         let met = demands.met();
-        let cookie = cookie_name(&self.cookie, &format!("{key}.cookie"), report);
+        let cookie = match &self.cookie {
+            Some(cookie) => cookie_name(cookie, &format!("{key}.cookie"), report),
+            // A service's name is a token.
+            None => Some(default_cookie(service)),
+        };
         let in_key = format!("{key}.key");
         const REMEDY: &str = "name a file with a secret that all replicas share, as `openssl rand -base64 48` makes it";
         let secret = match files.read_secret(&self.key, KEY_BYTES_MAX) {

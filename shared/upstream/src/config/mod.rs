@@ -123,9 +123,11 @@ impl ServiceConfig {
     pub fn check(&self, key: &str, files: &Files, report: &mut Report) -> Option<ServicePlan> {
         // What follows the first dot, for the name may hold dots itself.
         let name = key.split_once('.').map_or(key, |(_, name)| name);
+        let written_name = name;
         let name = lawful_name(name, key, report);
         let discover = self.discover.check(&format!("{key}.discover"), files, report);
         let balance = Written {
+            name: written_name,
             balance: self.balance,
             hash: self.hash.as_ref(),
             sticky: self.sticky.as_ref(),

@@ -282,7 +282,7 @@ fn a_sticky_secret_is_one_of_32_bytes_and_equal_only_to_itself() {
     };
     let (one, other) = ("one secret of thirty-two bytes...", "another secret of thirty-two bytes");
     let plan = sticky(one, "").0.expect("a plan");
-    assert_eq!((&*plan.cookie, plan.life.as_secs()), ("gw-instance", 3_600));
+    assert_eq!((&*plan.cookie, plan.life.as_secs()), ("gw-instance-orders", 3_600));
     assert!(!format!("{plan:?}").contains("secret of"), "{plan:?}");
     assert_eq!(sticky(&format!("{one}\n"), "").0.as_ref(), Some(&plan), "an editor's line break is not the secret's");
     assert_ne!(sticky(other, "").0, Some(plan));

@@ -56,3 +56,11 @@ pub struct ServicePlan {
     /// When an instance is left alone for what its answers have shown.
     pub outliers: OutliersPlan,
 }
+
+impl ServicePlan {
+    /// The name of its sticky cookie, where it has one.
+    #[must_use]
+    pub fn cookie(&self) -> Option<&str> {
+        self.balance.sticky.as_ref().map(|sticky| &*sticky.cookie)
+    }
+}

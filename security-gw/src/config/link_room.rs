@@ -9,6 +9,9 @@ use settings::units::Span;
 use upstream::config::limits::LimitsConfig;
 use upstream::config::pool::PoolConfig;
 
+/// No service has more places than this.
+const IN_FLIGHT_CEILING: u32 = 1_000_000;
+
 /// Requests under way over the link, over all workers of a process.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -53,7 +56,8 @@ impl Default for LinkPoolConfig {
 
 /// The room of a link whose tier lets `in_flight_max` requests in.
 pub(super) fn room(limits: LinkLimitsConfig, pool: LinkPoolConfig, in_flight_max: u32) -> (LimitsConfig, PoolConfig) {
-    let requests_max = limits.requests_max.unwrap_or(in_flight_max);
+    // What is out of range itself is complained of where it stands.
+    let requests_max = limits.requests_max.unwrap_or(in_flight_max.clamp(1, IN_FLIGHT_CEILING));
     let LinkLimitsConfig { queue_max, queue_wait, .. } = limits;
     let usual = || PoolConfig::default().connections_max.max(requests_max as usize);
     let LinkPoolConfig { idle_max, connections_max, streams_max, idle, age } = pool;
@@ -77,6 +81,7 @@ mod tests {
         assert_eq!(made(limits, pool, lets_in), (lets_in, lets_in as usize));
         assert!(lets_in > 4 * LimitsConfig::default().requests_max, "several services may hang, and the others go on");
         assert_eq!(made(limits, pool, 50), (50, 1_024));
+        assert_eq!((made(limits, pool, 0).0, made(limits, pool, u32::MAX).0), (1, IN_FLIGHT_CEILING));
         let some = LinkLimitsConfig { requests_max: Some(2_000), ..limits };
         assert_eq!(made(some, pool, 10_000), (2_000, 2_000));
         assert_eq!(made(some, LinkPoolConfig { connections_max: Some(7), ..pool }, 10_000), (2_000, 7));

@@ -81,7 +81,7 @@ fn row(generation: &Value) -> [String; 6] {
         }
         (None, _) => "-".to_owned(),
     };
-    let parts = [("+", "added"), ("-", "removed"), ("weight ", "changed"), ("held ", "held")];
+    let parts = [("+", "added"), ("-", "removed"), ("changed ", "changed"), ("held ", "held")];
     let change: Vec<String> = parts.iter().flat_map(|(sign, key)| names(sign, &generation[key])).collect();
     [
         number("generation").to_string(),
@@ -120,12 +120,12 @@ mod tests {
             { "generation": 12, "at_ms": 1_000, "why": "hold_over", "instances": 1,
               "added": none, "removed": of(1, &["10.0.0.1:80"]), "changed": none, "held": none },
             { "generation": 3, "at_ms": 0, "why": "answer", "server": "10.0.0.53:53", "rcode": "NOERROR", "ttl_ms": 600_000, "instances": 1_000,
-              "added": of(1_000, &["10.0.0.1:80", "10.0.0.2:80"]), "removed": none, "changed": none, "held": of(1, &["10.0.0.9:80"]) },
+              "added": of(1_000, &["10.0.0.1:80", "10.0.0.2:80"]), "removed": none, "changed": of(1, &["10.0.0.3:80"]), "held": of(1, &["10.0.0.9:80"]) },
         ] });
         let wanted = "\
 GENERATION  WHEN                      WHY        ANSWER                         INSTANCES  CHANGE
 12          1970-01-01T00:00:01.000Z  hold over  -                              1          -10.0.0.1:80
-3           1970-01-01T00:00:00.000Z  answer     10.0.0.53:53 NOERROR ttl 600s  1000       +10.0.0.1:80 +10.0.0.2:80 +(998 more) held 10.0.0.9:80";
+3           1970-01-01T00:00:00.000Z  answer     10.0.0.53:53 NOERROR ttl 600s  1000       +10.0.0.1:80 +10.0.0.2:80 +(998 more) changed 10.0.0.3:80 held 10.0.0.9:80";
         assert_eq!(table(&answer), wanted);
         assert_eq!(table(&json!({ "name": "orders", "generations": [] })), "nothing was found for orders yet");
     }

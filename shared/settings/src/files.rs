@@ -5,6 +5,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -90,8 +91,24 @@ impl Files {
     /// # Errors
     /// As [`read_file`].
     pub fn read(&self, path: impl AsRef<Path>, bytes_max: usize) -> Result<Vec<u8>, String> {
+        self.read_where(self.resolve(path), bytes_max, |_| Ok(()))
+    }
+
+    /// As [`Files::read_text`] of a file that lies in `folder`, wherever links lead: what is looked at is the file that was opened, so that no link
+    /// can be swapped in between.
+    ///
+    /// # Errors
+    /// As [`read_text`], and where the file lies elsewhere, or where it lies cannot be told.
+    pub fn read_text_within(&self, path: impl AsRef<Path>, folder: &Path, bytes_max: usize) -> Result<String, String> {
         let path = self.resolve(path);
-        let outcome = read_with(&path, bytes_max);
+        let bytes = self.read_where(path.clone(), bytes_max, |file| {
+            if lies_in(file, folder) { Ok(()) } else { Err(format!("{} is a link that leads out of its folder", path.display())) }
+        })?;
+        text(&path, bytes)
+    }
+
+    fn read_where(&self, path: PathBuf, bytes_max: usize, is_lawful: impl Fn(&File) -> Result<(), String>) -> Result<Vec<u8>, String> {
+        let outcome = read_with(&path, bytes_max, is_lawful);
         let sight = match &outcome {
             Ok((before, bytes)) => Sight::of(before, bytes),
             Err(_) => Sight::take(&path),
@@ -155,13 +172,14 @@ impl Files {
 /// # Errors
 /// A sentence for the operator with the path in it: it does not exist, may not be read, is no regular file, or is too large.
 pub fn read_file(path: impl AsRef<Path>, bytes_max: usize) -> Result<Vec<u8>, String> {
-    read_with(path.as_ref(), bytes_max).map(|(_, bytes)| bytes)
+    read_with(path.as_ref(), bytes_max, |_| Ok(())).map(|(_, bytes)| bytes)
 }
 
 /// The file, and its metadata before its first byte was read.
-fn read_with(path: &Path, bytes_max: usize) -> Result<(Metadata, Vec<u8>), String> {
+fn read_with(path: &Path, bytes_max: usize, is_lawful: impl Fn(&File) -> Result<(), String>) -> Result<(Metadata, Vec<u8>), String> {
     let tell = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
     let file = open(path).map_err(tell)?;
+    is_lawful(&file)?;
     let before = file.metadata().map_err(tell)?;
     if before.is_dir() {
         return Err(format!("{} is a folder", path.display()));
@@ -178,6 +196,12 @@ fn read_with(path: &Path, bytes_max: usize) -> Result<(Metadata, Vec<u8>), Strin
         return Err(format!("{} is larger than {bytes_max} bytes", path.display()));
     }
     Ok((before, bytes))
+}
+
+/// Whether an open file lies in this folder, as the kernel has it; not where that cannot be told.
+fn lies_in(file: &File, folder: &Path) -> bool {
+    let place = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    matches!((place, folder.canonicalize()), (Ok(place), Ok(folder)) if place.starts_with(&folder))
 }
 
 /// Opens a file for reading; a pipe without a writer is opened too, and waits for nobody.
@@ -225,12 +249,36 @@ fn secret(mut text: String) -> Secret<String> {
 mod tests {
     use std::path::Path;
 
-    use super::{Files, read_file, read_secret, read_text, resolve};
+    use super::{Files, lies_in, open, read_file, read_secret, read_text, resolve};
 
     #[test]
     fn relative_paths_start_at_the_folder_of_the_configuration() {
         assert_eq!(resolve(Path::new("/etc/gw"), "ca.pem"), Path::new("/etc/gw/ca.pem"));
         assert_eq!(resolve(Path::new("/etc/gw"), "/run/ca.pem"), Path::new("/run/ca.pem"));
+    }
+
+    #[test]
+    fn where_a_file_lies_is_asked_of_the_open_file_and_not_of_its_name() {
+        let folder = std::env::temp_dir().join(format!("settings-within-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("in")).unwrap();
+        std::fs::write(folder.join("secret"), "a secret").unwrap();
+        std::fs::write(folder.join("in/list"), "a list").unwrap();
+        let link = folder.join("in/link");
+        let point_to = |target: &str| {
+            let _ = std::fs::remove_file(&link);
+            std::os::unix::fs::symlink(target, &link).unwrap();
+        };
+        point_to("../secret");
+        let outside = open(&link).unwrap();
+        point_to("list");
+        let inside = open(&link).unwrap();
+        let within = folder.join("in");
+        assert_eq!((lies_in(&outside, &within), lies_in(&inside, &within)), (false, true));
+        assert_eq!(Files::of(&folder).read_text_within("in/link", &within, 100).unwrap(), "a list");
+        point_to("../secret");
+        assert!(Files::of(&folder).read_text_within("in/link", &within, 100).unwrap_err().contains("leads out of its folder"));
+        assert!(!lies_in(&inside, &folder.join("absent")));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -302,11 +302,15 @@ impl Endpoint {
 
     /// One request less under way.
     pub(crate) fn end(&self) {
-        let is_leaving = self.farewell.has_begun();
-        if is_leaving {
+        let was_leaving = self.farewell.has_begun();
+        if was_leaving {
             self.farewell.ended(moment::now_ms());
         }
-        if self.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 && is_leaving && self.is_gone() {
+        // Read anew after the count: an answer may have left it out since then.
+        if self.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 && self.is_gone() && self.farewell.has_begun() {
+            if !was_leaving {
+                self.farewell.ended(moment::now_ms());
+            }
             self.farewell.close();
         }
     }
@@ -451,6 +455,36 @@ mod tests {
         busy.begin();
         busy.end();
         assert_eq!(convergence.count(), 2, "whoever was late is not a second end");
+    }
+
+    #[test]
+    fn an_end_is_counted_however_the_last_request_and_the_farewell_meet() {
+        const ROUNDS: u64 = 20_000;
+        let convergence = Histogram::new(&[1.0]);
+        let endpoints: Vec<Endpoint> = (0..ROUNDS).map(|_| endpoint()).collect();
+        endpoints.iter().for_each(Endpoint::begin);
+        let turn = std::sync::atomic::AtomicUsize::new(0);
+        // Both meet at each endpoint as closely as two threads can.
+        let meet = |number: usize| {
+            turn.fetch_add(1, Ordering::AcqRel);
+            while turn.load(Ordering::Acquire) < 2 * (number + 1) {
+                std::hint::spin_loop();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for (number, one) in endpoints.iter().enumerate() {
+                    meet(number);
+                    one.end();
+                }
+            });
+            for (number, one) in endpoints.iter().enumerate() {
+                meet(number);
+                one.farewell().vanish(moment::now_ms() + 1);
+                one.depart(&convergence);
+            }
+        });
+        assert_eq!(convergence.count(), ROUNDS);
     }
 
     #[test]

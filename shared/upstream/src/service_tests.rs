@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::ServiceConfig;
 use crate::config::discover::DiscoverConfig;
+use crate::discover::generation::Why;
 use crate::lookup::{Addresses, LookupFault, Targets};
 
 /// No test of this file may look a name up.
@@ -186,11 +187,17 @@ fn instances_that_are_reached_in_another_way_are_met_anew_at_once() {
     assert!(set.endpoints().iter().all(|endpoint| !endpoint.is_gone()));
     // Another name may mean other instances; until it has been looked up those of before are the best that is known.
     let moved = DiscoverPlan::Dns { name: "elsewhere.demo".into(), port: 80 };
-    let other = after(Some(&next), ServicePlan { discover: moved, tls: tls_of(&next), ..dns }, &metrics);
+    let other = after(Some(&next), ServicePlan { discover: moved, tls: tls_of(&next), ..dns.clone() }, &metrics);
     assert_eq!((other.endpoints().generation(), other.endpoints().endpoints().len()), (2, 2));
     other.instances().learn(Ok(vec![found(2), found(3)]));
     assert_eq!(other.endpoints().generation(), 3);
     assert!(Arc::ptr_eq(&set.endpoints()[1], &other.endpoints().endpoints()[0]));
+    // Where TLS is given up nobody is left until the new name is answered, and that is a generation too.
+    let plain = DiscoverPlan::Dns { name: "plain.demo".into(), port: 80 };
+    let clear = after(Some(&other), ServicePlan { discover: plain, ..dns }, &metrics);
+    let newest = clear.history().generations[0].clone();
+    assert_eq!((clear.endpoints().generation(), clear.endpoints().endpoints().len()), (4, 0));
+    assert_eq!((newest.generation, newest.why, newest.instances, newest.removed.count), (4, Why::Reload, 0, 2));
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub enum Reply {
     TruncatedThenClosed,
     /// As [`Reply::Truncated`] over UDP; over TCP it is cut off too.
     TruncatedTwice(Vec<Record>),
+    /// As [`Reply::Truncated`] over UDP; over TCP this code, with its SOA record, as the answer to another question.
+    TruncatedThenWrongNo(ResponseCode),
     /// The question's id, and then bytes that are no message.
     Garbage,
     /// The question itself, sent back as it came: no answer by its header.

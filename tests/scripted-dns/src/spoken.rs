@@ -60,7 +60,14 @@ pub(crate) fn speak(question: &Message, query: &Query, reply: &Reply, tcp: bool)
             answer.add_answers(records.iter().cloned());
             answer.metadata.truncation = true;
         }
-        Reply::Truncated(_) | Reply::TruncatedThenClosed | Reply::TruncatedTwice(_) => answer.metadata.truncation = true,
+        Reply::TruncatedThenWrongNo(code) if tcp => {
+            answer.queries = vec![Query::query(name("another.question."), query.query_type())];
+            answer.metadata.response_code = *code;
+            answer.add_authority(authority(query.name()));
+        }
+        Reply::TruncatedThenWrongNo(_) | Reply::Truncated(_) | Reply::TruncatedThenClosed | Reply::TruncatedTwice(_) => {
+            answer.metadata.truncation = true
+        }
         Reply::Garbage => {
             let mut bytes = question.metadata.id.to_be_bytes().to_vec();
             bytes.extend_from_slice(&[0xff; 40]);

@@ -17,14 +17,14 @@ use settings::report::Report;
 use settings::sight::Sights;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
 
 use crate::config::entries::Entries;
 use crate::discover::answer::Answer;
-use crate::discover::meanwhile;
+use crate::discover::{meanwhile, rest_for};
 use crate::endpoints::Found;
 use crate::instances::{Instances, Terms};
 use crate::lookup::LookupFault;
+use crate::plan::discover::TtlPlan;
 
 /// Bytes of a file at most; enough for as many instances as a service may have.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -48,15 +48,6 @@ pub(crate) struct Place {
     pub(crate) within: Option<PathBuf>,
 }
 
-impl Place {
-    /// Whether a link leads out of the folder now.
-    fn is_outside(&self) -> bool {
-        let Some(folder) = &self.within else { return false };
-        let (Ok(folder), Ok(target)) = (folder.canonicalize(), self.path.canonicalize()) else { return false };
-        !target.starts_with(folder)
-    }
-}
-
 /// Reads the file now and after every change, until the instances are dropped.
 pub(crate) async fn keep_read(instances: Weak<Instances>, place: Place, mut terms: watch::Receiver<Terms>) {
     loop {
@@ -77,9 +68,11 @@ pub(crate) async fn keep_read(instances: Weak<Instances>, place: Place, mut term
 async fn meanwhile_changed(instances: &Weak<Instances>, terms: &mut watch::Receiver<Terms>, mut known: Sights) -> Option<()> {
     let (mut moment, mut restless) = (None::<Sights>, 0);
     loop {
-        let every = terms.borrow().ttl.min;
-        let pause = if moment.is_some() { every.min(AGAIN) } else { every };
-        meanwhile(instances, terms, sleep(pause)).await?;
+        let is_second = moment.is_some();
+        let pause = |ttl: &TtlPlan| if is_second { ttl.min.min(AGAIN) } else { ttl.min };
+        if !rest_for(pause, instances, terms).await {
+            return None;
+        }
         let before = known.clone();
         let seen = meanwhile(instances, terms, spawn_blocking(move || before.again())).await?.ok()?;
         if seen.first_change(&known).is_none() {
@@ -102,12 +95,11 @@ type Listed = Result<Vec<Found>, (LookupFault, Vec<String>)>;
 /// Reads and checks; it may wait for a disk.
 fn read(place: &Place) -> (Listed, Sights) {
     let (files, path) = (Files::of(Path::new("")), &place.path);
-    if place.is_outside() {
-        let _ = files.watched(path);
-        let what = format!("{} is a link that leads out of the folder of drop-ins; put the file into the folder", path.display());
-        return (Err((UNREADABLE, vec![what])), files.sights());
-    }
-    let listed = match files.read_text(path, FILE_BYTES_MAX) {
+    let text = match &place.within {
+        None => files.read_text(path, FILE_BYTES_MAX),
+        Some(folder) => files.read_text_within(path, folder, FILE_BYTES_MAX),
+    };
+    let listed = match text {
         Err(what) => Err((UNREADABLE, vec![format!("{what}; put a list of instances there that this user may read")])),
         Ok(text) => list(&path.display().to_string(), &text),
     };

@@ -156,6 +156,28 @@ async fn every_way_of_changing_a_file_is_seen_and_a_broken_one_changes_nothing()
 }
 
 #[tokio::test]
+async fn a_shorter_time_between_two_looks_holds_at_once() {
+    let folder = std::env::temp_dir().join(format!("upstream-file-shorter-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("folder");
+    std::fs::write(folder.join("orders.yaml"), "- 10.0.0.1:80\n").expect("written");
+    let config = ServiceConfig::new(DiscoverConfig::File { path: "orders.yaml".into() });
+    let mut plan = config.check("services.orders", &Files::of(&folder), &mut Report::new()).expect("plan");
+    plan.ttl.min = Duration::from_secs(86_400);
+    let (tasks, metrics, names) = (Tasks::on(tokio::runtime::Handle::current()), Metrics::new(), Arc::new(NoNames));
+    let former = Service::start(plan.clone(), &names, &tasks, &Clock::system(), &metrics);
+    assert!(former.wait_generation(1, LONG).await);
+    // It rests until tomorrow.
+    tokio::task::yield_now().await;
+    plan.ttl.min = Duration::from_millis(100);
+    let service = Service::after(Some(&former), plan, &names, &tasks, &Clock::system(), &metrics);
+    std::fs::write(folder.join(".new"), "- 10.0.0.2:80\n").expect("written");
+    std::fs::rename(folder.join(".new"), folder.join("orders.yaml")).expect("renamed");
+    let seen = service.wait_generation(2, LONG).await;
+    std::fs::remove_dir_all(&folder).expect("removed");
+    assert!(seen, "the former time still runs");
+}
+
+#[tokio::test]
 async fn a_file_that_comes_later_is_read() {
     let bench = Bench::start("later", |_| {});
     bench.failure(Some("unreadable")).await;

@@ -28,7 +28,7 @@ use crate::endpoint::Address;
 use crate::endpoints::Found;
 use crate::instances::{Instances, Terms};
 use crate::lookup::{Lookup, LookupFault, Target};
-use crate::plan::discover::DiscoverPlan;
+use crate::plan::discover::{DiscoverPlan, TtlPlan};
 
 /// The longest time for the look-up of the service's own name; the name service has shorter limits of its own. What SRV leads to: `hosts`.
 const LOOKUP_MAX: Duration = Duration::from_secs(15);
@@ -72,12 +72,18 @@ pub(crate) async fn meanwhile<T>(
 
 /// Waits until the next look-up is due by the terms that hold then; `false` when the instances were dropped meanwhile.
 async fn rest(ttl: Duration, instances: &Weak<Instances>, terms: &mut watch::Receiver<Terms>) -> bool {
-    let (begun, random) = (Instant::now(), rand::random());
+    let random = rand::random();
+    rest_for(|clamp| pause(ttl, clamp.min, clamp.max, random), instances, terms).await
+}
+
+/// Waits for as long as `long` makes of the terms, from now on and by those that hold then; `false` when the instances were dropped meanwhile.
+pub(crate) async fn rest_for(long: impl Fn(&TtlPlan) -> Duration, instances: &Weak<Instances>, terms: &mut watch::Receiver<Terms>) -> bool {
+    let begun = Instant::now();
     loop {
-        let Terms { ttl: clamp, .. } = *terms.borrow_and_update();
+        let clamp = terms.borrow_and_update().ttl;
         let Some(end) = instances.upgrade().map(|instances| instances.expire()) else { return false };
         tokio::select! {
-            () = sleep_until(begun + pause(ttl, clamp.min, clamp.max, random)) => return true,
+            () = sleep_until(begun + long(&clamp)) => return true,
             changed = terms.changed() => if changed.is_err() {
                 return false;
             },

@@ -11,6 +11,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
 use crate::resolver::ALIASES_MAX;
 use crate::resolver::fault::NameFault;
+use crate::resolver::reserved;
 
 /// What stands at the end of a chain.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub(crate) struct Chain {
 }
 
 fn found(data: Vec<RData>, message: &Message, ttl: u32) -> Found {
-    let beside = message.additionals.iter();
+    let beside = message.additionals.iter().filter(|record| record.dns_class == DNSClass::IN);
     let beside = beside.filter_map(|record| Some((record.name.clone(), record.data.ip_addr()?, Duration::from_secs(record.ttl.into()))));
     Found { data, beside: beside.collect(), ttl: Duration::from_secs(ttl.into()) }
 }
@@ -80,6 +81,10 @@ impl Chain {
     fn walk(&mut self, answers: &[Record], kind: RecordType) -> Result<Option<Vec<RData>>, NameFault> {
         loop {
             let end = self.end();
+            // An alias may lead to a name of which no server has anything to say.
+            if let Some(known) = reserved::addresses(&end) {
+                return reserved::data(&known?, kind).map(Some);
+            }
             let here = || answers.iter().filter(|record| record.name == end && record.dns_class == DNSClass::IN);
             let (records, ttl) =
                 here().filter(|record| record.record_type() == kind).fold((Vec::new(), self.ttl), |(mut data, ttl), record| {

@@ -69,6 +69,16 @@ impl Flights {
         map.insert(question.clone(), landing.clone());
         let flight = Flight { view: Arc::clone(view), question, _permit: permit };
         let limit = self.limit;
+        if let Some(place) = view.trial() {
+            // Beside the question, so that nobody waits for a server that is still silent.
+            let (servers, (name, kind)) = (Arc::clone(&view.servers), flight.question.clone());
+            self.tasks.spawn("name-server-trial", async move {
+                if let Some(server) = servers.get(place) {
+                    // What it says is not used; that it says something brings it back.
+                    let _ = tokio::time::timeout(limit, server.ask(name, kind)).await;
+                }
+            });
+        }
         self.tasks.spawn("name-query", async move {
             let (name, kind) = flight.question.clone();
             let said = tokio::time::timeout(limit, flight.view.ask(name, kind)).await.unwrap_or(Err(NameFault::Timeout));

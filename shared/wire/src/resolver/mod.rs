@@ -153,6 +153,9 @@ impl Names {
     /// When there is none to be had, also when the service is declared absent by the target `.`; see [`NameFault`].
     pub async fn services(&self, name: &str) -> Result<Services, NameFault> {
         let name = parse(name)?;
+        if let Some(known) = reserved::addresses(&name) {
+            return Err(known.err().unwrap_or(NameFault::NoRecords));
+        }
         let view = self.source.view();
         self.first_candidate(&view, name, 1, services).await
     }
@@ -232,6 +235,9 @@ fn targets(records: Records) -> Result<Services, NameFault> {
     let mut targets = answer(items, records.ttl, records.server)?;
     let mut additional: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
     for (owner, address, ttl) in records.beside {
+        if reserved::addresses(&owner).is_some() {
+            continue;
+        }
         let owner = spelled(&owner);
         // What was not asked for and what no target needs may be anything.
         if targets.items.iter().any(|target| target.target == owner) {

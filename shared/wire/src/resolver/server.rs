@@ -10,9 +10,9 @@ use std::time::Duration;
 use hickory_proto::op::{DnsRequestOptions, Message, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts};
-use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer};
+use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 use tokio::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::resolver::QUERIES_MAX;
 use crate::resolver::aliases::{Chain, Found, Step};
 use crate::resolver::fault::NameFault;
 
-/// How long a server that did not answer stands behind those that do.
+/// How long after a server did not answer it is tried again; until it has answered it stands behind those that do.
 const ASIDE_SECONDS: u64 = 30;
 
 /// What a server said.
@@ -71,9 +71,26 @@ impl Server {
         &self.label
     }
 
-    /// Whether it did not answer lately. Asking it first would cost every question its whole patience.
+    /// Whether it has not answered since it was silent. Asking it first would cost a question its whole patience.
     pub(crate) fn is_aside(&self) -> bool {
-        self.seen().aside_until.is_some_and(|until| Instant::now() < until)
+        self.seen().aside_until.is_some()
+    }
+
+    /// Whether it stands aside and should be tried again; true once, until the next time.
+    pub(crate) fn claim_trial(&self) -> bool {
+        let (mut seen, now) = (self.seen(), Instant::now());
+        let is_due = seen.aside_until.is_some_and(|until| until <= now);
+        if is_due {
+            seen.aside_until = Some(now + Duration::from_secs(ASIDE_SECONDS));
+        }
+        is_due
+    }
+
+    /// Its time behind the others is over.
+    #[cfg(test)]
+    pub(crate) fn let_time_pass(&self) {
+        let mut seen = self.seen();
+        seen.aside_until = seen.aside_until.map(|_| Instant::now());
     }
 
     pub(crate) async fn ask(&self, name: Name, kind: RecordType) -> Result<Records, NameFault> {
@@ -111,9 +128,13 @@ impl Server {
         let query = Query::query(name, kind);
         let answer = client.lookup(query.clone(), DnsRequestOptions::default()).first_answer();
         let answer = tokio::time::timeout(self.patience, answer).await.map_err(|_| NameFault::Timeout)?;
-        let message = answer.map_err(|error| NameFault::of(&error))?.into_message();
         // Over TCP hickory compares no more than the id.
-        if message.queries.as_slice() == [query] { Ok(message) } else { Err(NameFault::Malformed) }
+        match answer {
+            Ok(answer) if answer.queries.as_slice() == std::slice::from_ref(&query) => Ok(answer.into_message()),
+            Err(NetError::Dns(DnsError::NoRecordsFound(none))) if *none.query != query => Err(NameFault::Malformed),
+            Err(error) => Err(NameFault::of(&error)),
+            Ok(_) => Err(NameFault::Malformed),
+        }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {

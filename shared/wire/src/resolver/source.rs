@@ -92,18 +92,25 @@ impl System {
         {
             return Arc::clone(view);
         }
-        let view = Arc::new(self.read(seen.as_ref().map(|(.., view)| &**view)));
+        let before = seen.as_ref().map(|(resolv_conf, _, view)| (&**view, *resolv_conf == stamps.0));
+        let view = Arc::new(self.read(before));
         *seen = Some((stamps.0, stamps.1, Arc::clone(&view)));
         view
     }
 
     /// A file that cannot be read leaves its part as it was: whoever writes it may be half-way. At the start that is nothing, and a gateway with
     /// addresses alone needs neither.
-    fn read(&self, before: Option<&View>) -> View {
+    ///
+    /// What was known comes with whether the servers' file looks as it did then: they stay with all that is known of them, and with their queries.
+    fn read(&self, before: Option<(&View, bool)>) -> View {
+        let (before, is_same) = before.unzip();
         let hosts = read_hosts(&self.hosts).unwrap_or_else(|error| {
             tracing::warn!(error, "the hosts file cannot be used; what is known of it stays");
             before.map(|view| Arc::clone(&view.hosts)).unwrap_or_default()
         });
+        if let (Some(before), Some(true)) = (before, is_same) {
+            return before.with_hosts(hosts);
+        }
         match (read_resolv_conf(&self.resolv_conf), before) {
             (Ok((servers, search, ndots)), _) => View::new(servers, search, ndots, hosts),
             (Err(error), Some(before)) => {
@@ -112,7 +119,7 @@ impl System {
                     servers = before.servers.len(),
                     "the name servers are not known anew; those known before stay in use"
                 );
-                View::new(Arc::clone(&before.servers), Arc::clone(&before.search), before.ndots, hosts)
+                before.with_hosts(hosts)
             }
             (Err(error), None) => {
                 tracing::warn!(error, "no name server is known; only the hosts file and addresses resolve");

@@ -29,13 +29,25 @@ pub(crate) struct View {
     pub(crate) ndots: usize,
     pub(crate) hosts: Arc<Hosts>,
     /// The questions that wait for answers of these servers.
-    pub(crate) under_way: UnderWay,
-    told: Mutex<HashSet<Name>>,
+    pub(crate) under_way: Arc<UnderWay>,
+    told: Arc<Mutex<HashSet<Name>>>,
 }
 
 impl View {
     pub(crate) fn new(servers: Arc<[Server]>, search: Arc<[Name]>, ndots: usize, hosts: Arc<Hosts>) -> Self {
-        Self { servers, search, ndots, hosts, under_way: UnderWay::default(), told: Mutex::default() }
+        Self { servers, search, ndots, hosts, under_way: Arc::default(), told: Arc::default() }
+    }
+
+    /// The same servers with other hosts: what is asked of them goes on.
+    pub(crate) fn with_hosts(&self, hosts: Arc<Hosts>) -> Self {
+        Self {
+            servers: Arc::clone(&self.servers),
+            search: Arc::clone(&self.search),
+            ndots: self.ndots,
+            hosts,
+            under_way: Arc::clone(&self.under_way),
+            told: Arc::clone(&self.told),
+        }
     }
 
     /// The names to ask for, fully qualified, in the order of `resolv.conf(5)`: enough dots, and the name itself comes first.
@@ -79,7 +91,15 @@ impl View {
         answer(items, HOSTS_TTL, Arc::from("hosts")).ok()
     }
 
-    /// Asks one server after the other until one knows, be it that there is nothing; those that were silent lately come last.
+    /// The server that is to be tried again with this question, beside the one that answers it; none where there is none that would.
+    pub(crate) fn trial(&self) -> Option<usize> {
+        if self.servers.iter().all(Server::is_aside) {
+            return None;
+        }
+        self.servers.iter().position(Server::claim_trial)
+    }
+
+    /// Asks one server after the other until one knows, be it that there is nothing; those that were silent and have not answered since come last.
     pub(crate) async fn ask(&self, name: Name, kind: RecordType) -> Result<Records, NameFault> {
         let mut worst = NameFault::NoServers;
         let (aside, ready): (Vec<&Server>, Vec<&Server>) = self.servers.iter().partition(|server| server.is_aside());

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{Record, RecordType};
+use hickory_proto::op::{Message, OpCode, ResponseCode};
+use hickory_proto::rr::{DNSClass, Record, RecordType};
 use scripted_dns::records::{address, alias, chain, many, service};
 use scripted_dns::reply::{Gate, Reply, Script};
 use scripted_dns::server::ScriptedDns;
 
 use super::{hasty, names, tasks, texts};
+use crate::resolver::aliases::{Chain, Step};
 use crate::resolver::fault::NameFault;
 use crate::resolver::{ALIASES_MAX, ITEMS_MAX, Names};
 
@@ -34,6 +35,8 @@ async fn each_way_to_fail_has_its_word() {
         (Reply::ForgedId(one()), "timeout", false),
         (Reply::WrongQuestion(one()), "timeout", false),
         (Reply::Silence, "timeout", false),
+        (Reply::TruncatedThenWrongNo(ResponseCode::NXDomain), "malformed", false),
+        (Reply::TruncatedThenWrongNo(ResponseCode::NoError), "malformed", false),
         (Reply::TruncatedTwice(one()), "malformed", false),
         (Reply::records(chain(60, &["x.demo", "y.demo", "x.demo"])), "alias-loop", false),
         (Reply::records(vec![alias("x.demo", 60, "x.demo")]), "alias-loop", false),
@@ -113,6 +116,18 @@ async fn what_comes_along_is_taken_for_targets_alone() {
     let found = names(&[&server]).services(name).await.unwrap();
     assert_eq!(found.additional, [("h1.demo".to_owned(), vec!["10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap()])]);
     assert_eq!(found.targets.ttl.as_secs(), 20);
+}
+
+#[test]
+fn an_address_of_another_class_is_none() {
+    let (told, mut elsewhere) = (service("_http._tcp.a.demo", 30, (0, 1, 80), "h1.demo"), address("h1.demo", 20, "6.6.6.6"));
+    elsewhere.dns_class = DNSClass::CH;
+    let mut message = Message::response(1, OpCode::Query);
+    let mut chain = Chain::from(told.name.clone());
+    message.add_answers([told]);
+    message.add_additionals([elsewhere, address("h1.demo", 20, "10.0.0.1")]);
+    let Ok(Step::Found(found)) = chain.step(&message, RecordType::SRV) else { panic!("it has an answer") };
+    assert_eq!(found.beside.len(), 1);
 }
 
 #[tokio::test]

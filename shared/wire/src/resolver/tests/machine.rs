@@ -46,7 +46,10 @@ fn the_machines_files_are_read_again_when_they_change() {
     assert_eq!(texts(&first.hosts(&db).unwrap()), ["10.1.1.1", "::5"]);
     assert!(Arc::ptr_eq(&first, &system.view()));
     folder.write("hosts", "10.1.1.2 db and.one.more\n");
-    assert_eq!(texts(&system.view().hosts(&db).unwrap()), ["10.1.1.2"]);
+    let edited = system.view();
+    assert_eq!(texts(&edited.hosts(&db).unwrap()), ["10.1.1.2"]);
+    assert!(Arc::ptr_eq(&first.servers, &edited.servers), "what is known of the servers is not forgotten for that");
+    assert!(Arc::ptr_eq(&first.under_way, &edited.under_way), "and no question is asked twice at a time");
     folder.write("resolv.conf", "nameserver 10.0.0.2\nnameserver ::2\n");
     assert_eq!(servers(&system), ["10.0.0.2:53", "[::2]:53"]);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use scripted_dns::records::{address, alias, service};
-use scripted_dns::reply::Reply;
+use scripted_dns::reply::{Gate, Reply};
 use scripted_dns::server::ScriptedDns;
 use tokio::runtime::Handle;
 
@@ -160,6 +160,38 @@ async fn the_next_server_is_asked_when_one_fails_and_not_when_it_says_no() {
 }
 
 #[tokio::test]
+async fn a_server_that_was_silent_is_tried_again_beside_a_question_and_comes_back() {
+    let (first, second) = (ScriptedDns::start().await, ScriptedDns::start().await);
+    second.set_addresses("x.demo", 60, &["10.0.0.2"]);
+    first.set_both("x.demo", Reply::Silence);
+    let minute = Duration::from_secs(60);
+    let source = Source::fixed(&addresses(&[&first, &second]), SHORT);
+    let view = source.view();
+    let names = Names::of(source, &tasks(), minute);
+    let asks = async || names.addresses("x.demo").await.unwrap().server.to_string();
+    assert_eq!(asks().await, second.address().to_string());
+    // Its time is over: one question tries it, and no question is answered by it or waits for it.
+    let gate = Gate::shut();
+    first.set("x.demo", RecordType::A, Reply::records(vec![address("x.demo", 60, "10.0.0.1")]).held(&gate));
+    first.set("x.demo", RecordType::AAAA, Reply::Empty.held(&gate));
+    view.servers[0].let_time_pass();
+    let asked = first.asked("x.demo");
+    for _ in 0..3 {
+        assert_eq!(asks().await, second.address().to_string());
+    }
+    assert!(first.asked("x.demo") <= asked + 1, "one question at most");
+    gate.open();
+    first.set_addresses("x.demo", 60, &["10.0.0.1"]);
+    view.servers[0].let_time_pass();
+    let back = async {
+        while asks().await != first.address().to_string() {
+            view.servers[0].let_time_pass();
+        }
+    };
+    tokio::time::timeout(minute, back).await.expect("it answers again");
+}
+
+#[tokio::test]
 async fn services_come_in_order_and_one_that_is_declared_absent_is_none() {
     let server = ScriptedDns::start().await;
     let name = "_http._tcp.orders.demo.";
@@ -202,7 +234,23 @@ async fn the_local_host_is_here() {
         assert_eq!(texts(&names.addresses(name).await.unwrap()), ["127.0.0.1", "::1"]);
     }
     assert_eq!(names.addresses("db.invalid").await, Err(NameFault::NoSuchName));
-    assert!(server.questions(RecordType::A).is_empty());
+    assert_eq!(names.services("_http._tcp.db.invalid").await, Err(NameFault::NoSuchName));
+    assert_eq!(names.services("_http._tcp.localhost").await, Err(NameFault::NoRecords));
+    assert!(server.questions(RecordType::A).is_empty() && server.questions(RecordType::SRV).is_empty());
+
+    // The same where an alias or a target leads there, whatever the server says of it.
+    let to = |name: &'static str| vec![alias("x.demo", 60, name), address(name, 60, "6.6.6.6"), address(name, 60, "2001:db8::6")];
+    server.set_both("x.demo", Reply::records(to("db.localhost")));
+    assert_eq!(texts(&names.addresses("x.demo").await.unwrap()), ["127.0.0.1", "::1"]);
+    for records in [to("db.invalid"), vec![alias("x.demo", 60, "db.invalid")]] {
+        server.set_both("x.demo", Reply::records(records));
+        assert_eq!(names.addresses("x.demo").await, Err(NameFault::NoSuchName));
+    }
+    assert_eq!(server.asked("db.invalid"), 0);
+    let (answers, additional) =
+        (vec![service("_x._tcp.demo", 60, (0, 1, 80), "db.localhost")], vec![address("db.localhost", 60, "6.6.6.6")]);
+    server.set("_x._tcp.demo", RecordType::SRV, Reply::Answer { answers, additional });
+    assert_eq!(names.services("_x._tcp.demo").await.unwrap().additional, []);
 }
 
 /// A search list over the scripted server; `resolv.conf` could not name its port.

@@ -1,7 +1,7 @@
 //! What one pick costs, by each rule, among few instances and among many.
 //!
-//! In: a level of instances of unequal weight, each with some requests under way; also with a fifth of them out, and none of them checked yet. Out: time per pick. Run with `cargo bench -p upstream --bench pick`, on a quiet
-//! machine, and take the lowest of several runs.
+//! In: a level of instances of unequal weight, each with some requests under way; also with a fifth of them out, and none of them checked yet.
+//! Out: time per pick. Run with `cargo bench -p upstream --bench pick`, on a quiet machine, and take the lowest of several runs.
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -72,7 +72,7 @@ pub(crate) struct Carried {
 
 impl Carried {
     /// `body`, which streams, and what can be known of it.
-    pub(crate) fn new(body: Body, asked: &Asked) -> (Body, Rc<Carriage>) {
+    pub(crate) fn watch(body: Body, asked: &Asked) -> (Body, Rc<Carriage>) {
         let carriage = Rc::new(Carriage::default());
         (Body::boxed(Self { body, carriage: Rc::clone(&carriage), asked: Rc::clone(asked) }), carriage)
     }

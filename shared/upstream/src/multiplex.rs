@@ -258,7 +258,7 @@ impl Seat {
     /// As hyper has them; the request is in it where nothing of it was written.
     pub(crate) async fn send(&self, mut request: Request<Body>) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
         if matches!(request.body(), Body::Incoming(_) | Body::Boxed(_)) {
-            let (body, carriage) = Carried::new(std::mem::take(request.body_mut()), &self.on.asked);
+            let (body, carriage) = Carried::watch(std::mem::take(request.body_mut()), &self.on.asked);
             *request.body_mut() = body;
             *self.upload.borrow_mut() = Some(carriage);
         }

@@ -37,11 +37,17 @@ fn weight_zero_beside_others_gets_next_to_nothing() {
 fn what_those_that_are_out_do_not_take_goes_to_all_others_by_their_weights() {
     for picker in PICKERS {
         for (weights, out, wanted) in [
-            (&[0, 0, 0, 0, 0, 0, 0, 0][..], &[2, 3][..], &[1.0 / 6.0, 1.0 / 6.0, 0.0, 0.0, 1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0][..]),
+            (
+                &[0, 0, 0, 0, 0, 0, 0, 0][..],
+                &[2_usize, 3][..],
+                &[1.0 / 6.0, 1.0 / 6.0, 0.0, 0.0, 1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0][..],
+            ),
             (&[10, 10, 20, 20, 40], &[1], &[1.0 / 9.0, 0.0, 2.0 / 9.0, 2.0 / 9.0, 4.0 / 9.0]),
         ] {
             let set = set(weights);
-            out.iter().for_each(|place: &usize| drop(set.endpoints()[*place].connect_failed(5, 5)));
+            for place in out {
+                set.endpoints()[*place].connect_failed(5, 5);
+            }
             set.recount(6);
             // Of a table, the slots behind those of one instance are not quite as many for each.
             let within = if picker == Balance::ConsistentHash { 0.025 } else { 0.01 };
@@ -62,7 +68,7 @@ fn the_best_of_those_that_are_all_poor_are_used_by_weight_and_load() {
         }
         set.endpoints()[..6].iter().for_each(|endpoint| tried.add(endpoint));
         set.recount(6);
-        let mut count = |turns: usize| {
+        let count = |turns: usize| {
             let (mut heavy, mut random) = (0, numbers(3));
             for turn in 0..turns {
                 let asked = Asked { tried: &tried, ..keyed(turn as u64, 6) };

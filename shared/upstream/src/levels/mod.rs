@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::endpoint::Endpoint;
 use crate::endpoints::Found;
+use crate::health::standing::Standing;
 use crate::levels::maglev::Maglev;
 use crate::levels::shares::Shares;
 use crate::pick::rank::{is_usable, is_willing};
@@ -43,6 +44,8 @@ pub(crate) struct Level {
     named: AtomicU32,
     /// How many of these do not say themselves that they are not to be used.
     willing: AtomicU32,
+    /// How many of those that may be used have passed a check.
+    proved: AtomicU32,
     table: OnceLock<Option<Maglev>>,
 }
 
@@ -70,6 +73,7 @@ impl Levels {
             usable_share: AtomicU64::new(0),
             named: AtomicU32::new(0),
             willing: AtomicU32::new(0),
+            proved: AtomicU32::new(0),
             shares: Shares::of(&weights),
             members,
             table: OnceLock::new(),
@@ -94,12 +98,13 @@ impl Levels {
     pub(crate) fn recount(&self, now_ms: u64) {
         self.due_ms.store(now_ms + RECOUNT_MS, Ordering::Relaxed);
         for level in &self.all {
-            let (mut usable, mut usable_share, mut named, mut willing) = (0, 0, 0, 0);
+            let (mut usable, mut usable_share, mut named, mut willing, mut proved) = (0, 0, 0, 0, 0);
             for (place, endpoint) in level.members.iter().enumerate().filter(|(_, endpoint)| !endpoint.is_held()) {
                 named += 1;
                 willing += u32::from(is_willing(endpoint));
                 if is_usable(endpoint, now_ms) {
                     usable += 1;
+                    proved += u32::from(endpoint.standing() == Standing::Healthy);
                     usable_share += level.shares.share(place);
                 }
             }
@@ -107,6 +112,7 @@ impl Levels {
             level.usable_share.store(usable_share, Ordering::Relaxed);
             level.named.store(named, Ordering::Relaxed);
             level.willing.store(willing, Ordering::Relaxed);
+            level.proved.store(proved, Ordering::Relaxed);
         }
     }
 
@@ -161,6 +167,11 @@ impl Level {
     /// How many of them may be used, when they were last counted.
     pub(crate) fn usable(&self) -> u32 {
         self.usable.load(Ordering::Relaxed)
+    }
+
+    /// Whether none of them had passed a check when they were last counted, so that having passed none tells nobody from the others.
+    pub(crate) fn is_unproved(&self) -> bool {
+        self.proved.load(Ordering::Relaxed) == 0
     }
 
     /// The sum of the shares of those, when they were last counted.

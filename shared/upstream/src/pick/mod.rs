@@ -89,6 +89,8 @@ pub fn choose<'a>(
     levels.freshen(asked.now_ms);
     let chosen = levels.choose(plan.panic_percent);
     let Some(level) = levels.all().get(chosen.place) else { return Err(PickFault::NoInstances) };
+    // At a start nothing is known of any: then the rule picks, and does not look for one that is known.
+    let asked = Asked { checked: asked.checked && (chosen.is_panic || !level.is_unproved()), ..asked };
     let view = View { level, asked, slow_start: plan.slow_start, is_panic: chosen.is_panic };
     let turn = (plan.picker == Balance::RoundRobin).then(turn);
     if let Some(endpoint) = by_rule(&view, plan, turn.unwrap_or_default(), &mut random) {

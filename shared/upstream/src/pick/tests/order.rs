@@ -32,6 +32,25 @@ fn more_attempts_than_memory_forget_the_oldest() {
     assert!(tried.contains(&set.endpoints()[1]) && tried.contains(&set.endpoints()[TRIED_MAX]));
 }
 
+#[test]
+fn while_nothing_is_known_of_any_the_rule_picks_and_then_the_first_that_is_known() {
+    let set = set(&[1, 2, 3]);
+    for picker in PICKERS {
+        let (mut one, mut other) = (numbers(4), numbers(4));
+        for turn in 0..300 {
+            let unchecked = choose(&set, &plan(picker), || turn, &mut one, keyed(turn as u64, 9)).expect("one");
+            let checked = choose(&set, &plan(picker), || turn, &mut other, Asked { checked: true, ..keyed(turn as u64, 9) }).expect("one");
+            assert!(Arc::ptr_eq(unchecked, checked), "{picker:?}");
+        }
+    }
+    make(&set.endpoints()[1], Healthy);
+    set.recount(10);
+    for picker in PICKERS {
+        let picked = choose(&set, &plan(picker), || 2, numbers(4), Asked { checked: true, ..keyed(7, 10) }).expect("one");
+        assert_eq!(place(&set, picked), 1, "{picker:?}");
+    }
+}
+
 /// What can be known of one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
